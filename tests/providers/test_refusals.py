@@ -121,6 +121,20 @@ OUTCOMES = [
     (429, "当前分组上游负载已饱和 insufficient_quota", Outcome.BUSY),
     (429, "The engine is currently overloaded, please try again later", Outcome.BUSY),
     (503, "The endpoint is scaling from zero. Please retry.", Outcome.LOADING),
+    (429, "You've hit your monthly spend limit", Outcome.NO_CREDIT),
+    (401, "Inactive subscription or usage limit reached", Outcome.NO_CREDIT),
+    (403, "The model `m` does not exist or you do not have access to it.", Outcome.NOT_FOUND),
+    (401, "Your organization must be verified to use the model `m`.", Outcome.FORBIDDEN),
+    (400, "The chatCompletion operation does not work with the specified model, m.", Outcome.UNSUPPORTED),
+    (429, "The system is currently experiencing high demand", Outcome.BUSY),
+    (400, "The provided model identifier is invalid.", Outcome.NOT_FOUND),
+    (400, "Invocation of model ID m with on-demand throughput isn't supported.", Outcome.NOT_FOUND),
+    (403, "The model `m` is blocked model_permission_blocked_project", Outcome.FORBIDDEN),
+    (400, "Model acme/m is not supported by any provider you have enabled.", Outcome.NOT_FOUND),
+    (400, "'max_tokens' is not supported with this model.", Outcome.BAD_REQUEST),
+    (400, "模型不存在", Outcome.NOT_FOUND),
+    (404, "Your account 1 has not activated the model m.", Outcome.FORBIDDEN),
+    (500, "response_format is not supported", Outcome.UNSUPPORTED),
     *[(status, "x", Outcome.BUSY) for status in (409, 425, 498, 529)],
     *[(status, "x", Outcome.TIMEOUT) for status in (408, 499, 504, 522, 524)],
     *[(status, "x", Outcome.SERVER_ERROR) for status in (424, 500, 502, 520, 521, 599)],
@@ -149,6 +163,25 @@ def test_a_path_that_a_server_does_not_know_is_told_with_any_status() -> None:
     """LM Studio says it with 200."""
     assert in_stream({"error": "The engine is currently overloaded"}).outcome is Outcome.BUSY
     assert in_stream({"error": "Unexpected endpoint or method. (GET /models)"}).outcome is Outcome.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Concurrency limit exceeded for account, please retry later", Outcome.RATE_LIMITED),
+        ("您的账户已达到速率限制", Outcome.RATE_LIMITED),
+        ("Open api daily request limit reached", Outcome.QUOTA_USED),
+        ("quota exceeded", Outcome.QUOTA_USED),
+        ("Model does not exist. Please check it carefully.", Outcome.NOT_FOUND),
+        ("login fail: Please carry the API secret key", Outcome.AUTH_FAILED),
+        ("invalid api key", Outcome.AUTH_FAILED),
+        ("model is loading", Outcome.LOADING),
+        ("the model produced an invalid token", Outcome.SERVER_ERROR),
+    ],
+)
+def test_words_show_what_a_refusal_without_a_status_is(said: str, expected: Outcome) -> None:
+    """In a stream, and with status 200."""
+    assert in_stream({"message": said, "code": 20012}).outcome is expected
 
 
 def test_only_what_is_the_accounts_pauses_the_endpoint() -> None:
@@ -246,6 +279,24 @@ WAITS: list[tuple[dict[str, str], Any, float | None]] = [
     ({}, {"error": {"message": f"Limit reached. Try again at {SOON.isoformat()}"}}, 40),
     ({}, {"error": {"message": "You will regain access on 2026-11-29 at 12:05 UTC."}}, 300),
     ({}, {"error": {"message": "the data of 2026-11-29 12:05 were refused"}}, None),
+    ({"retry-after": "40;comment"}, {}, 40),
+    ({"x-ratelimit-retry-after": "40"}, {}, 40),
+    ({"x-ms-retry-after-ms": "40000"}, {}, 40),
+    ({"x-rate-limit-reset": str(int(SOON.timestamp()))}, {}, 40),
+    ({"ratelimit": '"burst";r=5;t=3, "day";r=0;t=40'}, {}, 40),
+    ({}, {"error": {"details": [{"retryDelay": {"seconds": 40, "nanos": 0}}]}}, 40),
+    ({}, {"error": {"details": [{"metadata": {"quotaResetDelay": "40s"}}]}}, 40),
+    ({}, {"detail": {"message": "slow down", "retry_after": 40}}, 40),
+    ({}, {"errors": [{"message": "slow down", "retry_in": "40s"}]}, 40),
+    ({}, {"error": {"resetAt": SOON.isoformat()}}, 40),
+    ({}, {"error": {"retry_after": True}}, None),
+    ({}, {"error": {"message": "Retry after: 40"}}, 40),
+    ({}, {"error": {"message": "Retry after 3 attempts"}}, None),
+    ({}, {"error": {"message": "Wait 40s and retry"}}, 40),
+    ({}, {"error": {"message": "the queue wait 40s was exceeded"}}, None),
+    ({}, {"error": {"message": "Your quota will reset after 1h0m40s."}}, 3640),
+    ({}, {"error": {"message": "请 40 秒后重试"}}, 40),
+    ({}, {"error": {"message": "Try again on 2026-11-30."}}, 43_200),
     ({"retry-after": "1e999"}, {}, None),
     ({"retry-after": "99999999"}, {}, MAX_WAIT_S),
     ({}, {}, None),
@@ -280,6 +331,30 @@ PROOFS = [
     (Capability.CHAT, "default chat template is no longer allowed", False),
     (Capability.CHAT, "max_tokens must be at most 16", None),
     (Capability.VISION, "this model does not take images", False),
+    (Capability.CHAT, "chat_template_kwargs is not supported", None),
+    (Capability.CHAT, "POST /v1/chat/completions: max_tokens must be at least 16", None),
+    (Capability.CHAT, "Unknown argument. See https://example.com/docs/not-supported/chat", None),
+    (Capability.CHAT, "m is an embedding model and cannot be used for chat", False),
+    (Capability.CHAT, "m is only supported in v1/responses and not in v1/chat/completions", False),
+    (Capability.COMPLETION, "max_completion_tokens is not supported", None),
+    (Capability.TOOLS, "Failed to call a function. Please adjust your prompt.", None),
+    (Capability.TOOLS, "Invalid schema for function 'get_weather': type is not supported", None),
+    (Capability.TOOLS, "tools.0.function.strict: extra inputs are not permitted", None),
+    (Capability.TOOLS, "tools: extra inputs are not permitted", False),
+    (Capability.TOOLS, "This model doesn't support tool use in streaming mode.", None),
+    (Capability.TOOLS, "Function calling is not enabled for this model", False),
+    (Capability.JSON_SCHEMA, "We could not parse the JSON body of your request.", None),
+    (Capability.JSON_SCHEMA, "Failed to generate JSON. Please adjust your prompt.", None),
+    (Capability.JSON_SCHEMA, "'response_format.type' must be 'json_object' or 'text'", False),
+    (Capability.JSON_SCHEMA, "This response_format type is unavailable now", False),
+    (Capability.VISION, "Image too small: minimum 128x128", None),
+    (Capability.VISION, "Could not process image", None),
+    (Capability.VISION, "image format is not supported", None),
+    (Capability.VISION, "messages.0.content: Input should be a valid string", False),
+    (Capability.VISION, "Invalid content type. image_url is only supported by certain models.", False),
+    (Capability.EMBEDDING, "dimensions is not supported for embeddings", None),
+    (Capability.EMBEDDING, "this model does not support embeddings", False),
+    (Capability.RERANK, "top_n must be less than documents for rerank", None),
 ]
 
 

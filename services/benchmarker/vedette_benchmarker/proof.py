@@ -224,25 +224,62 @@ async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
     )
 
 
-# What a refusal says that means the capability itself. Any other refusal proves nothing.
-_ABOUT: dict[Capability, re.Pattern[str]] = {
-    capability: re.compile(words, re.IGNORECASE)
-    for capability, words in {
-        Capability.CHAT: r"chat|template|not support generat|cannot generate|not a (?:text|language)|embedding model",
-        Capability.COMPLETION: r"complet|not support generat|cannot generate|embedding model",
-        Capability.TOOLS: r"tool|function",
-        Capability.JSON_SCHEMA: r"schema|response_format|json|structured|grammar|output_config|responseMimeType",
-        Capability.VISION: r"image|vision|visual|multi-?modal|picture|content type|inline_?data",
-        Capability.EMBEDDING: r"embed|pooling",
-        Capability.RERANK: r"rerank|score|rank",
-    }.items()
+# How refusals name what each capability is. A parameter with such a word in its name is something else.
+_NAMED_AS: dict[Capability, str] = {
+    Capability.CHAT: r"\bchat(?:completion)?s?\b|\bcompletions?\b|\bgenerat|\btemplate\b",
+    Capability.COMPLETION: r"\bcompletions?\b|\bgenerat",
+    Capability.TOOLS: r"\btool(?!s?\.\d)|\bfunction",
+    Capability.JSON_SCHEMA: r"schema|response[_ ]?format|\bjson|structured|grammar|output_(?:config|format)"
+    r"|responseMimeType",
+    Capability.VISION: r"\bimages?(?:_url)?\b(?! (?:size|format|media|file|data|dimension|resolution|width|height|too))"
+    r"|vision|visual|multi-?modal|pictures?|inline_?data",
+    Capability.EMBEDDING: r"embed|pooling",
+    Capability.RERANK: r"rerank|\bscor|\brank",
 }
+# How they say that something is absent: after its name, before it, or right before it.
+_IS_ABSENT = (
+    r"(?:not|n't|no longer|never) (?:\w+ )?(?:supported|enabled|available|allowed|compatible|implemented|possible)"
+    r"|\bunsupported|unavailable|only supported|requires? --|disabled|must be \W?(?:json_object|text)\b"
+)
+_LACKS = (
+    r"(?:not|n't|cannot|unable to) (?:\w+ )?(?:support|take|accept|handle|have|do|see|generate)\b"
+    r"|(?:not|n't|cannot) be used (?:for|with|as)|not an? |no endpoints found that support|at most 0 "
+    r"|(?:not|only) supported in |operation does not work"
+)
+_UNKNOWN = (
+    r"\b(?:unrecogni[sz]ed|unknown|unexpected|unsupported) (?:\w+ ){0,2}(?:argument|parameter|field|variant|feature)s?"
+    r"(?: (?:supplied|provided))?\W{1,4}"
+)
+# What says it by itself.
+_PLAINLY: dict[Capability, str] = {
+    Capability.CHAT: r"template not found|is an embedding model|not support generat|not a (?:text|language) model"
+    r"|chatcompletion operation does not work",
+    Capability.COMPLETION: r"is an embedding model|not support generat",
+    Capability.VISION: r"content\b.{0,40}\b(?:must|should) be a (?:valid )?string|text[- ]only",
+}
+_ABOUT: dict[Capability, re.Pattern[str]] = {
+    capability: re.compile(
+        rf"(?:{name}).{{0,80}}?(?:{_IS_ABSENT})|(?:{_LACKS}).{{0,80}}?(?:{name})|{_UNKNOWN}(?:{name})"
+        rf"|(?<![.\w])(?:{name})\w*: extra inputs|{_PLAINLY.get(capability, '(?!)')}",
+        re.IGNORECASE,
+    )
+    for capability, name in _NAMED_AS.items()
+}
+# What such a sentence is about instead: a way to ask, or a part of what was asked.
+_ABOUT_ELSE = re.compile(r"\bstream|invalid schema|keyword|propert", re.IGNORECASE)
+_SENTENCES = re.compile(r"[.;!?]\s+|https?://\S+")
 
 
 def _is_refused(capability: Capability, error: ProviderError) -> bool:
-    """Return whether *error* says that the model cannot do what *capability* was asked for."""
+    """Return whether *error* says that the model cannot do what *capability* was asked for.
+
+    The name of the capability alone shows nothing: that a call of a tool failed, or a picture was too small, say.
+    """
     about = _ABOUT.get(capability)
-    return error.outcome in _REFUSALS and about is not None and about.search(error.detail) is not None
+    if error.outcome not in _REFUSALS or about is None:
+        return False
+    sentences = _SENTENCES.split(error.detail)
+    return any(about.search(one) and not _ABOUT_ELSE.search(one) for one in sentences)
 
 
 def _failed(before: Proof, capability: Capability, asked: str, error: ProviderError) -> Proof:

@@ -47,15 +47,19 @@ NO_UPSTREAM: Final = _words(
 _LOADING: Final = _words(r"\bloading\b|scaling from zero|not ready for inference")
 # One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their codes are often those of other refusals.
 _OVERLOADED: Final = _words(
-    r"overloaded|high traffic|capacity (?:temporarily )?exceeded|负载已饱和|访问量过大"
+    r"overloaded|high (?:traffic|demand)|capacity (?:temporarily )?exceeded|queue_exceeded",
+    r"\bNoCapacity\b|负载已饱和|访问量过大",
 )
 # OpenAI and OpenRouter refuse with 404 what a model cannot do, llama.cpp with 500. Google says of a model that is gone
 # that it "is not supported for generateContent".
 _CANNOT: Final = _words(
     r"not a chat model|only supported in|no endpoints found that support",
     r"does not support (?:the )?(?:chat|completions|embeddings|rerank)",
+    r"operation (?:is unsupported|does not work with)",  # Azure OpenAI
 )
-_CANNOT_HERE: Final = _words(r"(?:input|param|parameter|tools) (?:is|are) not supported|requires --")
+_CANNOT_HERE: Final = _words(
+    r"(?:input|param|parameter|tools|json_schema|response_format) (?:is|are) not supported|requires --"
+)
 # LM Studio, llama.cpp's router, NVIDIA, Hugging Face's and SAP's deployments.
 _NOT_RUNNING: Final = _words(
     r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|insufficient system resources",
@@ -72,14 +76,14 @@ _QUOTA_REACHED: Final = _words(
 )
 # Google says `check your plan and billing details` of every limit, also of one for a minute.
 _OF_A_WHILE: Final = _words(r"quota exceeded for metric|(?:retry|try again) in")
-_PURSE_EMPTY: Final = _words(r"(?:available|any) credits|spending limit")
+_PURSE_EMPTY: Final = _words(r"(?:available|any) credits|spend(?:ing)? limit")
 _NO_CREDIT: Final = _words(
     r"credit balance|insufficient[ _](?:user_)?(?:credit|balance|fund|quota)|no (?:more )?credit|out of credit",
     r"billing\b|payment required|exceeded your current quota|budget_exceeded|budget has been exceeded|over budget",
     r"good standing|free tier .{0,40}exhausted|overdue|past invoices",
     r"not[ _]enough[ _]balance|balance is (?:insufficient|not enough|too low)|额度|余额不足|欠费",
 )
-_NO_CREDIT_LEFT: Final = _words(r"额度|余额不足|欠费")
+_NO_CREDIT_LEFT: Final = _words(r"额度|余额不足|欠费|inactive subscription|usage limit reached")
 # A 429 says it of a minute, too.
 _SPENT: Final = _words(
     r"(?:reached|exceeded).{0,40}(?:key|usage|spend|credit) limits?\b",
@@ -89,7 +93,8 @@ _NO_MODEL: Final = _words(
     r"model not found|no such model|invalid model name|model_not_found|not a valid model|unknown[ _]model",
     r"invalid model:|invalid_model|unavailable[ _]model|model_not_available|non-serverless|decommissioned",
     r"\bmodel (?:\S{1,200} )?(?:was )?(?:not found|does not exist)",
-    r"requested model (?:\S{1,200} )?is not supported",
+    r"(?:^|[:.;] )(?:the )?(?:requested )?model (?:\S{1,200} )?(?:is )?not supported|\bmodel_not_supported\b",
+    r"model identifier is invalid|with on-demand throughput isn.t supported|模型不存在",  # Amazon Bedrock, z.ai
     r"\bmodel .{0,120}(?:is no longer available|has been (?:retired|removed|deprecated))",
 )
 # One API, whose status for it is 503.
@@ -104,19 +109,26 @@ _API_KEY: Final = _words(
 )
 _BY_POLICY: Final = _words(
     r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|terms acceptance",
-    r"must be verified|data policy|content management policy|content_filter|content exists risk",
-    r"inappropriate content|data_inspection|billed users",
+    r"must be verified|has not activated the model|data policy|content management policy|content_filter",
+    r"content exists risk",
+    r"inappropriate content|data_inspection|billed users|敏感内容",
     r"(?:organization|account) has been (?:restricted|disabled|suspended|deactivated)",
 )
 # With status 403 only: a 400 says of a parameter, too, that it is not permitted.
 _NO_ACCESS: Final = _words(
-    r"restricted|requires a (?:\w+ )?(?:subscription|plan)",
+    r"restricted|permission_blocked|model agreement|requires a (?:\w+ )?(?:subscription|plan)",
     r"not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
     r"permission to (?:query|use|access|call)|\bdisabled|无权|firewall|error code: 10\d\d",
 )
+_UNVERIFIED: Final = _words(r"must be verified")
 _NO_ACCESS_TO_MODEL: Final = _words(r"allowed to access (?:the )?model|model_access_denied")
 
-_RATE_LIMIT: Final = _words(r"rate.?limit|too many requests")
+# Without a status, words alone show what a refusal is: Baidu, MiniMax, SiliconFlow, Volcengine.
+_RATE_LIMIT: Final = _words(
+    r"rate.?limit|too many requests|request limit reached|concurrency limit|throttl|速率限制"
+)
+_NO_KEY: Final = _words(r"\bunauthori[sz]ed\b|authentication (?:fail|error)|login fail")
+_MODEL_LOADING: Final = _words(r"model is (?:currently |still )?loading|loading model\b")
 # LM Studio and some proxies say so with status 200.
 _NO_PATH: Final = _words(r"unexpected endpoint|unknown (?:url|path|endpoint|route)|no such (?:path|route)")
 
@@ -136,11 +148,12 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((400, 403, 412, 429), _NO_CREDIT, Outcome.NO_CREDIT),
     ((401,), _NO_CREDIT_LEFT, Outcome.NO_CREDIT),
     ((400, 403), _SPENT, Outcome.NO_CREDIT),
-    ((400, 404), _NO_MODEL, Outcome.NOT_FOUND),
+    ((400, 403, 404), _NO_MODEL, Outcome.NOT_FOUND),
     ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
     ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
     ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
     ((401,), _NO_ACCESS_TO_MODEL, Outcome.FORBIDDEN),
+    ((401,), _UNVERIFIED, Outcome.FORBIDDEN),
     ((400,), _API_KEY, Outcome.AUTH_FAILED),  # Google, xAI
 )
 
@@ -157,12 +170,23 @@ def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
 
 
+_WITHOUT_STATUS: Final = (
+    (_NO_PATH, Outcome.NOT_FOUND),
+    (_OVERLOADED, Outcome.BUSY),
+    (_MODEL_LOADING, Outcome.LOADING),
+    (_NO_CREDIT, Outcome.NO_CREDIT),
+    (_QUOTA_REACHED, Outcome.QUOTA_USED),
+    (_NO_MODEL, Outcome.NOT_FOUND),
+    (_API_KEY, Outcome.AUTH_FAILED),
+    (_NO_KEY, Outcome.AUTH_FAILED),
+)
+
+
 def without_status(said: str) -> Outcome:
     """Return the outcome of an error in a stream, or with status 200, that has no code of its own."""
     if _RATE_LIMIT.search(said):
         return outcome(429, said)
-    if _NO_PATH.search(said):
-        return Outcome.NOT_FOUND
-    if _OVERLOADED.search(said):
-        return Outcome.BUSY
-    return Outcome.NO_CREDIT if _NO_CREDIT.search(said) else Outcome.SERVER_ERROR
+    for words, found in _WITHOUT_STATUS:
+        if words.search(said):
+            return found
+    return Outcome.SERVER_ERROR

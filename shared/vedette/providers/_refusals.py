@@ -14,6 +14,7 @@ from vedette.providers._lenient import (
     http_date,
     mapping,
     moment,
+    number,
     sequence,
     since_epoch,
     text,
@@ -37,6 +38,7 @@ _BY_TYPE: Final[Mapping[str, int]] = {
     "rate_limit": 429,
     "ratelimiterror": 429,
     "too_many_requests": 429,
+    "throttlingexception": 429,
     "resource_exhausted": 429,
     "insufficient_quota": 402,
     "billing_error": 402,
@@ -58,10 +60,13 @@ _BY_TYPE: Final[Mapping[str, int]] = {
     "timeout_error": 408,
     "deadline_exceeded": 504,
 }
-# Reasons why a stream ended that name a failure and no end of an answer (OpenRouter, z.ai, DeepSeek, vLLM).
+# Reasons why a stream ended that name a failure and no end of an answer (OpenRouter, z.ai, DeepSeek, vLLM, Cohere).
 FAILED_REASONS: Final = frozenset(
-    {"error", "network_error", "insufficient_system_resource", "failed", "abort"}
-)
+    {
+        "error", "network_error", "insufficient_system_resource", "failed", "abort", "aborted", "timeout",
+        "server_error", "internal_error",
+    }
+)  # fmt: skip
 
 
 def judged(status: int, body: bytes) -> tuple[Outcome, str]:
@@ -90,35 +95,53 @@ def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | No
 
 
 def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return what Retry-After says: in milliseconds (OpenAI's), as a date, in seconds, or as resets are written."""
-    milliseconds, retry_after = _number(headers.get("retry-after-ms")), headers.get("retry-after")
-    if milliseconds is not None:
-        return milliseconds / 1000
-    at = http_date(retry_after)
-    # Two proxies that each add the header make a list of it.
-    return (at - now).total_seconds() if at else _until((retry_after or "").partition(",")[0], now)
+    """Return what Retry-After says, or a header that a gateway calls much the same.
+
+    In milliseconds (OpenAI's, Azure's), as a date, in seconds, or as resets are written.
+    """
+    asked = {name: value for name, value in headers.items() if _RETRY_AFTER.search(name)}
+    for name in sorted(asked, key=lambda name: (not name.endswith("ms"), len(name))):
+        value = asked[name]
+        at = http_date(value)
+        # Two proxies that each add the header make a list of it.
+        wait = (at - now).total_seconds() if at else _until(re.split("[,;]", value)[0], now)
+        if wait is not None:
+            return wait / 1000 if name.endswith("ms") else wait
+    return None
 
 
 def _body_wait(body: bytes, now: datetime) -> float | None:
     """Return the wait in a body: a field of seconds, Google's RetryInfo, the headers of an upstream, or in words."""
     reply = _object(body)
     error = mapping(reply.get("error"))
-    for place in (error, reply):
-        for name in _WAITS:
-            value = place.get(name)
-            wait = _until(str(value)[:64], now) if isinstance(value, str | int | float) else None
+    details = [mapping(detail) for detail in sequence(error.get("details"))]
+    places = (error, reply, mapping(reply.get("detail")), *map(mapping, sequence(reply.get("errors"))[:1]))
+    for place in (*places, *details, *(mapping(detail.get("metadata")) for detail in details)):
+        for name, value in place.items():
+            field = re.sub(r"[-_]", "", name.lower())
+            wait = _field_wait(value, now) if field in _WAITS else None
             if wait is not None:
-                return wait / 1000 if name.endswith("_ms") else wait
-    for detail in map(mapping, sequence(error.get("details"))):
-        if "retryDelay" in detail:
-            return _duration(text(detail["retryDelay"]))
+                return wait / 1000 if field.endswith("ms") else wait
     passed_on = mapping(mapping(error.get("metadata")).get("headers"))  # OpenRouter
-    said = body[:4096].decode(errors="replace")
+    # Its words first: many servers write `\\u79d2` for a sign beyond ASCII.
+    said = f"{words(body)} {body[:4096].decode(errors='replace')}"
     if again := _AGAIN.search(said):
-        return _duration(again[1])
-    if (back := _BACK_AT.search(said)) and (at := moment(f"{back[1]}T{back[2]}")):
+        asked = again[1] or again[again.lastindex or 0]
+        return _duration(asked) or _number(asked)
+    if (back := _BACK_AT.search(said)) and (at := moment(f"{back[1]}T{back[2] or '00:00'}")):
         return (at - now).total_seconds()
     return _reset_wait({k.lower(): str(v) for k, v in passed_on.items()}, now)
+
+
+def _field_wait(value: object, now: datetime) -> float | None:
+    """Return the wait in a field: seconds, a time, a text of either, or a protobuf duration as an object."""
+    if isinstance(value, dict):
+        return number(value.get("seconds"))
+    return (
+        _until(str(value)[:64], now)
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+        else None
+    )
 
 
 def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -130,8 +153,16 @@ def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
         if headers.get(name.replace("reset", "remaining")) == "0"
     }
     waits = [_until(value, now) for value in (used_up or resets).values()]
-    waits += [float(found[1]) for found in (_LISTED_RESET.search(headers.get("ratelimit", "")),) if found]
+    waits += _listed_waits(headers.get("ratelimit", ""))
     return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _listed_waits(ratelimit: str) -> list[float]:
+    """Return the resets in a header `RateLimit`: of the policies that are used up, or of all."""
+    policies = ratelimit.split(",") if ";" in ratelimit else [ratelimit]
+    used_up = [policy for policy in policies if _LISTED_NONE.search(policy)]
+    found = map(_LISTED_RESET.search, used_up or policies)
+    return [float(one[1]) for one in found if one]
 
 
 def _until(value: str, now: datetime) -> float | None:
@@ -147,31 +178,33 @@ _MIN_EPOCH_S = 1e9  # in 2001, and as a wait longer than any
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?)(?![a-z])"
 _DURATION = re.compile(_PART, re.IGNORECASE)
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-# `try again in 7m12s` (Groq, OpenAI), `Try again in 60 seconds` (LiteLLM), `retry after 26 seconds` (Azure OpenAI).
+# `try again in 7m12s` (Groq, OpenAI), `Try again in 60 seconds` (LiteLLM), `retry after 26 seconds` (Azure OpenAI),
+# `quota will reset after 14s` (Gemini CLI), `Retry after: 30` in seconds, `30 秒后重试`.
 _AGAIN = re.compile(
-    rf"(?:(?:try again|retry) (?:in|after)|please wait(?: for)?) ((?:{_PART}(?:,? and |,? )?){{1,4}})",
+    r"(?:(?:try again|\bretry|resets?)[- ](?:in|after)\b|(?:please |[\".:] ?)wait(?: for)?\b)\W{1,3}"
+    rf"((?:{_PART}(?:,? and |,? )?){{1,4}})|\b(?:try again|retry)[- ](?:in|after)\W{{1,3}}"
+    r"(\d+(?:\.\d+)?)(?![\d:/-]|\.\d|\s*[a-z%])"
+    r"|(\d{1,9}) ?秒后",
     re.IGNORECASE,
 )
 # `Your limit resets at 2026-12-01 00:00 UTC`, `You will regain access on 2026-12-01 at 00:00 UTC` (LiteLLM).
 _BACK_AT = re.compile(
-    r"(?:again|access|resets?|available|retry)\b\D{0,20}(\d{4}-\d\d-\d\d)(?:T| at | )"
-    r"(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?(?:Z|UTC)|[+-]\d\d:\d\d)?)",
+    r"(?:again|access|resets?|available|retry)\b\D{0,20}(\d{4}-\d\d-\d\d)(?:(?:T| at | )"
+    r"(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?(?:Z|UTC)|[+-]\d\d:\d\d)?))?",
     re.IGNORECASE,
 )
-# Fields of an error, in seconds or as a time (Codex, Hugging Face).
-_WAITS: Final = (
-    "retry_after",
-    "retryAfter",
-    "retry_after_seconds",
-    "retry_after_ms",
-    "resets_in_seconds",
-    "resets_at",
-    "reset_at",
-    "estimated_time",
-)
-_RESET = re.compile(r"ratelimit.*(?:reset|timeremaining)")
+# Fields of an error, in seconds or as a time (Codex, Hugging Face, Google), in lower case without `_` and `-`.
+_WAITS: Final = frozenset(
+    (
+        "retryafter", "retryafters", "retryafterseconds", "retryafterms", "retryin", "retrydelay", "resetsinseconds",
+        "resetsat", "resetat", "resettime", "quotaresetdelay", "estimatedtime",
+    )
+)  # fmt: skip
+_RETRY_AFTER = re.compile(r"(?:^|-)retry-?after(?:-ms)?$")
+_RESET = re.compile(r"rate-?limit.*(?:reset|timeremaining)")
 # The header `RateLimit` of the IETF's drafts: `limit=100, remaining=0, reset=50`, later `"default";r=0;t=30`.
 _LISTED_RESET = re.compile(r"\b(?:reset|t)=(\d{1,9})\b")
+_LISTED_NONE = re.compile(r"\br=0\b")
 
 
 def _duration(value: str | None) -> float | None:
