@@ -15,6 +15,7 @@ from providers.replay import Replay, reply, stream
 from vedette.clock import SystemClock
 from vedette.errors import ProviderError
 from vedette.providers import Access, Described, Generation, Listing, load
+from vedette.providers._flavours import entry_and_props
 from vedette.providers._lenient import moment
 from vedette.providers._places import is_ours
 from vedette.settings import EndpointSettings
@@ -124,6 +125,17 @@ async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> 
         ),
         ({"data": [{"id": "a", "expiration_date": "9999-12-31T23:59:59-05:00"}]}, ["a"]),
         ({"data": [{"id": 7, "name": "a"}, {"id": {"model_name": "x"}}]}, ["a"]),
+        (
+            {
+                "data": [
+                    {"id": "a", "status": "deprecated", "end_of_life": False},
+                    {"id": "b", "status": "offline"},
+                    {"id": "c", "disabled": True},
+                    {"id": "d", "end_of_life": "2026-01-01"},
+                ]
+            },
+            ["a"],
+        ),
         ([], []),
     ],
 )
@@ -156,6 +168,11 @@ async def test_an_end_that_lies_ahead_is_told(replay: Replay) -> None:
         ({"context_length": 131072.0}, 131_072),
         ({"context_window": 8192}, 8192),
         ({"max_context_length": 8192}, 8192),
+        ({"contextWindow": "8,192 tokens"}, 8192),
+        ({"top_provider": {"context_length": 4096}, "context_length": 8192}, 4096),
+        ({"metadata": {"context_length": 8192}}, 8192),
+        ({"limit": {"context": 8192, "output": 64}}, 8192),
+        ({"providers": [{"context_length": 8192}, {"context_length": 16384}, "acme"]}, 8192),
         *[({"context_length": value}, None) for value in (0, None, -1, 1e300, [], "x", "9" * 400)],
     ],
 )
@@ -193,7 +210,29 @@ KINDS = [
     ({"endpoints": ["transcriptions"]}, False),
     ({"supported_endpoint_types": ["image-generation"]}, False),
     ({"labels": ["reranking"]}, False),
+    ({"type": "Text Generation"}, True),
+    ({"type": "language"}, True),
+    ({"type": "text-to-text"}, True),
+    ({"type": "tts"}, False),
+    ({"type": "classifier"}, False),
+    ({"task": {"name": "Text-to-Image"}}, False),
+    ({"task": "sentence-similarity"}, False),
+    ({"pipeline_tag": "text-generation"}, True),
+    ({"architecture": {"modality": "text+image->text"}}, True),
+    ({"input_modalities": ["text"], "output_modalities": ["text"]}, True),
+    ({"modalities": {"input": ["text"], "output": ["audio"]}}, False),
+    ({"outputModalities": ["IMAGE"]}, False),
+    ({"supported_endpoints": ["/v1/chat/completions", "/v1/responses"]}, True),
+    ({"supported_endpoints": ["/v1/images/generations"]}, False),
 ]
+
+
+def test_a_model_that_writes_text_need_not_chat() -> None:
+    """What it was asked with, and its name, may say otherwise."""
+    heard = {"input_modalities": ["audio"], "output_modalities": ["text"]}
+    assert infer(entry_and_props({"id": "acme-8b", **heard}, {}), "acme-8b")[0] == "unknown"
+    guard = {"id": "acme-guard", "architecture": {"modality": "text->text"}}
+    assert infer(entry_and_props(guard, {}), "acme-guard")[0] == "unknown"
 
 
 async def test_a_listing_without_names_is_none(replay: Replay) -> None:
@@ -294,6 +333,33 @@ OTHERS = (
     "vidore/colqwen2-v1.0",
     "sentence-transformers/LaBSE",
     "moka-ai/m3e-base",
+    "kyutai/moshika-pytorch-bf16",
+    "GPT-SoVITS",
+    "gemini-live-2.5-flash-preview",
+    "Qwen/Qwen3-ForcedAligner-0.6B",
+    "pyannote/speaker-diarization-3.1",
+    "minimax/music-2.0",
+    "doubao-seededit-3-0-i2i-250628",
+    "tencent/HunyuanImage-3.0",
+    "sd_xl_base_1.0.safetensors",
+    "step-1x-medium",
+    "wan2.2-s2v",
+    "viduq3-pro",
+    "ibm-granite/granite-docling-258M",
+    "bytedance/dolphin-1.5",
+    "nvidia/nemotron-content-safety-reasoning-4b",
+    "PolyGuard-Ministral",
+    "infly/INF-ORM-Llama3.1-70B",
+    "google/translategemma-4b-it",
+    "qwen-mt-turbo",
+    "time-series-foundation-models/Lag-Llama",
+    "ibm-granite/granite-timeseries-ttm-r2",
+    "allenai/MolmoAct-7B-D-0812",
+    "lmsys/gpt-oss-120b-Eagle3",
+    "mmproj-Qwen2.5-VL-7B.gguf",
+    "Alibaba-NLP/gme-Qwen2-VL-7B-Instruct",
+    "zeroentropy/zerank-2",
+    "castorini/rank_zephyr_7b_v1_full",
 )
 CHATS = (
     "llama-3.3-70b-versatile",
@@ -314,6 +380,15 @@ CHATS = (
     "whisperer-rp-12b",
     "bark-llama-8b",
     "embedded-coder-7b",
+    "router-llm-7b-instruct",
+    "llava-next-video-7b",
+    "qwen3-8b-live",
+    "us.amazon.nova-2-lite-v1:0",
+    "jondurbin/bagel-7b-v0.5",
+    "steelskull/l3.3-electra-r1-70b",
+    "universal-7b",
+    "gemma-3-4b-it-mmproj",
+    "llama-base",
 )
 
 
@@ -373,6 +448,11 @@ FAMILIES = (
     "sonar-pro",
     "mistralai/Voxtral-Mini-3B-2507",
     "rwkv-7-world",
+    "groq/compound",
+    "stepfun-ai/step3",
+    "ByteDance-Seed/UI-TARS-1.5-7B",
+    "TheDrummer/Cydonia-24B-v4.1",
+    "codex-mini-latest",
 )
 
 
@@ -381,6 +461,47 @@ def test_the_name_of_a_family_is_evidence_enough(name: str) -> None:
     """As is a publisher's word for a model that was tuned to chat."""
     kind, claims = infer(Described(), name)
     assert (kind, claims[Capability.CHAT].value) == ("chat", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Qwen/Qwen3-8B-Base", "completion"),
+        ("qwen2.5-coder:1.5b-base-q8_0", "completion"),
+        ("google/gemma-3-4b-pt", "completion"),
+        ("llama3.1:8b-text-q4_0", "completion"),
+        ("facebook/opt-125m", "completion"),
+        ("gpt-3.5-turbo-instruct", "completion"),
+        ("nvidia/nvclip", "embedding"),
+        ("togethercomputer/m2-bert-80M-8k-retrieval", "embedding"),
+        ("McGill-NLP/LLM2Vec-Mistral-7B-Instruct-v2-mntp", "embedding"),
+        ("Salesforce/Llama-Rank-v1", "rerank"),
+        ("cross-encoder/mmarco-mMiniLMv2-L12-H384-v1", "rerank"),
+    ],
+)
+def test_a_name_says_which_kind_of_request_a_model_takes(name: str, expected: str) -> None:
+    """Also on an engine for text, whose own word is that of all its models."""
+    assert {infer(Described(usual_kind=usual), name)[0] for usual in ("chat", "unknown")} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("name", "sees", "thinks"),
+    [
+        ("glm-4.6v-flash", True, None),
+        ("smolvlm2-2.2b-instruct", True, None),
+        ("OpenGVLab/InternVL3-8B", True, None),
+        ("qvq-72b-preview", True, True),
+        ("phi-4-reasoning-plus", None, True),
+        ("grok-4-1-fast-non-reasoning", None, None),
+        ("qwen3-4b-no-think", None, None),
+    ],
+)
+def test_a_name_says_what_a_model_can(name: str, sees: bool | None, thinks: bool | None) -> None:
+    claims = infer(Described(), name)[1]
+    found = tuple(
+        claims[what].value if what in claims else None for what in (Capability.VISION, Capability.THINKING)
+    )
+    assert found == (sees, thinks)
 
 
 @pytest.mark.parametrize("name", ["acme-voice-9", "zorblax-3", "default", "my-model", "itinerary", "gpts"])
@@ -429,6 +550,19 @@ def test_the_name_of_the_weights_behind_an_alias_counts() -> None:
         ("https://llm.example.com", False),
         ("http://8.8.8.8:1", False),
         ("http://[::ffff:8.8.8.8]:1", False),
+        ("http://127.1:1", True),
+        ("http://0x7f000001:1", True),
+        ("http://134744072", False),
+        ("http://8.8", False),
+        ("http://[::ffff:100.64.0.1]:1", True),
+        ("http://[fe80::1%25eth0]:1", True),
+        ("http://100.128.0.1", False),
+        ("http://172.32.0.1", False),
+        ("http://host.docker.internal:11434", True),
+        ("http://box.localdomain", True),
+        ("http://MAC.LOCAL.", True),
+        ("http://192.168.1.2.nip.io", False),
+        ("http://evil-ts.net", False),
     ],
 )
 def test_a_place_is_told_by_its_address(url: str, ours: bool) -> None:

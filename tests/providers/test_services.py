@@ -11,6 +11,7 @@ from providers.replay import Replay, reply, stream
 from vedette import providers
 from vedette.errors import ProviderError
 from vedette.providers import Described, Finished, Generation, Listing, Publishing, Tool
+from vedette.providers._entries import price
 from vedette.settings import parse
 from vedette.types import Capability, Outcome, Percentiles
 
@@ -51,6 +52,37 @@ async def test_openai_is_asked_as_its_thinking_models_will_have_it(replay: Repla
     body = replay.requests[-1].body
     assert body["max_completion_tokens"] == 7
     assert not {"max_tokens", "temperature"} & body.keys()
+
+
+@pytest.mark.parametrize(
+    ("listed", "usd_per_mtok"),
+    [
+        ({"pricing": {"prompt": "0.0000025", "completion": "0.00001"}}, (2.5, 10)),
+        ({"pricing": {"prompt": 0.1, "completion": 0.4}}, (0.1, 0.4)),
+        ({"pricing": {"prompt": "$0.15", "completion": "$0.60"}}, (0.15, 0.6)),
+        ({"pricing": {"input": 0, "output": 0}}, (0, 0)),
+        ({"pricing": {"prompt": "-1", "completion": "-1"}}, None),
+        ({"pricing": {"prompt": "0.15 for a million", "completion": True}}, None),
+        ({"pricing": {"prompt": "0.000001"}}, None),
+        ({"pricing": {"prompt": 2, "completion": 8, "currency": "CNY"}}, None),
+        ({"pricing": {"image": "0.04"}}, None),
+        ({"metadata": {"pricing": {"input_tokens": 0.2, "output_tokens": 0.6}}}, (0.2, 0.6)),
+        ({"model_spec": {"pricing": {"input": {"usd": 0.5}, "output": {"usd": 2}}}}, (0.5, 2)),
+        ({"input_price": 3e-6, "output_price": 1.5e-5}, (3, 15)),
+        ({"cost": {"input": 3, "output": 15}}, (3, 15)),
+        (
+            {"providers": [{"pricing": {"input": 1, "output": 2}}, {"pricing": {"input": 3, "output": 1}}]},
+            (3, 2),
+        ),
+        ({"providers": [{"pricing": {"input": 1, "output": 2}}, {"provider": "acme"}]}, None),
+    ],
+)
+def test_a_price_is_read_for_a_token_or_a_million(
+    listed: dict[str, Any], usd_per_mtok: tuple[float, float] | None
+) -> None:
+    """Its size says which. What is no price in USD for tokens in and out is none."""
+    found = price(listed, "listing")
+    assert (found and (found.input_usd_per_mtok, found.output_usd_per_mtok)) == usd_per_mtok
 
 
 async def test_openrouter_tells_its_prices(replay: Replay) -> None:

@@ -10,54 +10,101 @@ from vedette.providers import Described
 from vedette.types import Capability, Claim, Evidence, Kind
 from vedette_discoverer.names import parse
 
-# Names of models that cannot be asked for text, by what they are. Model cards and the services' own lists, 2026-11-29.
+# Names of models that cannot be asked for text, by what they are. Model cards and the services' own lists, 2026-11-30.
 _OTHER_KINDS = tuple(
-    (what, re.compile(rf"(?:^|[-_/.:])(?:{words})(?:[-_:.\d]|$)"))
+    (what, re.compile(rf"(?:^|[-_/.:])(?:{words})(?:[-_:.\d@]|$)"))
     for what, words in (
-        ("a router, which names no model", r"auto|router|model-router"),
+        ("a router, which names no model", r"(?:auto|router)(?!.*\d+b(?:[-_:.]|$))|arch-router"),
         (
             "a speech recognition model",
-            r"(?:distil-)?whisper(?!er)\w*|parakeet|canary-(?:\d+b|qwen|flash)|wav2vec\d?|moonshine|stt|asr|transcribe"
-            r"|transcription|sensevoice\w*|paraformer|scribe|chirp",
+            r"(?:distil-)?whisper(?!er)\w*|parakeet|canary-(?:\d+b|qwen|flash)|wav2vec\d?|moonshine|stt|\w*asr|transcribe"
+            r"|transcription|sensevoice\w*|paraformer|scribe|chirp|omniasr|forcedaligner|gigaam|saarika|universal-\d"
+            r"|nova-[23]-(?:general|medical)|deepgram|assemblyai|speechmatics",
+        ),
+        (
+            "a model of sounds",
+            r"pyannote|speaker-diarization|\w*vad|hubert|wavlm|clap-htsat|ast-finetuned|\w*demucs|spleeter|deepfilternet\d?"
+            r"|audio2face|studiovoice|audio-codec",
         ),
         (
             "a speech model",
-            r"\w*tts|kokoro|bark(?:-small)?$|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
-            r"|realtime|native-audio|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm|openaudio|higgs-audio|seamless"
-            r"|sambert|nova-sonic",
+            r"\w*tts\w?|kokoro|bark(?:-small)?$|orpheus|playai|chatterbox|piper|parler|dia2?-\db|dia-1\.6b|csm-1b|zonos|speecht5"
+            r"|speech|realtime|native-audio|gemini(?:-[\w.]+)*-live|gemini-live|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm\d?|openaudio"
+            r"|higgs-audio|seamless|sambert|(?:nova|nova-2)-sonic|sonic-\d|aura-\d-\w+|metavoice|supertonic|maya1|soprano|maskgct"
+            r"|moshi\w*|personaplex|openvoice|rvc|seed-vc|octave-\d|blizzard|murf|llasa|(?:gpt-)?sovits|bulbul|mai-voice"
+            r"|grok-voice|voice-(?:design|enrollment|clone)|livetranslate",
         ),
-        ("a music model", r"musicgen|audiogen|lyria|stable-audio|suno|riffusion|ace-step"),
+        (
+            "a music model",
+            r"music\w*|audiogen|audioldm\d?|lyria|stable-audio|suno|udio|riffusion|diffrhythm|yue-s\d|ace-step|tangoflux|mmaudio"
+            r"|heartmula|songgeneration|text_to_sound",
+        ),
         (
             "an image model",
-            r"dall-e|gpt-image|imagen|flux|stable-diffusion|stable-cascade|stabilityai|sdxl|sd3|sd-turbo|sd-?1|sd-?2"
-            r"|playground-v\d|kandinsky|image|nano-banana|hidream|recraft|ideogram|midjourney|seedream|kolors|cogview|t2i"
-            r"|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine|realvis\w*|\w*esrgan|controlnet"
-            r"|nova-canvas|rmbg",
+            r"dall-e|gpt-image|imagen|imagegeneration|flux|stable-diffusion|stable-cascade|stabilityai|sdxl|sd_xl|sd3|sd-turbo|sd-?v?1"
+            r"|sd-?2|v1-5-pruned|playground-v\d|kandinsky|nano-banana|hidream|recraft\w*|ideogram|midjourney|mj-v\d|reve|seedream"
+            r"|seededit|kolors|cogview|hunyuan-?dit|hunyuanimage|t2i|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine"
+            r"|realvis\w*|realistic-vision|epicrealism|absolutereality|deliberate-v\d|\w*openjourney|proteus-v\d|anythingv\d|anylora"
+            r"|pony-?diffusion\w*|illustrious-xl|noobai-xl|lucid-origin|omnigen\d?|emu3-gen|bagel-7b-mot|bria|sana|lumina-next"
+            r"|lumina-image|chroma1|instaflow|step-?1x|ernie-vilg|irag|yandexart|grok-imagine|\w*esrgan|\w*upscaler?|gfpgan|codeformer"
+            r"|swinir|controlnet|ip-adapter|instantid|idm-vton|nova-canvas|rmbg|rembg|birefnet|u2net|isnet|lama-inpainting|\w*vae"
+            r"|taesd|t5xxl|clip_[lg]",
         ),
-        ("a model of shapes", r"hunyuan3d|trellis|triposr|shap-e|stable-fast-3d"),
+        (
+            "a model of shapes",
+            r"hunyuan3d|hunyuanworld|seed3d|trellis|triposr|tripo3d|shap-e|stable-(?:fast|point-aware)-3d|meshy|rodin",
+        ),
         (
             "a model that looks at pictures alone",
-            r"sam\d?-?hiera|sam[23]|segment-anything|yolo\w*|depth-anything|dinov\d|grounding-dino",
+            r"sam\d?-?hiera|sam-?[23]|segment-anything|yolo\w*|depth-?anything|depthpro|zoedepth|dpt-large|dinov\d|grounding-?dino"
+            r"|(?:rf-)?detr|resnet|convnext\w*|vit-(?:base|large|huge)|owl(?:vit|v2)|florence-2|blip2?|mask2former|segformer|insightface"
+            r"|arcface|exaone-path|object-detection|page-elements|graphic-elements|table-structure|table-transformer",
         ),
+        ("a model that moves robots", r"openvla|gr00t|pi0|smolvla\w*|molmoact"),
         (
             "a video model",
-            r"sora|veo|wan-?ai|wan2|t2v|i2v|ti2v|hunyuanvideo|cogvideo\w*|mochi|ltx-video|kling|runway|hailuo|seedance|svd"
-            r"|video|nova-reel|luma|cosmos-(?:transfer|predict)\d*",
+            r"sora|veo|wan-?ai|wan-?[23]|t2v|i2v|s2v|ti2v|hunyuanvideo|cogvideo\w*|mochi|ltx-\d|ltxv?|kling|runway\w*|gen\da?_\w+"
+            r"|hailuo|seedance|svd|nova-reel|luma|ray-\d|pika|pixverse|vidu\w*|animatediff|skyreels|magi-1|framepack|omnihuman"
+            r"|latentsync|sadtalker|wav2lip|infinitetalk|cosmos-(?:transfer|predict)\d*|genie-\d",
         ),
         (
             "a moderation model",
-            r"moderation|(?:llama|prompt|wild|shield|nemo|qwen3?)[-_]?guard|guard|guardian|shieldgemma|safeguard",
+            r"moderation|guard|guardian|safeguard|(?:llama|wild|nemo|poly|virtue|duo|dyna|x|aegis|qwen\d?)guard|shieldgemma"
+            r"|content-safety|toxic\w*|nsfw\w*|prompt-injection|privacy-filter|pii\w*",
         ),
-        ("a reward model", r"reward|prm|rm"),
-        ("a model that reads documents", r"\w*ocr|aqa|deep-research|computer-use|document-ai|nemo\w+-parse"),
+        ("a reward model", r"reward|prm|armorm|orm|rm"),
+        (
+            "a model that reads documents",
+            r"\w*ocr\d?|ocrflux|ocdrnet|aqa|deep-research|computer-use|document-(?:ai|intelligence)|prebuilt-layout|nemo\w+-parse"
+            r"|\w*docling|mineru\d?|nougat|donut-base|layoutlmv?\d?|chandra$|surya$|marker-pdf|bytedance/dolphin",
+        ),
         (
             "an encoder, which writes no text",
-            r"(?:jina-|nv)?clip|siglip\d?|splade|contriever|(?:distil|al|modern)?bert|(?:xlm-|distil)?roberta|m?deberta|dpr"
-            r"|bart-large-mnli|gliner\w*",
+            r"clip|siglip\d?|medsiglip|splade|contriever|(?:distil|al|fin|modern)?bert|(?:xlm-|distil)?roberta|m?deberta|dpr"
+            r"|electra-(?:small|base|large)|bart-large-mnli|gliner\w*|nuner\w*|fasttext|en_core_web",
         ),
-        ("a translation model", r"nllb|m2m100|madlad\d*|opus-mt"),
+        (
+            "a model that translates or sums up",
+            r"bart-large-cnn|pegasus|t5-(?:small|base|large)|nllb|m2m100|madlad\d*|opus-mt|(?:qwen|hunyuan)-mt|mbart|indictrans\d?|translategemma|riva-translate|\w+-nmt",
+        ),
+        (
+            "a model of numbers",
+            r"chronos|timesfm|timegpt|moirai|(?:granite-)?timeseries|lag-llama|timer-base|toto-open|tabpfn|geospatial",
+        ),
+        (
+            "a model of molecules or weather",
+            r"esm2|esmfold\d?|alphafold\d?|evo2|molmim|boltz-?2|diffdock|openfold\d?|proteinmpnn|rfdiffusion|genmol|fourcastnet"
+            r"|corrdiff|graphcast",
+        ),
+        ("a part of a model", r"(?<![-_.:])mmproj|eagle3|speculator|dflash|medusa-head"),
     )
 )
+# Words that models of pictures and video have in their names, and so have models that answer questions on them.
+_PICTURES = tuple(
+    (what, re.compile(rf"(?:^|[-_/.:]){word}(?:[-_:.\d@]|$)"))
+    for what, word in (("an image model", "image"), ("a video model", "video"))
+)
+_SEES = re.compile(r"(?:^|[-_/.:\d])(?:vl|vision|llava|vqa|qa|captioner)(?:[-_:.\d]|$)")
 
 
 # Names of models that chat, beside those in `families`. Model cards and the services' own lists, 2026-11-29.
@@ -66,7 +113,7 @@ _CHATS = re.compile(
     # What a publisher calls a model that was tuned to chat.
     r"instruct|chat|it|thinking|reasoner|coder"
     # Services of one publisher.
-    r"|(?:chat)?gpt|o[134]|claude|gemini|grok|sonar|command(?:-?[ar])?|c4ai|aya|nova-(?:micro|lite|pro|premier)"
+    r"|(?:chat)?gpt|o[134]|claude|gemini|grok|sonar|command(?:-?[ar])?|c4ai|aya|nova-(?:2-)?(?:micro|lite|pro|premier)"
     r"|titan-text|jamba|palmyra|reka|mercury|inflection|moonshot|kimi|doubao|ernie|hunyuan|step-\d|seed-(?:oss|\d)"
     r"|spark-x?\d|abab|minimax|pangu|yi|solar|exaone|hyperclova|hcx|sarvam|gigachat|yandexgpt"
     # Open weights.
@@ -75,7 +122,21 @@ _CHATS = re.compile(
     r"|minicpm|voxtral|rwkv|internlm|internvl|baichuan|smollm|smolvlm|stablelm|starcoder|bloom|bloomz|dbrx|snowflake-arctic"
     r"|apertus|eurollm|salamandra|teuken|lfm|cogito|longcat|mimo|ling|ring|dots|arcee|trinity|llava|moondream|idefics"
     r"|hermes|nous-hermes|openhermes|dolphin|wizardlm|vicuna|alpaca|tulu|zephyr|openchat|starling|orca|neural-chat|mythomax"
+    r"|step3|intern-s1|telechat\d?|skywork|sensechat|hyperclovax|a\.x|trillion|tinydolphin|megadolphin|bakllava|videollama\d?"
+    r"|functiongemma|intellect|afm|opencoder|deepcoder|deepscaler|athene|openthinker|sky-t1|s1\.1|rnj|aion|nuextract|sqlcoder"
+    r"|wizard-?(?:math|coder)|stable-?(?:beluga|code)|smallthinker|firefunction|codegeex\d?|meditron|medllama\d?|llemma|xwinlm"
+    r"|nexusraven|mistrallite|cydonia|rocinante|unslopnemo|euryale|lunaris|magnum|celeste|noromaid|remm|sorcererlm|goliath"
+    r"|ui-tars|autoglm|tongyi-deepresearch|chimera|mini-omni\d?|step-audio|compound"
+    r"|reflection|notu[sx]|duckdb-nsql|reader-?lm|codeup|codebooga|everythinglm|codex"
     r")(?=[-_/.:@ \d]|v\d|$)"
+)
+
+# Names of models that were trained to continue text and tuned to nothing. Model cards, 2026-11-30.
+_COMPLETES = re.compile(
+    r"\d.*[-_]base(?:$|[-_.:](?:q\d|i?q\d|gguf|gptq|awq|fp\d|bf16|\d-?bit|\d{4}$))"
+    r"|gemma.*-pt(?:$|[-_.:])|:[\w.]+-text(?:$|-)|code(?:llama|gemma):[\w.]+-code(?:$|-)|llama-2-\d+b-hf$"
+    r"|(?:^|[-_/])(?:gpt-?2|gpt-neo\w*|gpt-j|pythia|opt-[\d.]+[mb]|mpt-\d+b$|davinci-002|babbage-002|gpt-3\.5-turbo-instruct)"
+    r"(?=[-_/:.]|$)|bloom-\d+b\d$"
 )
 
 
@@ -84,7 +145,8 @@ def other_kind(name: str) -> str | None:
     lowered = name.lower()
     if lowered.endswith("*"):
         return "a pattern for names"
-    return next((what for what, pattern in _OTHER_KINDS if pattern.search(lowered)), None)
+    kinds = _OTHER_KINDS if _SEES.search(lowered) else _OTHER_KINDS + _PICTURES
+    return next((what for what, pattern in kinds if pattern.search(lowered)), None)
 
 
 class NameRule(Struct, frozen=True):
@@ -104,27 +166,31 @@ NAME_RULES = (
         "model cards of Qwen-Coder, CodeLlama, CodeGemma, Codestral, StarCoder, Devstral",
     ),
     NameRule(
-        r"(^|[-_/.\d])(vl|vision|llava|moondream|minicpm-v|pixtral)([-_:.\d]|$)",
+        r"(^|[-_/.\d])(vl|vision|(bak)?llava|moondream|minicpm-[vo]|pixtral|\w*internvl|\w+vlm|qvq|molmo|idefics|glm-\d(\.\d)?v)"
+        r"([-_:.\d]|$)",
         (C.VISION,),
-        "model cards of Qwen-VL, Llama-Vision, LLaVA, Moondream, MiniCPM-V, Pixtral",
+        "model cards of Qwen-VL, Llama-Vision, LLaVA, Moondream, MiniCPM-V, Pixtral, InternVL, SmolVLM, QVQ, GLM-V",
     ),
     NameRule(
-        r"(rerank|cross-encoder|ms-marco)",
+        r"(rerank|cross-encoder|ms-marco|mmarco|monot5|monoqwen|flashrank|zerank|llama-?rank|rank[-_]?(zephyr|vicuna|t5)"
+        r"|semantic-ranker)",
         (C.RERANK,),
-        "model cards of BGE-reranker, Qwen3-Reranker, jina-reranker",
+        "model cards of BGE-reranker, Qwen3-Reranker, jina-reranker, zerank, Llama-Rank, monoT5, RankZephyr",
         kind="rerank",
     ),
     NameRule(
-        r"(embed(?!ded)|minilm|mpnet|paraphrase-|sentence-t5|labse|distiluse|colbert|colqwen|colpali"
-        r"|(^|[-_/])((bge|e5|gte|voyage|instructor|stella|potion)[-_]|m3e[-_]|text2vec|gtr-t5|gecko|uae-(large|code)))",
+        r"(embed(?!ded)|minilm|mpnet|paraphrase-|sentence-t5|labse|distiluse|colbert|colqwen|colpali|colsmol|jina-clip|nvclip"
+        r"|[lv]lm2vec|(^|[-_/])((bge|e5|gme|gte|voyage|instructor|stella|jasper|potion|m2v)[-_]|m3e[-_]|text2vec|gtr-t5|gecko"
+        r"|uae-(large|code)|m2-bert-\d+m-\d+k|slate-\d+m|gritlm|codesage|rubert-tiny|repllama|promptriever))",
         (C.EMBEDDING,),
-        "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GTE, Voyage, LaBSE, ColBERT, M3E",
+        "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GME, GTE, Voyage, LaBSE, ColBERT, "
+        "M3E, LLM2Vec, jina-clip, NV-CLIP, M2-BERT, slate, GritLM, CodeSage",
         kind="embedding",
     ),
     NameRule(
-        r"(^|[-_/.])(r1|qwq|think|thinking|reasoner|magistral|o[134])([-_:.]|$)",
+        r"(^|[-_/.])(?<!no-)(?<!non-)(?<!no_)(r1|qvq|qwq|think|thinking|reasoner|reasoning|magistral|o[134])([-_:.]|$)",
         (C.THINKING, C.REASONING),
-        "model cards of DeepSeek-R1, QwQ, Qwen3-Thinking, Magistral",
+        "model cards of DeepSeek-R1, QwQ, QVQ, Qwen3-Thinking, Phi-4-reasoning, Magistral",
     ),
     # Those that think unless they are asked not to.
     NameRule(
@@ -178,6 +244,8 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
     chats = described.claims.get(C.CHAT)
     if chats is not None:
         return ("chat", "a chat model") if chats.value else ("unknown", f"no chat model ({chats.source})")
+    if any(_COMPLETES.search(written.lower()) for written in names):
+        return "completion", "a base model by its name"
     if described.usual_kind != "unknown":
         return described.usual_kind, f"a {described.usual_kind} model, as this server runs"
     if any(_chats_by_name(written) for written in names):

@@ -13,6 +13,7 @@ from vedette.providers._lenient import (
     http_date,
     mapping,
     moment,
+    number,
     score,
     sequence,
     since_epoch,
@@ -20,11 +21,11 @@ from vedette.providers._lenient import (
     tokens,
 )
 from vedette.providers.redaction import REDACTED
-from vedette.types import Capability, Claim, Evidence, Kind
+from vedette.types import Capability, Claim, Evidence, Kind, Price
 
 Entry = Mapping[str, Any]
 # Where a listing says what kind of model it lists, and its words for those that are asked for text.
-_KIND_FIELDS: Final = ("sub_type", "type", "mode", "task", "model_type", "reported_type")
+_KIND_FIELDS: Final = ("sub_type", "type", "mode", "task", "model_type", "reported_type", "pipeline_tag")
 _KINDS: Final[Mapping[str, Kind]] = {
     "chat": "chat",
     "llm": "chat",
@@ -37,21 +38,27 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "embedding": "embedding",
     "embeddings": "embedding",
     "feature-extraction": "embedding",
+    "sentence-similarity": "embedding",
+    "text-embedding": "embedding",
+    "ranking": "rerank",
+    "text-ranking": "rerank",
     "rerank": "rerank",
     "reranker": "rerank",
     "reranking": "rerank",
 }
 # Its words for those that are not. What is in neither list is not known.
 _OTHER: Final = re.compile(
-    r"image|audio|speech|video|moderation|transcri|ocr\Z|realtime|diffusion|text-to-|search\Z|vector_store"
+    r"image|audio|speech|video|music|moderation|transcri|ocr\Z|realtime|diffusion|text-to-(?!text)|search\Z|vector_store"
+    r"|classif|segment|detection|inpaint|upscale|\b(?:stt|tts|asr|3d)\b"
 )
+# Its words for models that write text, as a chat or not (Vercel, Venice): a name may say that one does not chat.
+_WRITES: Final = frozenset(("text", "language", "multimodal", "text-to-text", "text2text-generation"))
+# The names of a context, likeliest first, in lower case without `_`.
 _CONTEXTS: Final = (
-    "max_model_len",
-    "context_length",
-    "context_window",
-    "max_context_length",
-    "max_input_tokens",
-)
+    "maxmodellen", "contextlength", "contextwindow", "maxcontextlength", "maxinputtokens", "maxcontexttokens",
+    "maxcontextwindow", "maxcontextwindowtokens", "contextwindowtokens", "contextsize", "availablecontexttokens",
+    "inputtokenlimit", "maxsequencelength", "maxseqlen", "maxtotaltokens", "nctx",
+)  # fmt: skip
 # Names of one ability: in the `capabilities` of Mistral, Azure OpenAI and (`supports`) GitHub Copilot, or in the entry
 # itself (Fireworks).
 _ABILITIES: Final[Mapping[str, Capability]] = {
@@ -69,12 +76,18 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
 }
 # Words in the lists of abilities of infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
 # (`endpoints`), new-api (`supported_endpoint_types`) and Lemonade (`labels`).
-_ABILITY_LISTS: Final = ("capabilities", "model_ability", "endpoints", "supported_endpoint_types", "labels")
+_ABILITY_LISTS: Final = (
+    "capabilities", "model_ability", "endpoints", "supported_endpoints", "supported_endpoint_types", "labels",
+)  # fmt: skip
 _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "chat": Capability.CHAT,
+    "chat/completions": Capability.CHAT,
+    "text-generation": Capability.CHAT,
     "generate": Capability.COMPLETION,
     "completion": Capability.COMPLETION,
+    "completions": Capability.COMPLETION,
     "embed": Capability.EMBEDDING,
+    "embedding": Capability.EMBEDDING,
     "embeddings": Capability.EMBEDDING,
     "rerank": Capability.RERANK,
     "jina-rerank": Capability.RERANK,
@@ -92,10 +105,29 @@ _ENDS: Final = (
     "shutdown_date",
     "retirement_date",
     "sunset_date",
+    "end_of_life",
+    "eol",
+    "end_date",
+    "discontinued_at",
+    "shutdown_at",
+    "retires_at",
 )
 _FIRST_MODELS: Final = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier end means that none is set
 _SWITCHES: Final = ("active", "enabled", "available", "is_active")
-_SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?\Z")
+# Where listings name prices, and for tokens in and out: OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty,
+# models.dev, Hugging Face.
+_PRICES: Final = (
+    ("prompt", "completion"),
+    ("input", "output"),
+    ("input_tokens", "output_tokens"),
+    ("input_cost_per_token", "output_cost_per_token"),
+    ("input_price", "output_price"),
+    ("prompt_price", "completion_price"),
+)
+_MAX_PER_TOKEN: Final = 1e-3  # USD: no service asks more for a token, and none less for a million
+_SWITCHED_OFF: Final = ("archived", "disabled", "retired")
+_OFF: Final = frozenset(("offline", "disabled", "retired", "removed", "shutdown", "end_of_life"))
+_SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*tokens)?\Z")
 
 
 def is_offered(entry: Entry, now: datetime) -> bool:
@@ -113,8 +145,10 @@ def is_offered(entry: Entry, now: datetime) -> bool:
 
 def _is_switched_off(entry: Entry) -> bool:
     """Return whether *entry* is in the archive, switched off by policy (GitHub Copilot), or offline (Venice)."""
+    states = (text(entry.get(name), 32) or "" for name in ("status", "state", "lifecycle_status"))
     return (
-        entry.get("archived") is True
+        any(entry.get(name) is True for name in _SWITCHED_OFF)
+        or any(state.lower() in _OFF for state in states)
         or mapping(entry.get("policy")).get("state") == "disabled"
         or mapping(entry.get("model_spec")).get("offline") is True
     )
@@ -142,29 +176,76 @@ def _moment(value: object) -> datetime | None:
 
 def context(entry: Entry) -> int | None:
     """Return the context that *entry* says is served, in tokens: a number, or a text such as `131072` or `128k`."""
-    limits = mapping(mapping(entry.get("capabilities")).get("limits"))  # GitHub Copilot
-    given = (
-        *(entry.get(name) for name in _CONTEXTS),
-        mapping(entry.get("meta")).get("n_ctx"),
-        limits.get("max_context_window_tokens"),
+    places = (
+        mapping(entry.get("top_provider")),
+        entry,
+        *(mapping(entry.get(name)) for name in ("meta", "metadata", "model_spec")),
+        mapping(mapping(entry.get("capabilities")).get("limits")),  # GitHub Copilot
+        {"context_length": mapping(entry.get("limit")).get("context")},  # models.dev
     )
-    return next((n for n in map(_tokens, given) if n), None)
+    return next(filter(None, map(_named_context, places)), None) or min(
+        filter(None, (_named_context(mapping(one)) for one in sequence(entry.get("providers")))), default=None
+    )
+
+
+def _named_context(place: Entry) -> int | None:
+    given = {name.lower().replace("_", ""): value for name, value in place.items()}
+    return next((n for n in (_tokens(given.get(name)) for name in _CONTEXTS) if n), None)
 
 
 def _tokens(value: object) -> int | None:
-    if isinstance(value, str) and (found := _SHORT_COUNT.match(value.strip())):
+    if isinstance(value, str) and (found := _SHORT_COUNT.match(value.strip().replace(",", ""))):
         scale = {"k": 1000, "m": 1_000_000}.get((found[2] or "").lower(), 1)
         amount = decimal(found[1])
         return tokens(int(amount * scale)) if amount is not None and amount < 1e9 else None
     return tokens(value)
 
 
+def price(entry: Entry, source: str) -> Price | None:
+    """Return what *entry* says that tokens cost, where it says so in USD; of several providers, the highest.
+
+    Listings name a price for one token or for a million, as a number or as text: its size says which. A router's own
+    price is -1, and none.
+    """
+    by_provider = [price(mapping(one), source) for one in sequence(entry.get("providers"))]
+    given = [one for one in by_provider if one is not None]
+    if given and len(given) == len(by_provider):
+        return Price(
+            input_usd_per_mtok=max(one.input_usd_per_mtok for one in given),
+            output_usd_per_mtok=max(one.output_usd_per_mtok for one in given),
+            source=source,
+        )
+    inner = (mapping(entry.get(name)) for name in ("metadata", "model_spec"))
+    places = [mapping(place.get(name)) for place in (entry, *inner) for name in ("pricing", "cost", "price")]
+    for place in (*places, entry):
+        for asked, answered in _PRICES:
+            rates = [rate for name in (asked, answered) if (rate := _usd(place.get(name))) is not None]
+            if len(rates) == len(_PRICES[0]) and str(place.get("currency", "USD")).upper() == "USD":
+                return _per_million(rates, _usd(place.get("request")), source)
+    return None
+
+
+def _per_million(rates: list[float], fee: float | None, source: str) -> Price:
+    scale = 1e6 if max(rates) < _MAX_PER_TOKEN else 1.0
+    if fee:
+        source = f"{source}, plus {fee:g} USD for each request"
+    asked, answered = (round(scale * rate, 6) for rate in rates)
+    return Price(input_usd_per_mtok=asked, output_usd_per_mtok=answered, source=source)
+
+
+def _usd(value: object) -> float | None:
+    """Return an amount of USD: a number, a text of one (`"0.15"`, `"$0.15"`), or an object with `usd`."""
+    if isinstance(value, dict):
+        value = value.get("usd")
+    amount = number(decimal(value.strip().lstrip("$")) if isinstance(value, str) else value)
+    return amount if amount is not None and amount < 1e6 else None
+
+
 def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
     """Return the kind of model that *entry* declares, and the abilities that it declares or denies."""
     claims = _declared_abilities(entry, source)
     for name in _KIND_FIELDS:
-        kind_text = text(entry.get(name), 64) or text(mapping(entry.get("capabilities")).get(name), 64) or ""
-        kind_text = kind_text.lower().replace("_", "-")
+        kind_text = _word(entry.get(name)) or _word(mapping(entry.get("capabilities")).get(name))
         kind = _KINDS.get(kind_text)
         if kind == "chat" and Capability.COMPLETION in claims and Capability.CHAT not in claims:
             kind = "completion"  # Xinference: a base model is an LLM too
@@ -174,7 +255,7 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
         if _OTHER.search(kind_text.replace("-", "_")) or _OTHER.search(kind_text):
             claims[Capability.CHAT] = _declared(False, f"{source}: {name} {kind_text}")
             return "unknown", claims
-    given = _given(mapping(entry.get("architecture")))
+    given = _given(entry)
     if "embeddings" in given:
         return "embedding", claims
     if given and "text" not in given:
@@ -185,11 +266,43 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
     return "unknown", claims
 
 
-def _given(architecture: Entry) -> list[str]:
-    """Return what a model answers with: OpenRouter's `output_modalities`, else behind the arrow of its `modality`."""
-    listed = [text(one, 32) for one in sequence(architecture.get("output_modalities"))]
-    _, arrow, outputs = (text(architecture.get("modality"), 64) or "").partition("->")
-    return list(filter(None, listed)) or (outputs.split("+") if arrow else [])
+def _word(value: object) -> str:
+    """Return a word for a kind, also of an object with a name (Cloudflare), in lower case with `-`."""
+    found = text(value, 64) or text(mapping(value).get("name"), 64) or ""
+    return re.sub(r"[_ ]+", "-", found.lower())
+
+
+def usual_kind(entry: Entry) -> Kind:
+    """Return `chat` where *entry* says that the model reads and writes text; a name may say otherwise."""
+    written, read = _given(entry), _taken(entry)
+    writes = written == ["text"] and (not read or "text" in read)
+    return "chat" if writes or any(_word(entry.get(name)) in _WRITES for name in _KIND_FIELDS) else "unknown"
+
+
+def _given(entry: Entry) -> list[str]:
+    """Return what a model answers with."""
+    return _modalities(entry, "output", after_arrow=True)
+
+
+def _taken(entry: Entry) -> list[str]:
+    """Return what a model can be asked with."""
+    return _modalities(entry, "input", after_arrow=False)
+
+
+def _modalities(entry: Entry, way: str, *, after_arrow: bool) -> list[str]:
+    """Return what goes one *way*, by OpenRouter's `output_modalities`, models.dev's, or the arrow in `modality`."""
+    for place in (mapping(entry.get("architecture")), entry):
+        listed = (
+            place.get(f"{way}_modalities")
+            or place.get(f"{way}Modalities")
+            or mapping(place.get("modalities")).get(way)
+        )
+        if found := [word.lower() for one in sequence(listed) if (word := text(one, 32))]:
+            return found
+        inputs, arrow, outputs = (text(place.get("modality"), 64) or "").partition("->")
+        if arrow:
+            return (outputs if after_arrow else inputs).split("+")
+    return []
 
 
 # The kind of a model that declares an ability, the first that it has.
@@ -209,7 +322,11 @@ def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
             if isinstance(place.get(name), bool):
                 found[capability] = _declared(place[name], f"{source}: {name}")
     for field in _ABILITY_LISTS:
-        words = [word for word in map(text, sequence(entry.get(field))) if word]
+        words = [
+            word.lower().lstrip("/").removeprefix("v1/")
+            for word in map(text, sequence(entry.get(field)))
+            if word
+        ]
         for word in words:
             if (able := _ABILITY_WORDS.get(word)) is not None:
                 found[able] = _declared(True, f"{source}: {field} {word}")

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette.providers import Described, _litellm, _metrics
-from vedette.providers._entries import Entry, context, kind_and_claims, retires_at
+from vedette.providers._entries import Entry, context, kind_and_claims, price, retires_at, usual_kind
 from vedette.providers._lenient import (
     count,
     is_name,
@@ -71,6 +71,8 @@ def entry_and_props(entry: Entry, details: Entry) -> Described:
         sources=dict.fromkeys(facts, "/v1/models"),
         claims=claims,
         origin=origin,
+        price=price(entry, "/v1/models"),
+        usual_kind=usual_kind(entry),
     )
 
 

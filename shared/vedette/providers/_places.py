@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import socket
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,13 +18,19 @@ _OWN_SUFFIXES: Final = (
     ".localhost",
     ".internal",
     ".intranet",
+    ".corp",
     ".lan",
+    ".localdomain",
+    ".test",
     ".home",
     ".home.arpa",
     ".svc",
     ".cluster.local",
     ".ts.net",
 )
+# Addresses as `inet_aton` reads them: `127.1`, one number, parts in hexadecimal or octal.
+_NUMBER: Final = r"(?:0x[0-9a-f]+|\d+)"
+_OLD_FORM: Final = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{0,3}}", re.IGNORECASE)
 _LOOK_UP_TIMEOUT_S: Final = 2.0
 
 
@@ -31,8 +38,8 @@ def is_ours(url: str) -> bool:
     """Return whether the host of *url* is your own by how it is written: a private address or network's name."""
     host = _host(http_url(url))
     try:
-        return _is_own(ipaddress.ip_address(host))
-    except ValueError:
+        return _is_own(_address(host))
+    except (ValueError, OSError):
         return "." not in host or host.endswith(_OWN_SUFFIXES)
 
 
@@ -48,8 +55,8 @@ async def stands_on_own_machine(access: Access) -> bool:
         return True
     host = _host(access.url)
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
+        _address(host)
+    except (ValueError, OSError):
         found = await _addresses(host)
         return bool(found) and all(_is_own(address) and not address.is_loopback for address in found)
     return False
@@ -57,6 +64,13 @@ async def stands_on_own_machine(access: Access) -> bool:
 
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").rstrip(".").partition("%")[0]
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address that *host* writes. Raises ValueError or OSError for a name."""
+    if _OLD_FORM.fullmatch(host):
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    return ipaddress.ip_address(host)
 
 
 def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

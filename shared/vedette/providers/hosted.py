@@ -16,11 +16,10 @@ import msgspec
 from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
 from vedette.providers._base_urls import root
-from vedette.providers._entries import Entry
+from vedette.providers._entries import Entry, price
 from vedette.providers._flavours import Flavour, declared, entry_and_props, modalities
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
-    decimal,
     known,
     mapping,
     number,
@@ -29,7 +28,7 @@ from vedette.providers._lenient import (
     tokens,
 )
 from vedette.providers.openai_compatible import OpenAICompatibleEndpoint
-from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Price, Published
+from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Published
 
 # What chat completions cannot be asked of: other modalities, and models that only the Responses API serves.
 _NO_CHAT = re.compile(
@@ -90,35 +89,14 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
         sources=dict.fromkeys(facts, source),
         claims=claims,
         origin=text(entry.get("hugging_face_id")),
-        price=_price(entry, source),
+        price=price(entry, source),
     )
 
 
-def _price(entry: Entry, source: str) -> Price | None:
-    """Return what OpenRouter asks, which it says in dollars for one token; a router's own price is -1."""
-    pricing = mapping(entry.get("pricing"))
-    try:
-        asked, answered = (1e6 * float(pricing.get(part, "")) for part in ("prompt", "completion"))
-    except (TypeError, ValueError):
-        return None
-    if not (0 <= asked < 1e6 and 0 <= answered < 1e6):
-        return None
-    fee = decimal(str(pricing.get("request") or "0"))
-    if fee:
-        source = f"{source}, beside {fee:g} USD for each request"
-    return Price(input_usd_per_mtok=round(asked, 6), output_usd_per_mtok=round(answered, 6), source=source)
-
-
 def _together(entry: Entry, details: Entry) -> Described:
-    """Read Together's listing: its prices are dollars for a million tokens, its `language` models have no chat."""
+    """Read Together's listing: its `language` models have no chat."""
     base = {"type": "completion"} if entry.get("type") == "language" else {}
-    described = entry_and_props({**entry, **base}, details)
-    pricing = mapping(entry.get("pricing"))
-    asked, answered = number(pricing.get("input")), number(pricing.get("output"))
-    if asked is None or answered is None:
-        return described
-    price = Price(input_usd_per_mtok=asked, output_usd_per_mtok=answered, source="Together /v1/models")
-    return msgspec.structs.replace(described, price=price)
+    return entry_and_props({**entry, **base}, details)
 
 
 class OpenRouterEndpoint(OpenAICompatibleEndpoint):

@@ -116,12 +116,18 @@ class OpenAICompatibleEndpoint:
             locality = flavour.locality
         return msgspec.structs.replace(
             described,
-            usual_kind=self._named_kind if model.name in listing.named else flavour.runs,
+            usual_kind=self._usual_kind(model.name, described),
             facts=facts,
             sources=sources,
             locality=locality if self._own else "remote",
             base_url=self._base_url(),
         )
+
+    def _usual_kind(self, name: str, described: Described) -> Kind:
+        """Return what the configuration names a model for, else what its entry shows, else what this server runs."""
+        if name in self._listing.named:
+            return self._named_kind
+        return self._listing.flavour.runs if described.usual_kind == "unknown" else described.usual_kind
 
     def _is_free(self, entry: Mapping[str, Any]) -> tuple[bool, str]:
         """Return whether a call of a listed model is known to cost nothing, and why; at an address of your own."""
