@@ -17,7 +17,16 @@ from vedette.providers.counting import Sent
 from vedette.settings import Budget, EndpointSettings, Load, parse
 from vedette.testing import EPOCH
 from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
-from vedette_prober.load import Reading, due_at, event, interval_s, is_news, next_every_s
+from vedette_prober.load import (
+    Reading,
+    due_at,
+    event,
+    interval_s,
+    is_news,
+    is_suspicious,
+    next_every_s,
+    silence,
+)
 
 BOX = EndpointSettings(url="http://box:8000")
 LAST = EndpointLoad(
@@ -105,6 +114,49 @@ def test_a_server_that_went_or_came_back_is_probed_at_once(
 ) -> None:
     """Readings that agree with the last contact ask for nothing."""
     assert is_news(reading, last, contact) is news
+
+
+def suspicious(first: Activity | None, outcomes: str, *, ours: int = 0) -> list[int]:
+    """Return which readings after one that said *first* ask for a probe: "t" is late, "o" is in time.
+
+    *ours*: the requests that Vedette has there.
+    """
+    before, asking = replace(READING, activity=first), []
+    for n, one in enumerate(outcomes, start=1):
+        outcome, own_then = Outcome.TIMEOUT if one == "t" else OK, OwnReply(requests=ours)
+        now = silence(outcome, own_then, before)
+        if is_suspicious(now, before.silence, outcome):
+            asking.append(n)
+        activity = None if one == "t" else Activity()
+        before = replace(READING, outcome=outcome, activity=activity, silence=now)
+    return asking
+
+
+@pytest.mark.fault("a server accepts connections and answers nothing", "I9")
+def test_a_server_that_falls_silent_is_probed_twice() -> None:
+    """Two probes decide. Then no more, until it answers. One late reading says nothing."""
+    assert suspicious(Activity(running=0), "ototooto") == []
+    assert suspicious(Activity(loaded={}), "tttttttttt") == [2, 3]
+    assert suspicious(Activity(running=0), "tttttttoottt") == [2, 3, 8, 11, 12]
+
+
+def test_a_server_at_work_may_be_silent_for_longer() -> None:
+    """Vedette's own work too. One that never showed its load may reply to nothing while it computes."""
+    assert suspicious(Activity(running=1), "tttttttttto") == [6, 7, 11]
+    assert suspicious(Activity(running=1), "tttttoo") == []
+    assert suspicious(Activity(running=0), "tttttttttt", ours=1) == [6, 7]
+    assert suspicious(None, "tttttttttt") == []
+
+
+def test_a_late_server_is_read_soon_again() -> None:
+    """Until it is suspicious; then as one that is down."""
+    before, last, intervals = READING, LAST, []
+    for _ in range(5):
+        now = silence(Outcome.TIMEOUT, OwnReply(requests=0), before)
+        before = replace(READING, outcome=Outcome.TIMEOUT, activity=None, silence=now)
+        intervals.append(next_every_s(last, before, 10.0))
+        last = replace(LAST, source="", every_s=intervals[-1])
+    assert intervals == [10.0, 10.0, 20.0, 30.0, 30.0]
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,26 @@ def test_a_model_that_another_one_evicted_is_cold_from_the_next_reading_on() -> 
     assert (evicted.expected_ttft_ms or 0.0) > 4000
 
 
+def test_a_reply_says_what_a_call_may_unload() -> None:
+    """Of a model that is not loaded, as long as the load counts: no model that has left memory, nor of a stale load."""
+    fleet = Fleet(("a",))
+    held, ended = Residency(resident=True), Residency(resident=True, expires_at=EPOCH - timedelta(seconds=1))
+    others = {"one:70b": held, "gone:8b": ended, "two:3b": held}
+    fleet.load("a", 0, loaded=others)
+    cold = fleet.explain()
+    assert cold.recommendations[0].may_unload == ("one:70b", "two:3b")
+    assert "a/m:8b is not loaded; its server may unload one:70b, two:3b to load it." in cold.summary
+    fleet.load("a", 0, loaded=others | {"m:8b": held})
+    warm = fleet.explain()
+    fleet.load("a", 0, loaded={})
+    empty = fleet.explain()
+    fleet.load("a", 0, loaded=others)
+    fleet.clock.advance(120)
+    for reply in (warm, empty, fleet.explain()):
+        assert reply.recommendations[0].may_unload == ()
+        assert not any("unload" in line for line in reply.summary)
+
+
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 16), st.integers(0, 20))
 def test_more_load_never_makes_a_model_better(running: int, waiting: int, slots: int, more: int) -> None:
     def pressure(running: int, waiting: int) -> tuple[float, float]:

@@ -20,13 +20,28 @@ MAX_EVERY_S: Final = 300.0
 # One that is down or starts is asked this often: agents wait for it.
 MAX_AWAY_S: Final = 30.0
 _AWAY: Final = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})
-_DOWN_OR_STARTING: Final = _AWAY | {Outcome.RESET, Outcome.LOADING}
+_DOWN_OR_STARTING: Final = _AWAY | {Outcome.RESET, Outcome.TIMEOUT, Outcome.LOADING}
 _WELL: Final = frozenset({Outcome.OK, Outcome.UNSUPPORTED})
+# Late readings in a row of a server that showed its load before, until it is probed. One at work may compute so long.
+_LATE_AT_REST: Final = 2
+_LATE_AT_WORK: Final = 6
 JITTER: Final = 0.1
 # Of a budget of requests, this share at most goes into readings of the load.
 SHARE_OF_BUDGET: Final = 0.5
 _MAX_NAMES: Final = 64
 _DAY_S: Final = 86_400.0
+
+
+class Silence(Struct, frozen=True, kw_only=True):
+    """How many readings in a row were late, and whether the server was at work before or meanwhile."""
+
+    late: int
+    at_work: bool
+
+    @property
+    def explained(self) -> int:
+        """How many of them work explains, or a moment."""
+        return (_LATE_AT_WORK if self.at_work else _LATE_AT_REST) - 1
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -39,6 +54,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     bytes: int
     use: Use
     own: OwnReply = OwnReply(requests=0)  # what of it is Vedette's
+    silence: Silence | None = None  # of a server that showed its load before
 
 
 def interval_s(endpoint: EndpointSettings, default_s: float, *, requests: int = 1) -> float | None:
@@ -70,11 +86,37 @@ def due_at(
 
 def next_every_s(last: EndpointLoad | None, reading: Reading, every_s: float) -> float:
     """Return after how many seconds to read again: later each time where the endpoint reports nothing."""
-    if reading.activity is not None:
+    if reading.activity is not None or (reading.silence and reading.silence.late <= _LATE_AT_REST):
         return every_s
     before = last.every_s if last is not None and last.source == "" else every_s
     most = MAX_AWAY_S if reading.outcome in _DOWN_OR_STARTING else MAX_EVERY_S
     return max(every_s, min(most, 2 * before))
+
+
+def silence(outcome: Outcome, own: OwnReply, before: Reading | None) -> Silence | None:
+    """Return the silence of a server that showed its load *before*, where a reading ended with *outcome*.
+
+    *own* are Vedette's own requests there.
+    """
+    if outcome is not Outcome.TIMEOUT or before is None:
+        return None
+    if before.silence is not None:
+        late, at_work = before.silence.late, before.silence.at_work
+    elif before.activity is not None:
+        late, at_work = 0, bool(before.activity.requests)
+    else:
+        return None  # it may have no reply for anything while it computes
+    return Silence(late=late + 1, at_work=at_work or own.requests > 0)
+
+
+def is_suspicious(now: Silence | None, before: Silence | None, outcome: Outcome) -> bool:
+    """Return whether a server is silent for longer than work explains, or replies again after such a silence.
+
+    Of a long silence, two readings say so: a status changes when two probes agree.
+    """
+    if now is not None:
+        return now.explained < now.late <= now.explained + 2
+    return before is not None and before.late > before.explained and outcome in _WELL
 
 
 def is_news(reading: Outcome, last: Outcome | None, contact: Outcome) -> bool:

@@ -21,7 +21,17 @@ from vedette.messages.queries import OwnReply
 from vedette.providers import Activity
 from vedette.providers.counting import counting
 from vedette.types import Outcome
-from vedette_prober.load import JITTER, Reading, due_at, event, interval_s, is_news, next_every_s
+from vedette_prober.load import (
+    JITTER,
+    Reading,
+    due_at,
+    event,
+    interval_s,
+    is_news,
+    is_suspicious,
+    next_every_s,
+    silence,
+)
 from vedette_prober.metrics import LOADS
 
 LOOK_EVERY_S: Final = 0.5
@@ -104,10 +114,10 @@ class Loads:
     async def read(self, endpoint: OpenEndpoint) -> None:
         """Read the load of *endpoint* and publish it. If it says that the server went or came back, have it probed."""
         name, last = endpoint.name, self._catalogue.load(endpoint.name)
-        reading = await self._ask(endpoint)
-        self._shares.pop(name, None)
         held = self._before.get(name)
         before = held[1] if held is not None and held[0] is endpoint else None
+        reading = await self._ask(endpoint, before)
+        self._shares.pop(name, None)
         self._before[name] = (endpoint, reading)
         requests = max(1, reading.use.requests)
         every_s = interval_s(endpoint.settings, self._every_s, requests=requests)
@@ -130,7 +140,10 @@ class Loads:
         await self._publish(load)
         # Where its load is read elsewhere, that says nothing of the endpoint.
         state = self._catalogue.endpoint(name) if endpoint.settings.load.url is None else None
-        if state is not None and is_news(load.outcome, last.outcome if last else None, state.outcome):
+        if state is not None and (
+            is_news(load.outcome, last.outcome if last else None, state.outcome)
+            or is_suspicious(reading.silence, before.silence if before else None, load.outcome)
+        ):
             await self._have_probed(endpoint)
 
     async def _have_probed(self, endpoint: OpenEndpoint) -> None:
@@ -140,7 +153,7 @@ class Loads:
         except (nats.errors.Error, NotYet, TimeoutError) as error:
             self._bus.log.warning("probe.dropped", endpoint=endpoint.name, error=f"{type(error).__name__}")
 
-    async def _ask(self, endpoint: OpenEndpoint) -> Reading:
+    async def _ask(self, endpoint: OpenEndpoint, before: Reading | None) -> Reading:
         state = self._catalogue.endpoint(endpoint.name)
         began, outcome, seen = self._clock.monotonic(), Outcome.OK, None
         with counting() as sent:
@@ -154,11 +167,14 @@ class Loads:
         if seen is None and outcome is Outcome.OK:
             outcome = Outcome.UNSUPPORTED
         elapsed_ms = (self._clock.monotonic() - began) * 1000
+        may_be_ours = outcome is Outcome.TIMEOUT or (seen is not None and seen.requests)
+        ours = await own.ask(self._bus, endpoint.name) if may_be_ours else _NONE
         return Reading(
             began=began,
             outcome=outcome,
             activity=seen,
-            own=await own.ask(self._bus, endpoint.name) if seen and seen.requests else _NONE,
+            own=ours,
+            silence=silence(outcome, ours, before),
             elapsed_ms=elapsed_ms,
             bytes=sent.bytes,
             use=sent.use,

@@ -126,6 +126,12 @@ class Load(Value, frozen=True, kw_only=True):
         held = loaded.get(name)
         return held is not None and held.is_resident(self.event.at)
 
+    def others(self, name: str) -> tuple[str, ...]:
+        """Return the models that are loaded while the model *name* is not."""
+        if self.resident(name) is not False:
+            return ()
+        return tuple(filter(self.resident, self.event.loaded or ()))
+
     def words(self, name: str) -> str:
         """Return in words what the server of the model *name* is doing."""
         running, waiting, slots = self.requests(name)

@@ -26,7 +26,15 @@ from vedette_recommender.filtering import Rule, rules
 from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
 from vedette_recommender.ranking import Ranking
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.sentences import of_unknown_kind, scaled, spread_over, summary, tied, unproven
+from vedette_recommender.sentences import (
+    of_unknown_kind,
+    scaled,
+    spread_over,
+    summary,
+    tied,
+    unloading,
+    unproven,
+)
 from vedette_recommender.views import BaseUrl, expected_now, recommendation
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
@@ -101,11 +109,12 @@ class Recommending:
         leading = [(by_row[one.row], one) for one in ranking.ranked[:2]]
         first, second = [*leading, None, None][:2]
         improve = _improvement(first, second)
+        recommendations = tuple(
+            self._recommendation(ranking.field, one, by_row[one.row].contributions()) for one in served
+        )
         return ExplainReply(
             use_case=request.use_case,
-            recommendations=tuple(
-                self._recommendation(ranking.field, one, by_row[one.row].contributions()) for one in served
-            ),
+            recommendations=recommendations,
             rejections=rejections(rules, near, columns),
             rejections_omitted=int(np.count_nonzero(out)) - len(near),
             considered=len(columns),
@@ -118,6 +127,7 @@ class Recommending:
                     request.use_case, first, second, len(columns), relax, improve, lacking(rules, columns)
                 ),
                 *spread_over(ranking.equals, order[0] if order else 0),
+                *unloading(recommendations),
                 *scaled(ranking.field.scale),
                 *of_unknown_kind(self._of_unknown_kind(ranking)),
                 *unproven(ranking.narrowed.unknown),

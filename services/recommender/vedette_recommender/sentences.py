@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from vedette.messages.queries import Contribution, Improvement, Relaxation
+from vedette.messages.queries import Contribution, Improvement, Recommendation, Relaxation
 from vedette.text.figures import apart, plural
 from vedette.text.shown import quoted_name
 from vedette.types import Capability, ModelRef, Signal
@@ -106,6 +106,17 @@ def of_unknown_kind(models: Sequence[ModelRef]) -> tuple[str, ...]:
         f"{plural(len(models), 'it chats', 'they chat')}; "
         f'"vedette verify {quoted_name(models[0])}" asks.',
     )
+
+
+def unloading(served: Sequence[Recommendation]) -> tuple[str, ...]:
+    """Return in a sentence what a call of the first of *served* may unload."""
+    names = served[0].may_unload if served else ()
+    if not names:
+        return ()
+    shown = ", ".join(map(quoted_name, names[:_MAX_NAMED]))
+    more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
+    model = quoted_name(served[0].model)
+    return (f"{model} is not loaded; its server may unload {shown}{more} to load it.",)
 
 
 def unproven(capabilities: Sequence[Capability]) -> tuple[str, ...]:

@@ -26,12 +26,15 @@ class Expected(NamedTuple):
     ttft_ms: float | None
     output_tps: float | None
     now: Now | None
+    may_unload: tuple[str, ...] = ()  # to load it, if it is not loaded
 
 
 def expected_now(field: UseCaseScores, row: int, facts: Facts, load: Load | None) -> Expected:
     """Return what to expect of the model of *facts* in *row*, whose endpoint has that *load*."""
     ttft_ms, output_tps = field.expected_ttft_ms[row].item(), field.pace.output_tps[row].item()
-    return Expected(_known(ttft_ms), _known(output_tps), now_of(facts, load, field.at))
+    # No server says by which rule it unloads models.
+    may_unload = load.others(facts.model.name) if load and load.until >= field.at else ()
+    return Expected(_known(ttft_ms), _known(output_tps), now_of(facts, load, field.at), may_unload)
 
 
 def now_of(facts: Facts, load: Load | None, at: float) -> Now | None:
@@ -72,6 +75,7 @@ def recommendation(candidate: Candidate, expected: Expected, base_url: BaseUrl) 
         confidence=0.0,
         status=candidate.status,
         resident=candidate.resident,
+        may_unload=expected.may_unload,
         base_url=info.base_url or base_url(info.provider, info.url),
         key_ref=info.key_ref,
         context_tokens=info.context_tokens,

@@ -126,6 +126,8 @@ def show_best(reply: BestReply) -> None:
         f"  {', '.join(filter(None, (best.status, state)))} · {number(best.output_tps, 1)} tokens/s · "
         f"TTFT {ms(best.ttft_ms)} warm, {ms(best.ttft_cold_ms)} cold · context {number(best.context_tokens)}"
     )
+    if now := _expected_now(best):
+        out.print(f"  {now}")
     if reply.unknown_capabilities:
         needed = " and ".join(one.replace("_", " ") for one in reply.unknown_capabilities)
         out.print(f'  whether it has {needed} is unknown; "vedette verify" checks it')
@@ -145,6 +147,21 @@ _RANKING: tuple[Cell[Recommendation], ...] = (
     numbers("TTFT", lambda one: ms(one.ttft_ms), 4),
     words("", lambda one: "as good as the best" if one.equivalent else "", 6),
 )
+
+
+def _expected_now(one: Recommendation) -> str:
+    """Return what to expect of a call now, where that is not what was measured at rest; else nothing."""
+    output_tps = one.output_tps if one.expected_output_tps is None else one.expected_output_tps
+    now, rest = (
+        f"TTFT {ms(ttft_ms)}, {number(tps, 1)} tokens/s"
+        for ttft_ms, tps in ((one.expected_ttft_ms, output_tps), (one.ttft_ms, one.output_tps))
+    )
+    if now == rest:
+        return ""
+    loading = ", with loading" if one.resident is False else ""
+    others = ", ".join(map(shown_name, one.may_unload))
+    unloads = f"; its server may unload {others}" if others else ""
+    return f"expected now: {now}{loading}{unloads}"
 
 
 def show_ranking(recommendations: Sequence[Recommendation], screen: Screen | None = None) -> None:
@@ -189,6 +206,8 @@ def _show_contributions(one: Recommendation, screen: Screen) -> None:
     made_of = f"{one.raw_score:.1f}{multiplied} = " if multiplied else ""
     title = f"{name(one.model, screen)}: {made_of}{one.score:.1f}{_reported(one)}"
     table(_CONTRIBUTIONS, one.contributions, title=title, screen=screen)
+    if now := _expected_now(one):
+        screen.print(now)
     if one.measured_as:
         screen.print(measured_as(one.model, one.measured_as, screen))
     if one.retires_at:

@@ -130,6 +130,10 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float
     status: Status
     resident: bool | None = None
+    may_unload: Annotated[
+        tuple[str, ...],
+        Meta(description="if it is not loaded: models loaded now, which its server may unload to load it"),
+    ] = ()
     equivalent: Annotated[bool, Meta(description="within the error band of the best")] = False
     base_url: Annotated[str | None, Meta(description="for OpenAI clients")] = None
     key_ref: str | None = None
