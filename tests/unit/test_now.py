@@ -199,6 +199,21 @@ def test_a_model_that_is_not_loaded_must_be_loaded_first() -> None:
     assert warm.resident is True
 
 
+def test_a_model_at_a_busy_server_waits_and_is_loaded() -> None:
+    """What a cold run took was at rest: the load comes on top of it."""
+    fleet = Fleet(("a",))
+    fleet.measure(ModelRef("a", "m:8b"), performance(ttft_cold_ms=figure(4180)))
+
+    def expected(running: int, waiting: int, loaded: dict[str, Residency]) -> float:
+        fleet.load("a", running, waiting=waiting, slots=4, loaded=loaded)
+        (one,) = fleet.explain().recommendations
+        return one.expected_ttft_ms or math.nan
+
+    held = {"m:8b": Residency(resident=True)}
+    assert expected(0, 0, {}) == pytest.approx(4180)
+    assert expected(4, 3, {}) == pytest.approx(expected(4, 3, held) + 4000)
+
+
 def test_a_model_that_another_one_evicted_is_cold_from_the_next_reading_on() -> None:
     """Whatever the last probe said of it; a load that says nothing of loaded models leaves that to the probe."""
     fleet = Fleet(("a",))

@@ -415,9 +415,9 @@ class Columns:
 
     def ttft_ms_with_loading(self, warm: Floats, at: float, stale_after_s: float, rows: Rows) -> Floats:
         """Return the time to the first token, *warm* or with loading where a model is known not to be loaded."""
-        cold = np.where(
-            np.isnan(self.ttft_cold_ms[rows]), warm + self.expected_load_ms[rows], self.ttft_cold_ms[rows]
-        )
+        took = np.maximum(self.ttft_cold_ms[rows] - self.ttft_ms[rows], 0.0)
+        loading = np.where(np.isnan(took), self.expected_load_ms[rows], took)
+        cold = np.where(np.isnan(warm), self.ttft_cold_ms[rows], warm + loading)
         return np.where(self._gone(at, stale_after_s, rows), cold, warm)
 
     def _gone(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
