@@ -24,6 +24,7 @@ from vedette_prober.load import (
     interval_s,
     is_news,
     is_suspicious,
+    look_s,
     next_every_s,
     silence,
 )
@@ -177,6 +178,12 @@ def test_a_budget_of_requests_stretches_the_interval(
     """Readings take half of it at most."""
     assert interval_s(endpoint, 10.0, requests=requests) == expected
     assert interval_s(endpoint, 0.0) == (30.0 if endpoint.load.every_s == 30 else None)
+
+
+def test_what_is_due_about_now_is_read_together() -> None:
+    """Within a tenth of the interval before or after its time, as the jitter."""
+    assert look_s([10.0, None, 300.0]) == look_s([]) == 2.0
+    assert look_s([10.0, 1.0]) == 0.2
 
 
 def told(now: Activity, before: Activity | None = None, *, last: EndpointLoad | None = None) -> EndpointLoad:

@@ -4,7 +4,7 @@ No job queues this: each prober sees from the last load of an endpoint when it w
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
@@ -29,12 +29,12 @@ from vedette_prober.load import (
     interval_s,
     is_news,
     is_suspicious,
+    look_s,
     next_every_s,
     silence,
 )
 from vedette_prober.metrics import LOADS
 
-LOOK_EVERY_S: Final = 0.5
 DEADLINE_S: Final = 5.0
 _NONE: Final = OwnReply(requests=0)
 
@@ -72,7 +72,7 @@ class Loads:
             for endpoint in self.due():
                 self._reading.add(endpoint.name)
                 self._bus.spawn(self._read_once(endpoint))
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(self._look_s())
 
     async def _read_once(self, endpoint: OpenEndpoint) -> None:
         try:
@@ -81,9 +81,12 @@ class Loads:
             self._reading.discard(endpoint.name)
 
     def due(self) -> list[OpenEndpoint]:
-        """Return the endpoints whose load this replica is to read now."""
-        now = self._clock.now()
+        """Return the endpoints whose load this replica is to read now, half a look early or late."""
+        now = self._clock.now() + timedelta(seconds=self._look_s() / 2)
         return [endpoint for endpoint in self._endpoints if self._is_due(endpoint, now)]
+
+    def _look_s(self) -> float:
+        return look_s(interval_s(one.settings, self._every_s) for one in self._endpoints)
 
     def is_reader(self, name: str) -> bool:
         """Return whether the last load of the endpoint *name* is of this replica, so that it goes on."""
@@ -124,7 +127,7 @@ class Loads:
         if every_s is None:
             return
         every_s = next_every_s(last, reading, every_s)
-        self._rests_until[name] = reading.began + every_s * (1 - JITTER)
+        self._rests_until[name] = reading.began + every_s * (1 - 2 * JITTER)
         load = event(
             name,
             reading,
