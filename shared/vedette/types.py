@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,6 +23,8 @@ Text = Annotated[str, Meta(max_length=2048)]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 Positive = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+# `extra` in the `Meta` of a request's field: where a service ignores the field, its reply is right, only less good.
+HINT: Final = {"hint": True}
 
 
 class Value(Struct, frozen=True, gc=False):

@@ -28,7 +28,7 @@ from vedette.client.model_feed import FOLLOWED, Followed, follow
 from vedette.client.subscription import Watching
 from vedette.errors import NoAnswer, NotRunning, RequestError
 from vedette.local import instance
-from vedette.messages import subjects
+from vedette.messages import skew, subjects
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES, WATCHED
 from vedette.messages.constraints import Limits
 from vedette.messages.queries import (
@@ -62,6 +62,7 @@ _HISTORY_TIMEOUT_S = 5.0
 _PAST_TIMEOUT_S = 30.0
 _PAST = frozenset({"recommend.asof", "models.asof"})
 _REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUERIES}
+_REQUESTS = {question.subject: question.request for question in QUERIES}
 _SERVICES = {question.subject: question.service for question in QUERIES}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
 
@@ -395,9 +396,14 @@ async def ask(
     repeatable: bool = True,
 ) -> T:
     """Return the reply to *payload*; what is *repeatable* is asked twice. Raises RequestError and NoAnswer."""
-    answer = _REPLIES[subject].decode(
-        await ask_encoded(connection, subject, payload, timeout_s=timeout_s, repeatable=repeatable)
-    )
+    encoded = await ask_encoded(connection, subject, payload, timeout_s=timeout_s, repeatable=repeatable)
+    try:
+        answer = _REPLIES[subject].decode(encoded)
+    except msgspec.DecodeError as error:
+        problem = (
+            f"this version cannot read the reply of the {_SERVICES[subject]} ({error}); update what asked"
+        )
+        raise NoAnswer(code="unreadable_reply", message=problem) from error
     if not isinstance(answer, reply):
         raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
     return answer
@@ -407,12 +413,19 @@ async def ask_encoded(
     connection: NatsClient, subject: str, payload: bytes, *, timeout_s: float, repeatable: bool = True
 ) -> bytes:
     """Return the reply as `ask` does, in JSON as it came. Raises RequestError and NoAnswer."""
-    message = await _request(connection, subject, payload, timeout_s, repeatable)
-    if status := (message.headers or {}).get("Nats-Service-Error-Code"):
+    while True:
+        message = await _request(connection, subject, payload, timeout_s, repeatable)
+        status = (message.headers or {}).get("Nats-Service-Error-Code")
+        if status is None:
+            return message.data
         error = _ERRORS.decode(message.data).error
-        kind = NoAnswer if status == "503" else RequestError
-        raise kind(code=error.code, message=error.message, field=error.field)
-    return message.data
+        fewer = None
+        if error.code == skew.UNKNOWN and error.field:
+            fewer = skew.without(payload, _REQUESTS[subject], error.field, _SERVICES[subject])
+        if fewer is None:
+            kind = NoAnswer if status == "503" else RequestError
+            raise kind(code=error.code, message=error.message, field=error.field)
+        payload = fewer
 
 
 async def _request(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict, get_ar
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
-from vedette.types import Evidence, Fraction, Status, Text
+from vedette.types import HINT, Evidence, Fraction, Status, Text
 
 Names = Annotated[tuple[Text, ...], Meta(max_length=256)]
 Size = Annotated[int, Meta(ge=0)]
@@ -60,7 +60,8 @@ class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     unknown_capabilities: Annotated[
         Literal["keep", "reject"],
         Meta(
-            description="Where no model is known to have a capability: keep or reject those that may have it."
+            description="Where no model is known to have a capability: keep or reject those that may have it.",
+            extra=HINT,
         ),
     ] = "reject"
 

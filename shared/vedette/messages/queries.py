@@ -13,6 +13,7 @@ from vedette.errors import RequestError
 from vedette.messages.constraints import Constraints
 from vedette.messages.events import AsOf, Attempt, EndpointLoad
 from vedette.types import (
+    HINT,
     Bound,
     Capability,
     Claim,
@@ -72,7 +73,7 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     session: Annotated[
         Annotated[str, Meta(max_length=128)] | None,
-        Meta(description="a conversation: it keeps its model while that is equally good"),
+        Meta(description="a conversation: it keeps its model while that is equally good", extra=HINT),
     ] = None
 
 

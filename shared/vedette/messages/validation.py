@@ -127,13 +127,21 @@ def nearest(name: str, known: list[str]) -> str:
     return f"known: {', '.join(known[:_MAX_LISTED]) or 'none'}" + (f" and {more:,} more" if more > 0 else "")
 
 
+def struct_at(kind: Any, path: str) -> type[Struct]:
+    """Return the struct in the field *path* of the struct *kind*. Raises KeyError where there is no such field."""
+    for name in filter(None, path.split(".")):
+        kind = _struct_in(get_type_hints(kind)[name])
+    found: type[Struct] = kind
+    return found
+
+
 def _refuse(problem: str, kind: Any) -> NoReturn:
     match = _AT.match(problem)
     reason, at = (match["reason"], match["path"] or "") if match else (problem, "")
     path = re.sub(r"\[(\.\.\.|\d+)\]", "", at).lstrip(".")
     if unknown := _UNKNOWN.match(reason):
         name = unknown[1]
-        known = list(_struct_at(kind, path).__struct_fields__)
+        known = list(struct_at(kind, path).__struct_fields__)
         shown = name if len(name) <= _MAX_QUOTED else f"{name[:_MAX_QUOTED]}…"
         raise RequestError(
             code="unknown_field",
@@ -157,13 +165,6 @@ def _refuse(problem: str, kind: Any) -> NoReturn:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _struct_at(kind: Any, path: str) -> type[Struct]:
-    for name in filter(None, path.split(".")):
-        kind = _struct_in(get_type_hints(kind)[name])
-    found: type[Struct] = kind
-    return found
 
 
 def _struct_in(kind: Any) -> Any:
