@@ -232,13 +232,16 @@ def _parts(content: object) -> tuple[str, str]:
 def _thought(said: Mapping[str, Any]) -> str:
     """Return the thoughts of a delta. Servers give them one of several names, some of them twice."""
     for name in ("reasoning_content", "reasoning", "thinking", "reasoning_text"):
-        thoughts = said.get(name)
+        if (thoughts := said.get(name)) is None:
+            continue
         if found := "".join(_texts([thoughts] if isinstance(thoughts, dict) else thoughts)):
             return found
     for name in ("reasoning_details", "thinking_blocks"):
+        if (thoughts := said.get(name)) is None:
+            continue
         if found := "".join(
             piece
-            for part in map(mapping, sequence(said.get(name)))
+            for part in map(mapping, sequence(thoughts))
             for piece in _texts(part.get("text") or part.get("summary") or part.get("thinking"))
         ):
             return found

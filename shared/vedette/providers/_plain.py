@@ -56,9 +56,12 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send *buffer*. Raises httpcore.WriteError, WriteTimeout."""
         with _translated(httpcore.WriteError, httpcore.WriteTimeout):
-            async with asyncio.timeout(timeout):
-                self._writer.write(buffer)
+            self._writer.write(buffer)
+            if timeout is None:
                 await self._writer.drain()
+            else:
+                async with asyncio.timeout(timeout):
+                    await self._writer.drain()
 
     async def aclose(self) -> None:
         """Close the connection, whatever is still to be sent."""
