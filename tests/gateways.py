@@ -115,7 +115,8 @@ async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
             gateway=gateway,
         )
         clock = SystemClock()
-        upstreams, aside = Upstreams(), Aside(monotonic=clock.monotonic)
+        # A model that failed is aside until it replies: on a slow machine two requests may be seconds apart.
+        upstreams, aside = Upstreams(), Aside(monotonic=lambda: 0.0)
         upstreams.reload(whole)
         stack.push_async_callback(upstreams.close)
         ranking, reports, usage = Ranking(), Reports(), Usage(now=clock.now, replica="one")
@@ -135,7 +136,7 @@ async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
             )
 
         listed = api.Listed(entrance=entrance, finding=ranking, use_cases=lambda: ("chat",))  # type: ignore[arg-type]
-        app = api.application(posted, listed, entrance)
+        app = api.application(posted, listed, entrance, log=log.logger("gateway"))
         url = await stack.enter_async_context(
             web.listening(app, "127.0.0.1", 0, section="gateway", closing_s=1)
         )

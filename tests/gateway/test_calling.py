@@ -14,6 +14,7 @@ from vedette.providers.passing import Refusal
 from vedette.settings import CallerKey
 from vedette.types import Capability, ModelRef, Outcome
 from vedette_gateway.calling import Attempt, problem_of
+from vedette_gateway.upstreams import Aside
 
 CHAT = ("POST", "/v1/chat/completions")
 ANSWER = {
@@ -73,7 +74,6 @@ FAILURES = {
         Outcome.BUSY,
     ),
     "plain words as an event": (stream("data: Number of choices must be 1.\n"), Outcome.GARBAGE),
-    "hangs": (hang, Outcome.TIMEOUT),
 }
 
 
@@ -82,7 +82,7 @@ FAILURES = {
 async def test_what_fails_before_its_first_byte_is_not_noticed(failure: str) -> None:
     """The next model replies, the caller sees its answer alone, and both calls are reported."""
     bad, outcome = FAILURES[failure]
-    async with door(servers=2, first_byte_s=3.0 if failure == "hangs" else 30.0) as gate:
+    async with door(servers=2) as gate:
         gate.servers[0].routes[CHAT] = bad
         gate.servers[1].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
         response = await gate.chat(stream=failure.endswith("event"))
@@ -94,6 +94,18 @@ async def test_what_fails_before_its_first_byte_is_not_noticed(failure: str) -> 
         # A moment later it comes after the others, unless it was the request.
         await gate.chat()
         assert len(gate.servers[0].requests) == 1
+
+
+@pytest.mark.fault("a model fails before its first byte, behind the gateway", "I6", "I8")
+async def test_a_model_that_hangs_is_left_for_the_next() -> None:
+    """Which, as the last one, has as long as a whole reply may take."""
+    async with door(servers=2, first_byte_s=0.3) as gate:
+        gate.servers[0].routes[CHAT] = hang
+        gate.servers[1].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
+        response = await gate.chat()
+        assert response.json() == ANSWER
+        assert response.headers["x-vedette-failed"] == "a/m timeout"
+        assert [one.outcome for one in gate.reports.failures] == [Outcome.TIMEOUT]
 
 
 async def test_a_server_that_is_not_there_is_not_noticed() -> None:
@@ -335,3 +347,20 @@ async def test_a_stream_that_is_open_when_the_gateway_stops_ends_with_an_error_e
     assert b'"stopping"' in left
     assert left.endswith(b"0\r\n\r\n")
     writer.close()
+
+
+async def test_a_bug_is_logged_and_an_error_of_openais_form() -> None:
+    async with door() as gate:
+        gate.ranking.urls = None  # type: ignore[assignment]
+        response = await gate.chat()
+        assert response.status_code == 500
+        assert response.json()["error"]["code"] == "internal"
+
+
+def test_names_that_callers_invent_do_not_pile_up() -> None:
+    aside = Aside(monotonic=lambda: 0.0)
+    invented = [ModelRef("a", f"m{number}") for number in range(2000)]
+    for model in invented:
+        aside.failed(model, Outcome.NOT_FOUND)
+    assert 0 < sum(map(aside.is_aside, invented)) <= 1000
+    assert aside.is_aside(invented[-1])

@@ -133,6 +133,8 @@ async def test_paths_are_taken_as_clients_join_them(path: str) -> None:
         ("DELETE", "/v1/models"),
         ("GET", "/"),
         ("POST", "/v1/images/generations"),
+        ("POST", "/v1/v1/chat/completions"),
+        ("POST", "/openai/deployments//chat/completions"),
     ],
 )
 async def test_what_is_not_served_is_an_error_of_openais_form(method: str, path: str) -> None:
@@ -141,6 +143,19 @@ async def test_what_is_not_served_is_an_error_of_openais_form(method: str, path:
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "not_found"
         assert f"{gate.url}/v1" in response.json()["error"]["message"]
+
+
+async def test_a_whole_url_in_place_of_a_path_gets_an_error_of_openais_form() -> None:
+    """As clients send it to a proxy."""
+    async with door() as gate:
+        parts = urlsplit(gate.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(
+            b"GET http://evil.example/v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        async with asyncio.timeout(60):
+            assert b'"code":"not_found"' in await reader.read()
+        writer.close()
 
 
 async def test_the_list_can_be_asked_for_by_head() -> None:

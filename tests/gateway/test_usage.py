@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,7 +38,7 @@ def share(*usages: Usage) -> None:
     """Have every replica hear what the stream would have."""
     for event in [event for usage in usages for event in usage.unstored()]:
         for usage in usages:
-            usage.heard(event, 1)
+            usage.on_caller_usage(event, 1)
 
 
 def caller(**limits: float) -> Caller:
@@ -76,7 +77,7 @@ def test_what_did_not_arrive_is_published_again() -> None:
     usage.add("team-a", Used(tokens=1))
     (lost,) = usage.unstored()
     usage.add("team-a", Used(tokens=1))
-    usage.heard(lost)  # the stream has an older sum
+    usage.on_caller_usage(lost)  # the stream has an older sum
     (event,) = usage.unstored()
     assert event.tokens == 2
     assert event.subject == "usage.team-a.r0"
@@ -100,7 +101,7 @@ def test_in_the_end_every_replica_has_the_sum(steps: list[tuple[int, str, int, s
 
     def read(place: int) -> None:
         for event in stream[seen[place] :]:
-            usages[place].heard(event)
+            usages[place].on_caller_usage(event)
         seen[place] = len(stream)
 
     for place, name, tokens, what in steps:
@@ -181,6 +182,20 @@ def test_a_caller_over_its_budget_is_refused_until_midnight(
     assert words in problem.message
     assert problem.headers["retry-after"] == str(12 * 3600)
     usage.check(Caller("team-b", caller(**limits | {"requests_per_day": 1}).key))
+
+
+def test_requests_at_once_do_not_exceed_a_budget_of_requests() -> None:
+    """Each of fifty callers finds what the others have reserved."""
+    who, usage = caller(requests_per_day=10), Usage(now=Clock(), replica="one")
+    with ExitStack() as pending:
+        let_in = 0
+        for _ in range(50):
+            with suppress(Problem):
+                pending.enter_context(usage.pending(who))
+                let_in += 1
+        assert let_in == 10
+    with usage.pending(who):  # none of them reached a model, so none counts
+        pass
 
 
 def test_other_replicas_use_the_same_budget() -> None:

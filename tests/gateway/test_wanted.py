@@ -111,6 +111,8 @@ def test_a_limit_that_is_none_is_no_need(unlimited: int) -> None:
 def test_pictures_are_no_text() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
     assert chat(messages=[{"role": "user", "content": [picture]}]).tokens == 0
+    text = {"type": "text", "text": "such a URL begins with data:;base64, " + "A" * 1_000_000}
+    assert chat(messages=[{"role": "user", "content": [picture, text]}]).tokens > 0
 
 
 def test_wishes_stand_in_headers() -> None:
@@ -153,6 +155,13 @@ def test_wishes_stand_in_the_body_and_reach_no_server() -> None:
         (b'{"model": 7}', "missing_field"),
         (b'{"model": "vedette/chat", "input": "hi"}', "missing_field"),
         (b'{"model": "vedette/chat", "vedette": 7}', "invalid_value"),
+        (b'{"model": "vedette/chat", "vedette": {"constraints": "x"}}', "invalid_value"),
+        (b'{"model": "vedette/chat", "vedette": {"constraints": [], "locality": "local"}}', "invalid_value"),
+        (b'{"model": "vedette/chat", "vedette": {"capabilities": 5}}', "invalid_value"),
+        (b'{"model": "vedette/chat", "vedette": {"capabilities": null}}', "invalid_value"),
+        (b'{"model": "vedette/chat", "vedette": {"weights": {"speed": "nan"}}}', "invalid_value"),
+        (b'{"model": "vedette/chat", "vedette": {"min_context_tokens": [1]}}', "invalid_value"),
+        (b'{"model": "vedette/chat", "messages": "\xff"}', "invalid_json"),
         (b"[" * 100_000, "invalid_json"),
         (b'{"model": "m", "messages": ' + b"[" * 100_000, "invalid_json"),
         (b'{"model": "m", "temperature": NaN}', "invalid_json"),
@@ -166,8 +175,15 @@ def test_a_wrong_body_is_refused(body: bytes, code: str) -> None:
 
 
 def test_an_unknown_wish_is_named() -> None:
-    with pytest.raises(RequestError, match="localty"):
-        asked(chat(vedette={"localty": "local"}))
+    with pytest.raises(RequestError, match='did you mean "locality"'):
+        chat(vedette={"localty": "local"})
+    headers = (("x-vedette-max-tfft-ms", "5"),)
+    with pytest.raises(RequestError, match='did you mean "max_ttft_ms"'):
+        read("chat/completions", b'{"model": "vedette/chat", "messages": []}', headers)
+
+
+def test_a_wish_that_is_null_is_none() -> None:
+    assert asked(chat(vedette=None)) == asked(chat(vedette={"constraints": None})) == asked(chat())
 
 
 def test_every_other_field_is_passed_on_as_it_was_written() -> None:
@@ -196,3 +212,11 @@ def test_however_deep_a_field_is_it_is_read_or_refused(depth: int) -> None:
     except RequestError as error:
         codes.append(error.code)
     assert codes in ([], ["invalid_json"])
+
+
+def test_a_field_vedette_is_as_small_as_a_query() -> None:
+    """It is taken apart, unlike the rest of a body."""
+    many = {f"f{number}": 1 for number in range(10_000)}
+    with pytest.raises(RequestError) as caught:
+        chat(vedette=many)
+    assert caught.value.code == "too_large"

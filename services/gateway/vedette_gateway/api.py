@@ -22,7 +22,7 @@ from vedette.messages.validation import decode
 from vedette.providers.observing import Api
 from vedette.runtime.origins import Hosts, is_cross_site
 from vedette.settings import Gateway
-from vedette_gateway import listing, metrics, telling
+from vedette_gateway import listing, metrics, reply_headers
 from vedette_gateway.blame import Blame
 from vedette_gateway.calling import Attempt, Begun, Calls
 from vedette_gateway.finding import Finding
@@ -37,13 +37,14 @@ _MAX_LISTED_SCORES: Final = 100
 _BASE: Final = re.compile(r"\A/+v1/+")
 # Azure's paths: `/openai/deployments/MODEL/chat/completions`, `/openai/v1/responses`, `/openai/models`.
 _AZURE: Final = re.compile(
-    r"\A/+openai/+(?:v1/+|deployments/(?P<deployment>.+?)/(?=(?:chat/)?completions\Z|embeddings\Z))?"
+    r"\A/+openai/+(?:v1/+|deployments/(?P<deployment>[^/].*?)/(?=(?:chat/)?completions\Z|embeddings\Z))?"
 )
 _LAST_WORDS_S: Final = 1.0  # for the error event of a stream that is cut off
 _DEPLOYMENT: Final = "vedette.deployment"
+_BUG: Final = Problem(500, "internal", "the gateway could not reply; its log says why")
 _LIST_S: Final = 8.0  # for all pages of the list together; Open WebUI waits 10 s for a list
 _BODY_S: Final = 60.0  # for the body of a request to arrive
-_CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
+_CHARACTERS_A_TOKEN: Final = 4  # where the server reports no usage
 # What a server may say that a request took: a wrong figure would use up the day of its caller.
 _TOKENS_A_CHARACTER: Final = 2
 _MAX_ANSWER_TOKENS: Final = 262_144  # where the request has no limit, thoughts that are not shown included
@@ -81,21 +82,17 @@ class Entrance:
         """Return whether pages of *origin* may call the API from a browser."""
         return origin in self._origins
 
-    def check(self, caller: Caller) -> None:
-        """Raise Problem where *caller* has nothing left today."""
-        self._usage.check(caller)
-
     def headers(self, caller: Caller) -> dict[str, str]:
         """Return what a reply says of what *caller* has left: of the day, and of the minute where that is less."""
-        told = self._usage.headers(caller)
+        headers = self._usage.headers(caller)
         left = self._callers.left(caller.name, self._now())
         if left is not None:
             most, rest = left
-            if rest < int(told.get("x-ratelimit-remaining-requests", rest + 1)):
-                told |= limit("requests", most, rest, resets_in_s=60 * (most - rest) / most)
-        return told
+            if rest < int(headers.get("x-ratelimit-remaining-requests", rest + 1)):
+                headers |= limit("requests", most, rest, resets_in_s=60 * (most - rest) / most)
+        return headers
 
-    def answer(self, payload: bytes) -> UsageReply:
+    def usage(self, payload: bytes) -> UsageReply:
         """Return the reply to a query for the usage. Raises RequestError."""
         decode(payload, _USAGE)
         return self._usage.reply(self._keys)
@@ -131,15 +128,20 @@ class Posted:
             caller = self._entrance.caller(headers, client[0] if client else "")
         except Problem as problem:
             metrics.REQUESTS.labels(metrics.UNKNOWN, problem.code).inc()
-            await _send_problem(send, problem, telling.of_problem(problem, ()))
+            await _send_problem(send, problem, reply_headers.of_problem(problem, ()))
             return
         tried = list[Attempt]()
         try:
             await self._serve(scope, headers, receive, send, caller, tried)
         except (Problem, RequestError) as error:
             refused = error if isinstance(error, Problem) else Problem.of(error)
-            told = telling.of_problem(refused, tried) | self._entrance.headers(caller)
-            await _send_problem(send, refused, told)
+            extra = reply_headers.of_problem(refused, tried) | self._entrance.headers(caller)
+            await _send_problem(send, refused, extra)
+        except ConnectionError:
+            raise  # a reply that has begun: only a connection that breaks off says that the rest is missing
+        except Exception as error:  # noqa: BLE001 - a bug, which uvicorn would not log here
+            self._log.error("request.failed", path=scope["path"], exc_info=error)
+            await _send_problem(send, _BUG, _BUG.headers)
 
     async def _serve(
         self,
@@ -159,7 +161,6 @@ class Posted:
         if body is None:
             return
         try:
-            self._entrance.check(caller)
             wanted = read(self._api, body, headers.items(), deployment=scope.get(_DEPLOYMENT))
         except (Problem, RequestError):
             metrics.REQUESTS.labels(caller.name, "refused").inc()
@@ -179,19 +180,20 @@ class Posted:
         began, use_case = time.perf_counter(), None
         outcome, replied = "refused", False
         try:
-            found = await self._finding.find(wanted, caller, limit=2 * calls.settings.attempts)
-            use_case = found.use_case
-            decided_ms = (time.perf_counter() - began) * 1000
-            metrics.DECISION_SECONDS.observe(decided_ms / 1000)
             async with AsyncExitStack() as stack:
-                begun = await calls.begin(
-                    stack, wanted, found.candidates, tried, may_lack=bool(found.unknown)
-                )
+                with self._usage.pending(caller):
+                    found = await self._finding.find(wanted, caller, limit=2 * calls.settings.attempts)
+                    use_case = found.use_case
+                    decided_ms = (time.perf_counter() - began) * 1000
+                    metrics.DECISION_SECONDS.observe(decided_ms / 1000)
+                    begun = await calls.begin(
+                        stack, wanted, found.candidates, tried, may_lack=bool(found.unknown)
+                    )
+                    self._usage.add(caller.name, Used(requests=1))
                 replied = True
-                self._usage.add(caller.name, Used(requests=1))
-                told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
+                headers = reply_headers.of_reply(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
-                    outcome = await self._pass_on(begun, told, send, watch, calls.settings.stall_s)
+                    outcome = await self._pass_on(begun, headers, send, watch, calls.settings.stall_s)
                 except ConnectionError:
                     outcome = "gone"
                     raise
@@ -209,9 +211,9 @@ class Posted:
                 self._reporting.failed(attempt, use_case, caller.name)
 
     async def _pass_on(
-        self, begun: Begun, told: Mapping[str, str], send: Send, watch: "_Watch", stall_s: float
+        self, begun: Begun, headers: Mapping[str, str], send: Send, watch: "_Watch", stall_s: float
     ) -> str:
-        """Send the reply as it comes, with the headers *told*; return how that ended.
+        """Send the reply as it comes, with the *headers*; return how that ended.
 
         A caller that reads nothing for *stall_s* is disconnected and frees its place.
         """
@@ -225,7 +227,7 @@ class Posted:
                 "type": "http.response.start",
                 "status": begun.reply.status,
                 "headers": [
-                    (name.encode(), value.encode("latin-1", "replace")) for name, value in told.items()
+                    (name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()
                 ],
             }
         )
@@ -350,15 +352,15 @@ class _Watch:
         self._watching.cancel()
 
 
-async def _send_problem(send: Send, problem: Problem, told: Mapping[str, str]) -> None:
+async def _send_problem(send: Send, problem: Problem, headers: Mapping[str, str]) -> None:
     body = problem.body
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # where a reply has begun, the server ends the connection instead
         await send(
             {
                 "type": "http.response.start",
                 "status": problem.status,
                 "headers": [
-                    *((name.encode(), value.encode("latin-1", "replace")) for name, value in told.items()),
+                    *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
                     (b"content-length", str(len(body)).encode()),
                 ],
             }
@@ -445,19 +447,24 @@ class _Unknown:
 
 def _unknown(request: Request) -> Response:
     base = f"{request.url.scheme}://{request.url.netloc}/v1"
-    told = f"no {request.method} {request.url.path} here; the base URL for OpenAI clients is {base}"
-    return _response(Problem(404, "not_found", told))
+    problem = f"no {request.method} {request.url.path} here; the base URL for OpenAI clients is {base}"
+    return _response(Problem(404, "not_found", problem))
 
 
-def application(posted: Callable[[Api], Posted], listed: Listed, entrance: Entrance) -> ASGIApp:
+def application(posted: Callable[[Api], Posted], listed: Listed, entrance: Entrance, *, log: Any) -> ASGIApp:
     """Return the API as an ASGI application."""
+
+    async def failed(request: Request, error: Exception) -> Response:
+        log.error("request.failed", path=request.url.path, exc_info=error)
+        return _response(_BUG)
+
     routes = [
         Route("/v1/models", listed.all, methods=["GET"]),
         Route("/v1/models/{name:path}", listed.one, methods=["GET"]),
         Route("/{rest:path}", _Unknown()),
     ]
     apis = {f"/v1/{api}": posted(api) for api in get_args(Api)}
-    return _Origins(_Joined(apis, Starlette(routes=routes)), entrance)
+    return _Origins(_Joined(apis, Starlette(routes=routes, exception_handlers={Exception: failed})), entrance)
 
 
 class _Joined:
@@ -485,7 +492,7 @@ class _Joined:
 
 def route(path: str) -> tuple[str, str | None]:
     """Return the *path* that is served, and the model that it names where it is one of Azure's. Pure."""
-    path = path.rstrip("/") or "/"
+    path = f"/{path.strip('/')}"
     if azure := _AZURE.match(path):
         return f"/v1/{path[azure.end() :]}", azure["deployment"]
     return _BASE.sub("/v1/", path), None
@@ -500,7 +507,7 @@ class _Origins(CORSMiddleware):
             allow_origins=(),
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
-            expose_headers=telling.SAID,
+            expose_headers=reply_headers.READABLE,
         )
         self._entrance = entrance
 

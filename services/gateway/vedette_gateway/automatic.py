@@ -14,7 +14,7 @@ from vedette_gateway.wanted import Wanted
 
 _FAST_TOKENS: Final = 20  # an answer of so few, to a short request, is wanted at once
 _FAST_BYTES: Final = 2000
-_OF_SYSTEM: Final = 0.6  # what words of the system's message count, beside those of the question
+_OF_SYSTEM: Final = 0.6  # what words of the system's message count, next to those of the question
 _OF_EDGES: Final = 0.4
 _OF_BEFORE: Final = 0.6  # and those of the question before, where this one is short
 _SHORT_CHARACTERS: Final = 100

@@ -31,7 +31,7 @@ class Blame:
         """
         broken = sum(attempt.called and attempt.outcome is Outcome.SERVER_ERROR for attempt in tried)
         by_request = broken >= _AGREED and not replied
-        telling = [
+        counting = [
             attempt
             for attempt in tried
             if attempt.called
@@ -39,13 +39,13 @@ class Blame:
             # A server without this API, which says nothing of the model at the others.
             and not (wanted.api == "responses" and attempt.outcome is Outcome.NOT_FOUND)
         ]
-        if not telling:
+        if not counting:
             return []
         if now - self._since > _REMEMBERED_S or len(self._failed) > _MAX_REMEMBERED:
             self._failed.clear()
             self._since = now
         request = _digest(wanted)
-        found = [attempt for attempt in telling if (request, attempt.model) not in self._failed]
+        found = [attempt for attempt in counting if (request, attempt.model) not in self._failed]
         self._failed |= {(request, attempt.model) for attempt in found}
         return found
 

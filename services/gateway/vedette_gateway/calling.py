@@ -41,7 +41,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     ttft_ms: float | None = None
     output_tps: float | None = None
     price: Price | None = None
-    equivalent: bool = False  # as good as the first, within what the scores tell
+    equivalent: bool = False  # as good as the first, within the error band
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -55,8 +55,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     called: bool = True  # False: the gateway itself had no room, which says nothing of the model
 
     def __str__(self) -> str:
-        told = f" ({self.detail[:_MAX_DETAIL]})" if self.detail else ""
-        return f"{self.model}: {self.outcome.replace('_', ' ')}{told}"
+        detail = f" ({self.detail[:_MAX_DETAIL]})" if self.detail else ""
+        return f"{self.model}: {self.outcome.replace('_', ' ')}{detail}"
 
 
 class Begun:
@@ -184,7 +184,7 @@ class Calls:
         Where candidates *may_lack* an ability, a refusal says nothing of the request. Raises Problem where no model
         took it.
         """
-        ordered = self._ordered(candidates, keep_order="session" in wanted.wishes)
+        ordered = self._ordered(candidates, keep_order=wanted.wishes.session is not None)
         agreed = len(ordered) if may_lack else _AGREED
         for number, (candidate, upstream) in enumerate(ordered):
             is_last = number == len(ordered) - 1
@@ -309,19 +309,21 @@ def problem_of(failed: Sequence[Attempt]) -> Problem:
     if not failed:
         problem = "no model that fits is at an endpoint that this gateway can call"
         return Problem(503, "no_model", problem, retry_after_s=AGAIN_S)
-    told = "; ".join(map(str, failed))
+    calls = "; ".join(map(str, failed))
     outcomes = {one.outcome for one in failed}
     if all(is_of_the_request(one) or one is Outcome.NOT_FOUND for one in outcomes):
         own = next((one.refusal for one in failed if is_of_the_request(one.outcome) and one.refusal), None)
         if own is None:
-            return Problem(404, "not_found_by_model", f"no server has this model or this API: {told}")
-        return Problem(own.status if own.status in _REFUSALS else 400, "refused_by_model", told)
+            return Problem(404, "not_found_by_model", f"no server has this model or this API: {calls}")
+        return Problem(own.status if own.status in _REFUSALS else 400, "refused_by_model", calls)
     if outcomes <= {Outcome.RATE_LIMITED, Outcome.BUSY, Outcome.LOADING, Outcome.QUOTA_USED}:
         waits = [one.retry_after_s for one in failed if one.retry_after_s is not None]
-        return Problem(429, "all_busy", f"every model is busy: {told}", retry_after_s=min(waits, default=1.0))
+        return Problem(
+            429, "all_busy", f"every model is busy: {calls}", retry_after_s=min(waits, default=1.0)
+        )
     if outcomes <= {Outcome.AUTH_FAILED, Outcome.NO_CREDIT}:
         remedies = "; ".join(dict.fromkeys(remedy_for(one.outcome, None) for one in failed))
-        return Problem(REFUSED_STATUS, REFUSED_CODE, f"{told}; {remedies}")
+        return Problem(REFUSED_STATUS, REFUSED_CODE, f"{calls}; {remedies}")
     if outcomes == {Outcome.TIMEOUT}:
-        return Problem(504, "all_timed_out", told)
-    return Problem(502, "all_failed", f"no model could take the request: {told}")
+        return Problem(504, "all_timed_out", calls)
+    return Problem(502, "all_failed", f"no model could take the request: {calls}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vedette_gateway.automatic import Guess
 
-# How much a difference of cosines counts beside the rules: chosen by leaving out each of `examples.toml` in turn.
+# How much a difference of cosines counts next to the rules: chosen by leaving out each of `examples.toml` in turn.
 _STEEP: Final = 5.0
 
 

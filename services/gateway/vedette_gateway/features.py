@@ -151,7 +151,7 @@ WEIGHTS: Final[tuple[tuple[str, str, float], ...]] = (
     ("formula", "reasoning", 1.5),
     ("compute code", "reasoning", -2.0),
 )
-# What a feature is called where a guess is told.
+# What a feature is called in the reason of a guess.
 SHOWN: Final[Mapping[str, str]] = {
     "": "no sign of another use case",
     "summarise": "a wish for something shorter",

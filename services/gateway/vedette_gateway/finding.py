@@ -27,7 +27,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import reference, use_case_of
 from vedette.text.shown import shown_name
-from vedette.types import Capability, Status
+from vedette.types import CALLABLE, Capability
 from vedette_gateway import nearest
 from vedette_gateway.automatic import Guess, guess
 from vedette_gateway.calling import Candidate
@@ -41,10 +41,9 @@ from vedette_gateway.warm import Patience, Reply, Silence, Warm, none_fits
 T = TypeVar("T", bound=msgspec.Struct)
 _TIMEOUT_S: Final = 2.0
 _LIST_TIMEOUT_S: Final = 10.0
-_CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 _MAX_SAME_NAME: Final = 50
 _WARM: Final = Patience(fresh_s=1.0, usable_s=30.0)
-# What it says decides whether a client asks again: never what was true some time ago.
+# Clients retry by what it says, so it is never an old one.
 _EXPLAINED_WARM: Final = Patience(fresh_s=1.0, usable_s=1.0)
 _LISTS_WARM: Final = Patience(fresh_s=5.0, usable_s=3600.0, wait_s=3.0, give_up_s=2.1 * _LIST_TIMEOUT_S)
 # What a request of a new kind gets in an outage is asked for this often, so many models each.
@@ -228,7 +227,7 @@ class Finding:
     async def _unfit(
         self, wanted: Wanted, use_case: str, caller: Caller, limit: int, reply: TopReply
     ) -> Problem:
-        """Return why no model is a candidate, and whether it makes sense to ask again."""
+        """Return why no model is a candidate, and whether a retry makes sense."""
         if reply.recommendations or lacks_room(reply):
             return unfit(use_case, reply, None)
         request = encode(
@@ -271,7 +270,7 @@ class Finding:
         name = wanted.target.name
         reply = await self._names.of(encode(ModelsRequest(text=name, limit=_MAX_SAME_NAME)))
         views = [view for view in reply.value.models if view.model.name == name]
-        views.sort(key=lambda view: (view.status not in _CALLABLE, -_speed(view)))
+        views.sort(key=lambda view: (view.status not in CALLABLE, -_speed(view)))
         candidates = tuple(one for view in views if (one := of_view(view)))
         if not candidates:
             problem = (
@@ -288,7 +287,7 @@ class Finding:
             found += page.models
             if not page.models or len(found) >= page.total:
                 break
-        return [view for view in found if view.status in _CALLABLE and of_view(view)]
+        return [view for view in found if view.status in CALLABLE and of_view(view)]
 
     async def ranking(self, use_case: str, limit: int) -> Sequence[Recommendation]:
         """Return the ranking of *use_case* for requests that want nothing else; nothing where there is no answer."""

@@ -16,7 +16,7 @@ from vedette_gateway.calling import Attempt, Begun
 
 _EVERY_S: Final = 0.5
 _TIMEOUT_S: Final = 2.0
-_MAX_WAITING: Final = 10_000  # while no recommender answers; older ones are dropped first
+_MAX_WAITING: Final = 10_000  # while no recommender replies; older ones are dropped first
 
 
 class Reporting:

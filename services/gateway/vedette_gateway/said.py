@@ -74,7 +74,7 @@ class Said(Struct, frozen=True, kw_only=True):
 
     system: str = ""  # how it begins
     asked: str = ""  # of the last message of the user, what is taken for the question
-    edges: str = ""  # the ends of a text beside it, where a question may be, too
+    edges: str = ""  # the ends of a text next to it, where a question may be, too
     before: str = ""  # what was asked before that
     length: int = 0  # of the last message, in bytes
     code: int = 0  # lines of code in it, of those that were read
@@ -188,7 +188,7 @@ def _read(text: str) -> Said:
                 end_paragraph()
     end_paragraph()
     if code == 1 and not paragraphs and len(text) <= _MAX_ASKED:
-        code, has_inline, paragraphs = 0, True, [text]  # what is asked in one line stands beside its code
+        code, has_inline, paragraphs = 0, True, [text]  # what is asked in one line stands next to its code
     asked, edges = _asked(paragraphs)
     return Said(
         asked=asked,

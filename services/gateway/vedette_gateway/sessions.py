@@ -43,16 +43,16 @@ def session(headers: Mapping[str, str], fields: Mapping[str, Raw]) -> str | None
     It is a hash: nothing that a client sent leaves the gateway. `user` is no conversation, and many programs send one
     for all.
     """
-    told = next((value for name in _HEADERS if (value := headers.get(name))), None) or next(
-        _told(fields), None
+    name = next((value for name in _HEADERS if (value := headers.get(name))), None) or next(
+        _named_in(fields), None
     )
-    if told is None:
+    if name is None:
         return None
-    digest = hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=2).digest()
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=2).digest()
     return f"s{int.from_bytes(digest) % _SESSIONS}"
 
 
-def _told(fields: Mapping[str, Raw]) -> Iterator[str]:
+def _named_in(fields: Mapping[str, Raw]) -> Iterator[str]:
     """Yield what the body says of it."""
     for name in _FIELDS:
         value = _decoded(fields.get(name))
@@ -62,8 +62,8 @@ def _told(fields: Mapping[str, Raw]) -> Iterator[str]:
         yield from _texts(metadata.session_id, metadata.conversation_id)
 
 
-def _texts(*told: object) -> Iterator[str]:
-    return (one for one in told if isinstance(one, str) and one)
+def _texts(*values: object) -> Iterator[str]:
+    return (one for one in values if isinstance(one, str) and one)
 
 
 def _decoded(raw: Raw | None) -> "str | _Named":

@@ -21,7 +21,7 @@ class Sharing:
 
     async def follow(self) -> None:
         """Take on the sums of today; return when all are there."""
-        following = await self._bus.followings.follow("USAGE", "usage.*.*", self._usage.heard)
+        following = await self._bus.followings.follow("USAGE", "usage.*.*", self._usage.on_caller_usage)
         await following.until_warm()
 
     async def run(self) -> None:

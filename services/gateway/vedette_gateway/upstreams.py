@@ -1,6 +1,7 @@
 """The endpoints as the gateway uses them: the way there, how much is in progress, and which are set aside."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -18,6 +19,7 @@ from vedette.types import ModelRef, Outcome
 
 # For how long a model, or its whole endpoint, comes after all others when a call failed: first, and at most.
 _ASIDE_S: Final = (2.0, 60.0)
+_MAX_ASIDE: Final = 1000  # callers name models that there are not
 # The fault of a request, or of who sent it: the model is as good as before.
 _REQUESTS_OWN: Final = frozenset(
     {Outcome.BAD_REQUEST, Outcome.UNSUPPORTED, Outcome.TOO_LARGE, Outcome.FORBIDDEN}
@@ -174,7 +176,9 @@ class Aside:
 
     def __init__(self, *, monotonic: Callable[[], float]) -> None:
         self._now = monotonic
-        self._until: dict[str, tuple[float, float]] = {}  # until when, and for how long that was
+        self._until: OrderedDict[str, tuple[float, float]] = (
+            OrderedDict()
+        )  # until when, and for how long that was
 
     def failed(self, model: ModelRef, outcome: Outcome, retry_after_s: float | None = None) -> None:
         """Set *model* aside, or its endpoint where the *outcome* is that of all models there."""
@@ -186,6 +190,9 @@ class Aside:
         for_s = retry_after_s if retry_after_s is not None else max(first_s, 2 * before_s)
         for_s = min(for_s, longest_s)
         self._until[place] = (self._now() + for_s, for_s)
+        self._until.move_to_end(place)
+        if len(self._until) > _MAX_ASIDE:
+            self._until.popitem(last=False)
 
     def succeeded(self, model: ModelRef) -> None:
         """Forget what failed before."""

@@ -1,8 +1,9 @@
 """What callers have used today (UTC), by all replicas together, and whether more is allowed. Pure."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
@@ -32,6 +33,7 @@ class Usage:
         self._replica = replica
         self._today = ""
         self._used: defaultdict[str, dict[str, _Day]] = defaultdict(dict)  # by caller and replica
+        self._pending: Counter[str] = Counter()  # requests to which no model has begun to reply, by caller
         self._stored: dict[str, _Day] = {}  # ours, by caller, as the stream has it
 
     def of(self, caller: str) -> Used:
@@ -46,15 +48,15 @@ class Usage:
         before = ours.used if ours is not None and ours.day == today else _NOTHING
         self._used[caller][self._replica] = _Day(today, before + used)
 
-    def heard(self, event: Event, sequence: int = 0) -> None:
+    def on_caller_usage(self, event: Event, sequence: int = 0) -> None:
         """Take on what the stream has of a replica; of this one it only shows what is stored."""
         if not isinstance(event, CallerUsage):
             return
-        told = _Day(event.day, Used(requests=event.requests, tokens=event.tokens, usd=event.usd))
+        sums = _Day(event.day, Used(requests=event.requests, tokens=event.tokens, usd=event.usd))
         if event.replica == self._replica:
-            self._stored[event.caller] = told
+            self._stored[event.caller] = sums
         elif event.day >= self._day():  # a clock that is ahead has tomorrow already
-            self._used[event.caller][event.replica] = told
+            self._used[event.caller][event.replica] = sums
 
     def unstored(self) -> Iterator[CallerUsage]:
         """Yield the sums of this replica that the stream does not have."""
@@ -75,14 +77,25 @@ class Usage:
                 usd=used.usd,
             )
 
+    @contextmanager
+    def pending(self, caller: Caller) -> Iterator[None]:
+        """Reserve one of the requests of *caller* meanwhile. Raises Problem where it has nothing left today."""
+        self.check(caller)
+        self._pending[caller.name] += 1
+        try:
+            yield
+        finally:
+            self._pending[caller.name] -= 1
+
     def check(self, caller: Caller) -> None:
         """Raise Problem where *caller* has nothing left today.
 
-        A request in progress reserves nothing, so a budget may be exceeded by the requests in progress.
+        A reply in progress reserves no tokens, so a budget of these may be exceeded by the replies in progress.
         """
         if caller.key is None:
             return
-        remaining, key = left(self.of(caller.name), caller.key), caller.key
+        used = self.of(caller.name) + Used(requests=self._pending[caller.name])
+        remaining, key = left(used, caller.key), caller.key
         for what, rest, most in (
             ("requests", remaining.requests, key.requests_per_day),
             ("tokens", remaining.tokens, key.tokens_per_day),
@@ -97,14 +110,14 @@ class Usage:
         if caller.key is None:
             return {}
         remaining, key, resets_in_s = left(self.of(caller.name), caller.key), caller.key, self._resets_in_s()
-        told: dict[str, str] = {}
+        headers: dict[str, str] = {}
         if remaining.requests is not None:
-            told |= limit("requests", key.requests_per_day, remaining.requests, resets_in_s)
+            headers |= limit("requests", key.requests_per_day, remaining.requests, resets_in_s)
         if remaining.tokens is not None:
-            told |= limit("tokens", key.tokens_per_day, remaining.tokens, resets_in_s)
+            headers |= limit("tokens", key.tokens_per_day, remaining.tokens, resets_in_s)
         if remaining.usd is not None:
-            told["x-vedette-remaining-usd"] = f"{remaining.usd:.6f}"
-        return told
+            headers["x-vedette-remaining-usd"] = f"{remaining.usd:.6f}"
+        return headers
 
     def reply(self, keys: Mapping[str, CallerKey]) -> UsageReply:
         """Return the usage of callers that have a key or have used something today."""
@@ -123,7 +136,7 @@ class Usage:
 
     def _day(self) -> str:
         """Return the day (UTC); forget those before it, but for the last: a clock that was wrong goes back to it."""
-        today = f"{self._now().astimezone(UTC):%Y-%m-%d}"
+        today = self._now().astimezone(UTC).date().isoformat()
         if today != self._today:
             oldest, self._today = min(self._today, today), today
             for caller, replicas in [*self._used.items()]:

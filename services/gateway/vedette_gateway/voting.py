@@ -27,8 +27,6 @@ _TIMED: Final = 3  # texts, one a call
 _BATCH: Final = 8
 _MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _BATCH_DEADLINE_S: Final = 60.0
-# Wishes that say where a request may go; its text then goes nowhere else.
-_PLACES: Final = frozenset({"endpoints", "providers", "exclude"})
 
 
 class Embedder(Struct, frozen=True):
@@ -179,5 +177,6 @@ def _said(error: Exception) -> str:
 
 
 def _is_bound(wanted: Wanted) -> bool:
-    constraints = wanted.wishes.get("constraints")
-    return isinstance(constraints, dict) and not _PLACES.isdisjoint(constraints)
+    """Return whether the caller says where the request may go: its text then goes nowhere else."""
+    limits = wanted.wishes.constraints
+    return bool(limits.endpoints is not None or limits.providers is not None or limits.exclude)

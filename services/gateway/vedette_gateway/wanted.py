@@ -10,10 +10,12 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from vedette.errors import RequestError
+from vedette.messages.constraints import Constraints
 from vedette.messages.parameters import document
-from vedette.messages.queries import RecommendRequest
+from vedette.messages.queries import MAX_REQUEST_BYTES, RecommendRequest
 from vedette.messages.validation import decode
 from vedette.providers.observing import Api
 from vedette.types import Capability
@@ -28,13 +30,12 @@ _TABLES: Final = {"weight-": "weights.", "bound-": "bounds."}
 # What a context is compared with in steps, so that requests of about one length share one ranking.
 _STEPS: Final = (1.0, 1.25, 1.5, 1.75)
 _SMALL_TOKENS: Final = 1024  # a request that every model has room for
-_MAX_TOKENS: Final = 2**40  # that can be asked for: who sends more means no limit
+_MAX_TOKENS: Final = 2**40  # above it, a limit means none
 _BYTES_A_TOKEN: Final = 4
 _SENSED: Final = re.compile(rb'"(?:image_url|input_image|input_audio)"')
-_ITEMS: Final = re.compile(rb"\s*\[\s*[^\s\]]")
-_DATA_URL: Final = b'"data:'
-_IN_BASE64: Final = b";base64,"
-_MAX_MEDIA_TYPE: Final = 128  # bytes, up to the end of `;base64,`
+_ITEMS: Final = re.compile(rb"\s*+\[\s*+[^\s\]]")
+# Pictures, sounds and files. In one pass: a body of 30 MB of beginnings took seconds, in which no stream went on.
+_DATA_URLS: Final = re.compile(rb'"data:[^",]{0,120};base64,[^"]*')
 _MAX_MODEL_CHARACTERS: Final = 1024
 _LIMITS: Final = frozenset(
     {
@@ -46,6 +47,8 @@ _LIMITS: Final = frozenset(
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _REQUEST: Final = msgspec.json.Decoder(RecommendRequest, strict=False)
 _RECOMMENDS: Final = frozenset(RecommendRequest.__struct_fields__)
+# Without wishes. The request implies its capabilities, so what is unknown of them may do.
+_OPEN: Final = RecommendRequest(use_case=AUTO, constraints=Constraints(unknown_capabilities="keep"))
 
 T = TypeVar("T")
 Kind = Literal["use case", "model", "name", "auto"]
@@ -91,7 +94,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     tokens: int  # of prompt and answer together, about; 0: few
     least_tokens: int  # of the prompt alone, about; 0: few
     max_tokens: int | None
-    wishes: Mapping[str, Any]  # fields of a recommendation's request, as its JSON has them
+    wishes: RecommendRequest  # what the caller limits and weighs; its use case and limit mean nothing
+    keeps_unmeasured: bool  # models of unknown context, because the caller limits nothing
     among: tuple[str, ...] = ()  # the use cases that `vedette/auto` may choose from; without any, all
 
     def body(self, name: str) -> bytes:
@@ -108,29 +112,22 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return (self.tokens,) if self.tokens == self.least_tokens else (self.tokens, self.least_tokens)
 
     def recommendation(self, use_case: str, *, caller: str, limit: int, room: int) -> RecommendRequest:
-        """Return the query for the models of *use_case* that can take this request, with *room* in tokens.
-
-        Raises RequestError.
-        """
-        wishes = dict(self.wishes)
-        constraints = dict(wishes.get("constraints", {}))
-        own = {str(one) for one in wishes.get("capabilities", ())}
-        # The request implies these, so what is unknown may do; what a caller limits, such as the price, may not be.
-        constraints.setdefault("unknown_capabilities", "keep")
+        """Return the query for the models of *use_case* that can take this request, with *room* in tokens."""
+        limits = self.wishes.constraints
         if room:
-            if _LIMITS.isdisjoint(constraints):
-                constraints.setdefault("unmeasured", "keep")
-            least = _number(constraints.get("min_context_tokens"))
-            constraints["min_context_tokens"] = max(least, room)
-        asked = {
-            "caller": caller,
-            **wishes,
-            "use_case": use_case,
-            "limit": limit,
-            "capabilities": sorted(own | {str(one) for one in self.capabilities}),
-            "constraints": constraints,
-        }
-        return decode(msgspec.json.encode(asked), _REQUEST)
+            limits = replace(
+                limits,
+                min_context_tokens=max(limits.min_context_tokens or 0, room),
+                unmeasured="keep" if self.keeps_unmeasured else limits.unmeasured,
+            )
+        return replace(
+            self.wishes,
+            use_case=use_case,
+            limit=limit,
+            capabilities=tuple(sorted({*self.wishes.capabilities, *self.capabilities})),
+            constraints=limits,
+            caller=self.wishes.caller or caller,
+        )
 
 
 def read(
@@ -141,6 +138,8 @@ def read(
     A *deployment* that its path names is the model, whatever the body says.
     """
     try:
+        if not body.isascii():
+            body.decode()  # within a field, a server would read bytes that are no text
         fields = _FIELDS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = f"the body is no JSON object: {error}"
@@ -160,9 +159,9 @@ def read(
     max_tokens = max(given) if given else None
     prompt = prompt_tokens(fields)
     given_headers = dict(headers)
-    wishes = _wishes(fields.pop(_OWN, None), given_headers.items())
-    if (conversation := session(given_headers, fields)) is not None:
-        wishes.setdefault("session", conversation)
+    wishes, keeps_unmeasured = _wishes(fields.pop(_OWN, None), given_headers.items())
+    if wishes.session is None and (conversation := session(given_headers, fields)) is not None:
+        wishes = replace(wishes, session=conversation)
     return Wanted(
         api=api,
         target=Target.parse(model),
@@ -173,6 +172,7 @@ def read(
         least_tokens=_stepped(prompt),
         max_tokens=max_tokens,
         wishes=wishes,
+        keeps_unmeasured=keeps_unmeasured,
         among=tuple(_among(given_headers.items())),
     )
 
@@ -238,21 +238,8 @@ def prompt_tokens(fields: Mapping[str, Raw]) -> int:
     for name in ("messages", "prompt", "input", "instructions", "tools"):
         raw = fields.get(name)
         if raw is not None:
-            plain = bytes(raw)
-            size += len(plain) - (_data_bytes(plain) if _IN_BASE64 in plain else 0)
+            size += len(_DATA_URLS.sub(b"", raw))
     return size // _BYTES_A_TOKEN
-
-
-def _data_bytes(raw: bytes) -> int:
-    """Return how much of *raw* is in the URLs of pictures, sounds and files."""
-    size, end = 0, 0
-    while (begin := raw.find(_DATA_URL, end)) >= 0:
-        end = raw.find(b'"', begin + 1)
-        if end < 0:
-            break
-        if _IN_BASE64 in raw[begin : min(end, begin + _MAX_MEDIA_TYPE)]:
-            size += end - begin
-    return size
 
 
 def _stepped(tokens: int) -> int:
@@ -264,24 +251,38 @@ def _stepped(tokens: int) -> int:
     return next((int(power * step) for step in _STEPS if power * step >= tokens), 2 * power)
 
 
-def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return what the caller wants of a recommendation: by headers, and before them by the body's own field."""
-    found = document(RecommendRequest, _parameters(headers))
+def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> tuple[RecommendRequest, bool]:
+    """Return what the caller wants of a recommendation, by headers and before them by the body's own field.
+
+    And whether models without a figure do, because the caller limits nothing. Raises RequestError.
+    """
+    wishes: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    for given in (document(RecommendRequest, _parameters(headers)), _object(own)):
+        for name, value in given.items():
+            if name == "constraints":
+                limits.update(_object(Raw(msgspec.json.encode(value))))
+            else:  # constraints may stand next to the other fields; of an unknown one the nearest of them is named
+                (wishes if name in _RECOMMENDS else limits)[name] = value
+    if not wishes and not limits:
+        return _OPEN, True
+    keeps_unmeasured = "unmeasured" not in limits and _LIMITS.isdisjoint(limits)
+    limits = {"unknown_capabilities": _OPEN.constraints.unknown_capabilities, **limits}
+    asked = {**wishes, "use_case": _OPEN.use_case, "limit": _OPEN.limit, "constraints": limits}
+    return decode(msgspec.json.encode(asked), _REQUEST), keeps_unmeasured
+
+
+def _object(own: Raw | None) -> dict[str, Any]:
     if own is None:
-        return found
+        return {}
+    if memoryview(own).nbytes > MAX_REQUEST_BYTES:
+        problem = f"the field {_OWN!r} has at most {MAX_REQUEST_BYTES} bytes"
+        raise RequestError(code="too_large", message=problem, field=_OWN)
     try:
-        told = msgspec.json.decode(own, type=dict[str, Any])
+        return msgspec.json.decode(own, type=dict[str, Any] | None) or {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = f"vedette: {error}; it is an object with the fields of a recommendation's request"
         raise RequestError(code="invalid_value", message=problem, field=_OWN) from error
-    for name, value in told.items():
-        if name == "constraints" and isinstance(value, dict):
-            found.setdefault("constraints", {}).update(value)
-        elif name in _RECOMMENDS:
-            found[name] = value
-        else:  # constraints may stand beside the other fields; an unknown one is named by the recommender's rules
-            found.setdefault("constraints", {})[name] = value
-    return found
 
 
 def _parameters(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -303,10 +304,3 @@ def _among(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
     for header, names in headers:
         if header == _AMONG:
             yield from filter(None, map(str.strip, names.split(",")))
-
-
-def _number(value: object) -> int:
-    try:
-        return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError):
-        return 0

@@ -32,7 +32,9 @@ def without(payload: bytes, request: type[Struct], path: str, service: str) -> b
         return None
     values = [one.pop(name) for one in holders]
     if not _is_hint(field) and any(value != _default(field) for value in values):
-        problem = f"this {service} is of an older version and does not know {path!r}; update it, or leave that out"
+        problem = (
+            f"this {service} is of an older version and does not know {path!r}; update it, or leave that out"
+        )
         raise RequestError(code=UNKNOWN, message=problem, field=path)
     return msgspec.json.encode(document)
 

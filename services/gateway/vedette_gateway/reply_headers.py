@@ -10,8 +10,13 @@ from vedette_gateway.problems import Problem
 
 _MAX_CHARACTERS = 500
 # What a page of another site may read of a reply.
-SAID = (
+READABLE = (
     "retry-after",
+    *(
+        f"x-ratelimit-{what}-{of}"
+        for what in ("limit", "remaining", "reset")
+        for of in ("requests", "tokens")
+    ),
     *(
         f"x-vedette-{name}"
         for name in (
@@ -24,15 +29,16 @@ SAID = (
             "confidence",
             "score",
             "stale",
+            "remaining-usd",
         )
     ),
 )
 
 
-def headers(found: Found, begun: Begun, decided_ms: float) -> dict[str, str]:
+def of_reply(found: Found, begun: Begun, decided_ms: float) -> dict[str, str]:
     """Return the headers of a reply that has begun."""
     candidate = begun.candidate
-    told = {
+    headers = {
         **begun.reply.headers,
         "cache-control": "no-store",
         "x-vedette-model": _plain(str(candidate.model)),
@@ -41,16 +47,16 @@ def headers(found: Found, begun: Begun, decided_ms: float) -> dict[str, str]:
         "x-vedette-decision-ms": f"{decided_ms:.3f}",
     }
     if found.use_case:
-        told["x-vedette-use-case"] = _plain(found.use_case)
+        headers["x-vedette-use-case"] = _plain(found.use_case)
     if found.guess:
-        told["x-vedette-confidence"] = f"{found.guess.confidence:.2f}"
+        headers["x-vedette-confidence"] = f"{found.guess.confidence:.2f}"
     if candidate.score is not None:
-        told["x-vedette-score"] = f"{candidate.score:.1f}"
+        headers["x-vedette-score"] = f"{candidate.score:.1f}"
     if begun.failed:
-        told["x-vedette-failed"] = failed(begun.failed)
+        headers["x-vedette-failed"] = failed(begun.failed)
     if found.stale:
-        told["x-vedette-stale"] = "1"
-    return told
+        headers["x-vedette-stale"] = "1"
+    return headers
 
 
 def of_problem(problem: Problem, tried: Sequence[Attempt]) -> dict[str, str]:
@@ -87,5 +93,7 @@ def reason(found: Found, begun: Begun) -> str:
 
 def _plain(text: str) -> str:
     """Return *text* as a header can carry it: names come from servers."""
+    if text.isascii() and text.isprintable():
+        return text[:_MAX_CHARACTERS]
     visible = "".join(c if c.isprintable() else "?" for c in text[:_MAX_CHARACTERS])
     return visible.encode("ascii", "backslashreplace").decode()
