@@ -1,6 +1,7 @@
 """Calls through the gateway: bytes as they come, fallbacks before the first byte, errors after it."""
 
 import asyncio
+import gc
 import hashlib
 import json
 
@@ -364,3 +365,24 @@ def test_names_that_callers_invent_do_not_pile_up() -> None:
         aside.failed(model, Outcome.NOT_FOUND)
     assert 0 < sum(map(aside.is_aside, invented)) <= 1000
     assert aside.is_aside(invented[-1])
+
+
+async def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
+    """What it leaves would stay, body and all, until some tens of thousands of objects have piled up."""
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
+        await gate.chat()
+        gc.collect()
+        gc.disable()
+        try:
+            for model in ("vedette/chat", ""):
+                await gate.chat(model=model)
+            await settled()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [one for one in gc.garbage if type(one).__module__.startswith("vedette_gateway")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert not left

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, cast, get_args
 
@@ -134,14 +134,19 @@ class Posted:
         try:
             await self._serve(scope, headers, receive, send, caller, tried)
         except (Problem, RequestError) as error:
-            refused = error if isinstance(error, Problem) else Problem.of(error)
-            extra = reply_headers.of_problem(refused, tried) | self._entrance.headers(caller)
-            await _send_problem(send, refused, extra)
+            await self._refuse(send, error, tried, caller)
         except ConnectionError:
             raise  # a reply that has begun: only a connection that breaks off says that the rest is missing
         except Exception as error:  # noqa: BLE001 - a bug, which uvicorn would not log here
             self._log.error("request.failed", path=scope["path"], exc_info=error)
             await _send_problem(send, _BUG, _BUG.headers)
+
+    async def _refuse(
+        self, send: Send, error: Problem | RequestError, tried: Sequence[Attempt], caller: Caller
+    ) -> None:
+        problem = error if isinstance(error, Problem) else Problem.of(error)
+        extra = reply_headers.of_problem(problem, tried) | self._entrance.headers(caller)
+        await _send_problem(send, problem, extra)
 
     async def _serve(
         self,
@@ -339,7 +344,7 @@ class _Watch:
     def __init__(self, receive: Receive) -> None:
         self.task = cast("asyncio.Task[None]", asyncio.current_task())
         self.is_gone = False
-        self._watching = asyncio.create_task(self._watch(receive))
+        self._watching: asyncio.Task[None] | None = asyncio.create_task(self._watch(receive))
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -349,7 +354,10 @@ class _Watch:
 
     def stop(self) -> None:
         """Let the task end by itself."""
-        self._watching.cancel()
+        # Frames of a cancelled task hold this object: with a way back, each request stays until the collector comes.
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
 
 
 async def _send_problem(send: Send, problem: Problem, headers: Mapping[str, str]) -> None:
