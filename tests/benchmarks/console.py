@@ -1,8 +1,8 @@
 """What pages of the console take: time and bytes of each, beside a page of the same size that says nothing.
 
 The recommender is in the same process: the time of a page holds that of its queries, without NATS. `python -m
-benchmarks.console MODELS` serves such a console, with an event a second, until its standard input ends; with `bare
-BYTES` a page of that size and nothing else.
+benchmarks.console MODELS RATE` serves such a console, with RATE events a second, until its standard input ends; with
+`bare BYTES` a page of that size and nothing else.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, TypeVar
 
 import httpx
@@ -32,6 +33,7 @@ from vedette.types import ModelRef
 PATHS = ("/", "/why/chat", "/models", "/models?bars=1", "/models/gpu/qwen3:8b", "/compare", "/endpoints")
 _WARM = 5
 STREAMS, LOOKS = 200, 20
+RATES = (1.0, 8.0)  # events a second
 T = TypeVar("T")
 
 
@@ -86,17 +88,17 @@ def at(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
 
 
-async def serve(models: int) -> None:
-    """Serve a console, print its URL, and let an event happen each second until standard input ends."""
+async def serve(models: int, rate: float) -> None:
+    """Serve a console, print its URL, and let *rate* events happen a second until standard input ends."""
     rig = Rig(fleet(models))
     ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     async with rig.served() as url:
         print(url, flush=True)
-        for number in range(10_000):
+        for number in count():
             if ended.done():
                 break
-            await asyncio.wait([ended], timeout=1.0)
-            rig.clock.advance(1)
+            await asyncio.wait([ended], timeout=1 / rate)
+            rig.clock.advance(1 / rate)
             rig.hear(benchmark_event(ModelRef("gpu", "qwen3:8b"), at=EPOCH, tps=90.0 + number % 20))
 
 
@@ -122,17 +124,19 @@ async def _served(*what: str) -> AsyncIterator[tuple[str, int]]:
     await child.wait()
 
 
-async def opened(models: int, count: int, seconds: float) -> None:
-    """Print what a console uses while *count* pages are open, each asking again at each event; and a bare server."""
-    async with _served(str(models)) as (url, pid):
+async def opened(models: int, rate: float, pages: int, seconds: float) -> None:
+    """Print what a console uses at *rate* events a second while so many *pages* are open; and a bare server."""
+    async with _served(str(models), str(rate)) as (url, pid):
         async with httpx.AsyncClient(base_url=url, timeout=60) as browser:
             size = len((await browser.get("/", headers={"hx-request": "true"})).content)
         empty_mb = resident_mb(pid)
         idle = await _used(pid, seconds / 3)
         asked = [0]
-        used = await _while([_page(url, asked) for _ in range(count)], _used(pid, seconds))
+        used = await _while(
+            [_page(url, number / pages, asked) for number in range(pages)], _used(pid, seconds)
+        )
         print(
-            f"{models:,} models, {count} open pages, an event a second: {used:.1%} of a core "
+            f"{models:,} models, {pages} open pages, {rate:g} events a second: {used:.1%} of a core "
             f"(without pages {idle:.1%}), {asked[0] / seconds:.0f} pages a second, {resident_mb(pid):.0f} MB "
             f"(at the start {empty_mb:.0f} MB), recommender included"
         )
@@ -144,7 +148,7 @@ async def opened(models: int, count: int, seconds: float) -> None:
         )
     async with _served("bare", str(size)) as (url, pid):
         asked = [0]
-        used = await _while([_each_second(url, asked) for _ in range(count)], _used(pid, seconds))
+        used = await _while([_each_second(url, asked) for _ in range(pages)], _used(pid, seconds))
         print(
             f"a bare server of a page of that size ({size:,} bytes): {used:.1%} of a core, "
             f"{asked[0] / seconds:.0f} pages a second, {resident_mb(pid):.0f} MB"
@@ -198,8 +202,9 @@ async def _used(pid: int, seconds: float) -> float:
     return Cpu.now(pid).since(before)[0] / seconds
 
 
-async def _page(url: str, asked: list[int]) -> None:
+async def _page(url: str, opened_after_s: float, asked: list[int]) -> None:
     """Do what a browser does that has *Now* open."""
+    await asyncio.sleep(opened_after_s)
     async with httpx.AsyncClient(base_url=url, timeout=60) as browser, browser.stream("GET", "/live") as live:
         async for line in live.aiter_lines():
             if line.startswith("data:"):
@@ -207,12 +212,15 @@ async def _page(url: str, asked: list[int]) -> None:
                 asked[0] += 1
 
 
-async def main(models: Sequence[int], requests: int, count: int, seconds: float) -> None:
+async def main(models: Sequence[int], requests: int, open_pages: int, seconds: float) -> None:
     """Print both for each number of *models*."""
     for number in models:
         await pages(number, requests)
-        await opened(number, count, seconds)
+        for rate in RATES:
+            await opened(number, rate, open_pages, seconds)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_bare(int(sys.argv[2])) if sys.argv[1] == "bare" else serve(int(sys.argv[1])))
+    asyncio.run(
+        serve_bare(int(sys.argv[2])) if sys.argv[1] == "bare" else serve(int(sys.argv[1]), float(sys.argv[2]))
+    )

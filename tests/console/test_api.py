@@ -166,16 +166,6 @@ async def test_a_reader_that_comes_back_misses_nothing() -> None:
         assert 'did you mean "model.found"?' in unknown.json()["detail"].replace("\\", "")
 
 
-async def test_pages_hear_of_a_winner_at_once() -> None:
-    rig = Rig(fleet(3))
-    async with rig.served() as url:
-        reading = asyncio.create_task(read(f"{url}/live", 1))
-        await eventually(lambda: listening(rig), what="the page listens")
-        rig.announce("chat")
-        ((_, name, _),) = await reading
-    assert name == "answer"
-
-
 async def test_a_slow_reader_is_cut_off_and_costs_nobody_else() -> None:
     """It gets what was kept for it, then its stream ends; too many readers are turned away."""
     rig = Rig(fleet(3))

@@ -142,16 +142,22 @@ async def heard(listener: Listener) -> AsyncIterator[News | None]:
 class EventStream(Response):
     """Sends server-sent events as *told* to a listener, until the caller leaves or falls too far behind."""
 
-    def __init__(self, changes: Changes, told: Callable[[Listener], AsyncIterator[bytes]]) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        told: Callable[[Listener], AsyncIterator[bytes]],
+        alike: Callable[[News], object] = id,
+    ) -> None:
         super().__init__(media_type="text/event-stream", headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._changes = changes
         self._told = told
+        self._alike = alike
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until one of the two ends it."""
         caller = scope["client"][0] if scope.get("client") else ""
-        with self._changes.listening(caller) as listener:
+        with self._changes.listening(caller, self._alike) as listener:
             if listener is None:
                 full = problems.response(
                     503, "full", "too many event streams are open", {"retry-after": "10"}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -99,11 +99,15 @@ class News:
 
 
 class Listener:
-    """The news for one reader. Iterating ends when the reader is too slow, or when the console stops."""
+    """The news for one reader. Of those that are *alike*, only the last waits.
 
-    def __init__(self, caller: str) -> None:
+    It ends when the reader is too slow, or when the console stops.
+    """
+
+    def __init__(self, caller: str, alike: Callable[[News], object] = id) -> None:
         self.caller = caller
-        self._waiting: deque[News] = deque()
+        self._alike = alike
+        self._waiting: dict[object, News] = {}
         self._there = asyncio.Event()
         self.ended = False
         self.behind = asyncio.Event()  # set when too many wait; then the sender stops
@@ -114,7 +118,7 @@ class Listener:
             self.ended = True
             self.behind.set()
         elif not self.ended:
-            self._waiting.append(news)
+            self._waiting[self._alike(news)] = news
         self._there.set()
 
     def end(self) -> None:
@@ -131,7 +135,13 @@ class Listener:
                     await self._there.wait()
             except TimeoutError:
                 return None
-        return self._waiting.popleft() if self._waiting else None
+        return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
+
+    def taken(self) -> list[News]:
+        """Take and return all that waits."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        return waiting
 
 
 class LastProgress(Struct, frozen=True):
@@ -188,9 +198,9 @@ class Changes:
         return len(self._listeners)
 
     @contextmanager
-    def listening(self, caller: str = "") -> Iterator[Listener | None]:
+    def listening(self, caller: str = "", alike: Callable[[News], object] = id) -> Iterator[Listener | None]:
         """Give a listener while the context is open; None when there are too many, in all or of *caller*."""
-        listener = Listener(caller)
+        listener = Listener(caller, alike)
         alike = sum(1 for one in self._listeners if one.caller == caller)
         if len(self._listeners) >= MAX_LISTENERS or (caller and alike >= MAX_OF_CALLER):
             yield None

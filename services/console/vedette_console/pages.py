@@ -1,7 +1,9 @@
 """The pages: an address each, rendered on the server; htmx asks for the part that changes."""
 
+import gzip
 import hashlib
-from collections.abc import Awaitable, Callable
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
@@ -17,13 +19,13 @@ from starlette.routing import Route
 
 from vedette import __version__
 from vedette.errors import NoAnswer, RequestError
-from vedette.messages.events import Progress
 from vedette.text import figures
 from vedette.text.shown import shown, shown_name
 from vedette.usecases import MEANS
-from vedette_console import api, body, parameters, problems
+from vedette_console import api, beats, body, parameters, problems
 from vedette_console.access import SESSION_S, Caller
 from vedette_console.addresses import dated, path_of, written
+from vedette_console.beats import Beats
 from vedette_console.changes import Listener
 from vedette_console.guard import FORM_TOKEN, Guard, here, path_in
 from vedette_console.screens import (
@@ -41,9 +43,12 @@ from vedette_console.screens import (
 from vedette_console.screens.context import Fresh, Sources, View
 
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
-_FRESH_S: Final = 1.0  # of what all open pages show alike
+_FRESH_S: Final = 1.0  # of the parts that all open pages of an address show
 _HISTORY_FRESH_S: Final = 60.0
+_PACKED: Final = 5  # as hard as other replies
+_VARY: Final = {"vary": "HX-Request"}
 _MAX_FORM_BYTES: Final = 16_384
+_MAX_FIELDS: Final = 16
 _STATIC: Final = {
     "console.css": "text/css",
     "console.js": "text/javascript",
@@ -74,13 +79,14 @@ class Pages:
         self._log = log
         self._static = {name: _file(name) for name in _STATIC}
         self._templates = _templates({name: _version(body) for name, body in self._static.items()})
-        self._fresh = Fresh(_FRESH_S, sources.clock)
+        self._beats = Beats()
+        self._parts = Fresh(_FRESH_S, sources.clock)
         self._histories = Fresh(_HISTORY_FRESH_S, sources.clock)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            self._screen("/", "now", self._now),
+            self._screen("/", "now", lambda view: now.now(self._sources, view)),
             self._screen("/why/{use_case}", "why", lambda view: why.why(self._sources, view)),
             self._screen(
                 "/models", "models", lambda view: models.models(self._sources, self._histories, view)
@@ -108,27 +114,34 @@ class Pages:
             Route("/static/{name}", self._file),
         ]
 
-    async def _now(self, view: View) -> dict[str, Any]:
-        heard = str(self._sources.changes.place)  # what is kept is of the last event, too
-        values = await self._fresh.get((heard, view.at), lambda: now.now(self._sources, view))
-        return {**values, **working.jobs(self._sources, only_running=True)}
-
     async def _jobs(self, view: View) -> dict[str, Any]:
         only_running = view.get("running") == "1"
         return working.jobs(self._sources, model=view.get("model"), only_running=only_running)
 
     def _screen(self, path: str, name: str, screen: Screen) -> Route:
         async def handle(request: Request) -> Response:
-            return self._page(request, name, await screen(_view(request)))
+            if not _is_part(request):
+                return self._page(request, name, await screen(_view(request)))
+
+            async def part() -> _Part:
+                return _Part(self._text(request, name, await screen(_view(request))))
+
+            # Open pages ask at a beat. Of what they heard of there, nothing that was made before it is sent.
+            caller: Caller = request.state.caller
+            alike = self._beats.number, here(request), caller.role, caller.session if caller.may_act else None
+            made = await self._parts.get(alike, part)
+            return made.response(request)
 
         return Route(path, handle)
 
     def _page(self, request: Request, name: str, values: dict[str, Any], status: int = 200) -> Response:
         """Return the page *name*, or only its changing part where htmx asks for that."""
-        part = request.headers.get("hx-request") == "true" and request.headers.get("hx-boosted") != "true"
-        template = self._templates.get_template(f"_{name}.html" if part else f"{name}.html")
+        return Response(self._text(request, name, values), status, _VARY, media_type="text/html")
+
+    def _text(self, request: Request, name: str, values: dict[str, Any]) -> str:
+        template = self._templates.get_template(f"_{name}.html" if _is_part(request) else f"{name}.html")
         caller: Caller = request.state.caller
-        text = template.render(
+        return template.render(
             {"at": None, "unknown": (), **values},
             path=path_in(request),
             rest=[(key, value) for key, value in request.query_params.multi_items() if key != "at" and value],
@@ -140,7 +153,6 @@ class Pages:
             form_field=FORM_TOKEN,
             use_cases=self._sources.use_cases(),
         )
-        return Response(text, status, {"vary": "HX-Request"}, media_type="text/html")
 
     def _problem(self, request: Request, error: RequestError, status: int | None = None) -> Response:
         problem = problems.of(error, status)
@@ -181,20 +193,14 @@ class Pages:
         return api.tagged(msgspec.json.encode(found), request)
 
     async def _live(self, request: Request) -> Response:
-        """Send a word on each event: the pages ask again for what it is about."""
+        """Send at each beat what happened: the parts of pages that are about it ask again."""
 
-        async def told(listener: Listener) -> Any:
+        async def told(listener: Listener) -> AsyncIterator[bytes]:
             yield b"retry: 1000\n\n"
-            async for news in api.heard(listener):
-                if news is None:
-                    yield b": \n\n"
-                elif isinstance(news.told, Progress):
-                    yield api.message("progress", news.data)
-                else:
-                    kind = news.told.TYPE
-                    yield api.message(_word(kind), msgspec.json.encode(kind), str(news.place))
+            async for words in beats.heard(listener, self._beats):
+                yield api.message("changed", msgspec.json.encode(sorted(words))) if words else b": \n\n"
 
-        return api.EventStream(self._sources.changes, told)
+        return api.EventStream(self._sources.changes, told, beats.word)
 
     async def _work(self, request: Request) -> Response:
         form = await _form(request)
@@ -263,6 +269,26 @@ class Pages:
         return Response(self._static[name], media_type=_STATIC[name], headers=headers)
 
 
+class _Part:
+    """A part of a page, packed once for all who get it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text.encode()
+        self._packed = gzip.compress(self._text, _PACKED)
+
+    def response(self, request: Request) -> Response:
+        """Return it as *request* may have it."""
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(self._text, headers=_VARY, media_type="text/html")
+        headers = {"vary": "HX-Request, Accept-Encoding", "content-encoding": "gzip"}
+        return Response(self._packed, headers=headers, media_type="text/html")
+
+
+def _is_part(request: Request) -> bool:
+    """Return whether htmx asks for the part of a page that changes."""
+    return request.headers.get("hx-request") == "true" and request.headers.get("hx-boosted") != "true"
+
+
 def _view(request: Request) -> View:
     return View(
         pairs=tuple(request.query_params.multi_items()),
@@ -272,19 +298,18 @@ def _view(request: Request) -> View:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form: none for a body of another type. Raises RequestError."""
+    """Return the fields of a form: none for a body of another type. Raises RequestError for too many."""
     if (
         request.headers.get("content-type", "").partition(";")[0].strip()
         != "application/x-www-form-urlencoded"
     ):
         return {}
     sent = await body.read(request, _MAX_FORM_BYTES)
-    return dict(parse_qsl(sent.decode("utf-8", "replace"), max_num_fields=16))
-
-
-def _word(kind: str) -> str:
-    """Return which parts of pages are about events of *kind*: those that name this word."""
-    return "load" if kind == "endpoint.load" else kind.partition(".")[0]
+    try:
+        return dict(parse_qsl(sent.decode("utf-8", "replace"), max_num_fields=_MAX_FIELDS))
+    except ValueError:
+        message = f"a form has at most {_MAX_FIELDS} fields"
+        raise RequestError(code="too_large", message=message) from None
 
 
 def _file(name: str) -> bytes:
@@ -329,6 +354,7 @@ def _templates(versions: dict[str, str]) -> Environment:
         "stamp": written,
         "local": lambda at: written(at)[:16] if at else "",
         "exact": _exact,
+        "shell": shlex.quote,
         "query": parameters.query,
     }
     made.globals |= {

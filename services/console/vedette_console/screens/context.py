@@ -100,6 +100,10 @@ class Fresh:
             del self._kept[old]
         if key not in self._kept:
             self._kept[key] = now + self._for_s, asyncio.create_task(make())
-        # One reader that leaves does not end the work for the others.
-        result: T = await asyncio.shield(self._kept[key][1])
+        try:
+            # One reader that leaves does not end the work for the others.
+            result: T = await asyncio.shield(self._kept[key][1])
+        except RequestError:
+            self._kept.pop(key, None)  # only a result is kept
+            raise
         return result

@@ -111,6 +111,7 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
         "attention_later": attention[_FIRST:_MAX_ATTENTION],
         "attention_more": max(0, len(attention) - _MAX_ATTENTION),
         "as_of": models.as_of,
+        **({} if at else working.jobs(sources, only_running=True)),
     }
 
 
@@ -126,11 +127,17 @@ def card(reply: ExplainReply, winners: Mapping[str, AnswerChanged]) -> Card:
         fallbacks=fallbacks,
         margin=best.score - fallbacks[0].score if best and fallbacks else None,
         since=changed.at if best and changed and changed.model == best.model else None,
-        why=reply.summary[0] if best else " ".join(reply.summary[:2]),
+        why=_why(reply.summary[0], best) if best else " ".join(reply.summary[:2]),
         kinds=tuple(part.kind for part in best.contributions if part.signal == "quality") if best else (),
         considered=reply.considered,
         spread=reply.spread,
     )
+
+
+def _why(sentence: str, best: Recommendation) -> str:
+    """Return the *sentence* on the winner without its begin: the card says that already."""
+    _, points, reasons = sentence.partition(f" with {best.score:.1f} of 100: ")
+    return reasons[:1].upper() + reasons[1:] if points else sentence
 
 
 def _answers(one: EndpointView) -> bool:

@@ -2,22 +2,19 @@
 "use strict";
 
 const THEME = "vedette-theme";
-const SOON_MS = 150;
 const AGAIN_MS = 1000;
-const LATE_MS = 2000;
 
-// Live: the server says which kind of thing happened; each part of the page that shows such things asks again.
+// Live: the server says which kinds of things happened; each part of the page that shows such things asks again.
 
-const waiting = new Map(); // element → timer
+const waiting = new Set();
 const asked = new Map(); // address → when it was asked last: an element may be replaced by what it asks for
 
-function refresh(element, settles = false) {
+function refresh(element) {
   if (waiting.has(element) || !element.isConnected) return;
   const address = element.getAttribute("hx-get");
-  const every = Number(element.dataset.every || 1000) - SOON_MS; // what is shown is a second old at most
-  const since = Date.now() - (asked.get(address) || 0);
-  const wait = Math.max(SOON_MS, every - since);
-  waiting.set(element, setTimeout(() => {
+  const due = (asked.get(address) || 0) + Number(element.dataset.every || 0);
+  waiting.add(element);
+  setTimeout(() => {
     waiting.delete(element);
     if (!element.isConnected || document.hidden) return; // all of the page is asked for when it is seen again
     if (inUse(element)) {
@@ -26,20 +23,7 @@ function refresh(element, settles = false) {
     }
     asked.set(address, Date.now());
     htmx.trigger(element, "refresh");
-    if (!settles && !element.dataset.every) settle(address);
-  }, wait));
-}
-
-// A recommender may be a little behind the event that this console heard: ask once more when nothing follows.
-const settling = new Map(); // address → timer
-
-function settle(address) {
-  clearTimeout(settling.get(address));
-  settling.set(address, setTimeout(() => {
-    for (const element of document.querySelectorAll("[data-live]")) {
-      if (element.getAttribute("hx-get") === address) refresh(element, true);
-    }
-  }, LATE_MS));
+  }, Math.max(0, due - Date.now()));
 }
 
 // Whether its reader types there, or selects text to copy.
@@ -50,9 +34,9 @@ function inUse(element) {
   return !selected.isCollapsed && element.contains(selected.anchorNode);
 }
 
-function refreshAll(kind) {
+function refreshAll(kinds) {
   for (const element of document.querySelectorAll("[data-live]")) {
-    if (!kind || element.dataset.live.split(" ").includes(kind)) refresh(element);
+    if (!kinds || element.dataset.live.split(" ").some((kind) => kinds.includes(kind))) refresh(element);
   }
 }
 
@@ -84,9 +68,7 @@ function listen() {
     say("offline");
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
-  for (const kind of ["answer", "model", "endpoint", "load", "progress"]) {
-    source.addEventListener(kind, () => refreshAll(kind));
-  }
+  source.addEventListener("changed", (event) => refreshAll(JSON.parse(event.data)));
 }
 
 // What is open, scrolled or has the focus stays so when its part of the page is asked for again.

@@ -1,0 +1,64 @@
+"""When open pages ask again: at the same moments for all, so that what they show alike is made once."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from typing import Final
+
+from vedette.messages.events import Progress
+from vedette_console.changes import Listener, News
+
+_SOON_S: Final = 0.1  # what happens together is one beat
+_EVERY_S: Final = 0.85  # what is shown is a second old at most
+_LATE_S: Final = 2.0
+_KEEP_ALIVE_S: Final = 15.0
+
+
+class Beats:
+    """The moments at which open pages ask again. Without an open page that heard of something, there are none."""
+
+    def __init__(self, *, every_s: float = _EVERY_S, soon_s: float = _SOON_S) -> None:
+        self.number = 0
+        self._every_s = every_s
+        self._soon_s = soon_s
+        self._last_s = -math.inf
+        self._next: asyncio.Task[None] | None = None
+
+    async def next(self) -> None:
+        """Wait for the next beat, together with all others that wait."""
+        if self._next is None or self._next.done():
+            self._next = asyncio.create_task(self._beat())
+        await asyncio.shield(self._next)  # one page that is closed does not end the wait of the others
+
+    async def _beat(self) -> None:
+        now_s = asyncio.get_running_loop().time
+        await asyncio.sleep(max(self._soon_s, self._last_s + self._every_s - now_s()))
+        self._last_s = now_s()
+        self.number += 1
+
+
+async def heard(listener: Listener, beats: Beats, late_s: float = _LATE_S) -> AsyncIterator[set[str]]:
+    """Yield at a beat the words of what *listener* heard; an empty set now and then, until it ends.
+
+    When nothing follows within *late_s*, the last words come once more: a recommender may have been behind the event.
+    """
+    said: set[str] = set()
+    while True:
+        news = await listener.next(late_s if said else _KEEP_ALIVE_S)
+        if news is None and listener.ended:
+            return
+        if news is None and not said:
+            yield set()
+            continue
+        await beats.next()
+        words = {word(one) for one in (news, *listener.taken()) if one is not None}
+        yield words or said
+        said = said | words if words else set()
+
+
+def word(news: News) -> str:
+    """Return which parts of pages *news* are about: those that name this word."""
+    if isinstance(news.told, Progress):
+        return "progress"
+    kind = news.told.TYPE
+    return "load" if kind == "endpoint.load" else kind.partition(".")[0]
