@@ -182,3 +182,9 @@ async def test_too_many_requests_are_told_when_to_come_back(rig: Rig) -> None:
         codes = [(await browser.get("/nothing")).status_code for _ in range(402)]
         assert codes[-1] == 429
         assert int((await browser.get("/nothing")).headers["retry-after"]) >= 1
+
+
+async def test_a_form_of_many_fields_is_refused() -> None:
+    async with Rig(fleet(3)).client() as stranger:
+        reply = await stranger.post("/login", data={f"f{number}": "1" for number in range(40)})
+    assert (reply.status_code, "at most 16 fields" in reply.text) == (413, True)

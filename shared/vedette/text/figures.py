@@ -1,5 +1,7 @@
 """Figures as people read them, and two in one sentence so that they differ where they differ. Pure."""
 
+import math
+
 _MAX_DIGITS = 17  # of a float: by these, any two differ
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
@@ -30,8 +32,10 @@ def ms(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction for people."""
-    return "-" if value is None else f"{100 * value:.0f} %"
+    """Return a fraction for people: 100 % is all of it, so just below there is a digit more."""
+    if value is None:
+        return "-"
+    return f"{math.floor(1000 * value) / 10} %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
 def plural(count: int, noun: str, several: str = "") -> str:

@@ -8,7 +8,7 @@ LABELS: Final = {
     "min_context_tokens": "context, at least (tokens)",
     "max_ttft_ms": "TTFT, at most (ms)",
     "min_output_tps": "speed, at least (tokens/s)",
-    "max_price_usd_per_mtok": "price, at most (USD per million tokens)",
-    "min_uptime_24h": "uptime of 24 h, at least (0 to 1)",
+    "max_price_usd_per_mtok": "price, at most (USD/Mtok)",
+    "min_uptime_24h": "up 24 h, at least (0 to 1)",
 }
 FORM: Final = tuple(one for one in CONSTRAINTS if one.name in LABELS)
