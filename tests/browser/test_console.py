@@ -46,6 +46,7 @@ async def opened(url: str, **options: Any) -> AsyncIterator[tuple[Any, list[str]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = await (await browser.new_context(base_url=url, **options)).new_page()
+        page.set_default_timeout(120_000)  # of a machine that is busy with other tests
         complaints: list[str] = []
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -100,7 +101,7 @@ async def test_every_screen_is_whole(models: int) -> None:
     for use_case in known({}):
         rig.announce(use_case)
     async with rig.served() as url:
-        for scheme, width in (("light", 1280), ("dark", 360), ("light", 3840)):
+        for scheme, width in (("light", 768), ("dark", 360), ("light", 3840)):
             size = {"width": width, "height": 800}
             async with opened(url, color_scheme=scheme, viewport=size) as (page, complaints):
                 for name, path in (SCREENS | {"left": "/", "operator": f"/login#{OPERATOR}"} | FORMS).items():

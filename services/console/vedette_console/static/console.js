@@ -124,6 +124,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 document.addEventListener("htmx:configRequest", (event) => {
   const form = event.detail.formData;
+  const sliders = [...event.detail.elt.querySelectorAll("[data-output]")];
+  if (!location.search.includes("weights.") && sliders.every((one) => one.value === one.defaultValue)) {
+    for (const one of sliders) form.delete(one.name); // weights that were not moved stay those of the use case
+  }
   for (const name of new Set([...form.keys()])) {
     const chosen = form.getAll(name).filter((value) => value !== "");
     form.delete(name);

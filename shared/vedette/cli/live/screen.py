@@ -37,7 +37,7 @@ _KEYS = (
     ("↑ ↓ PgUp PgDn", "select a row"),
     ("s", "sort the models by the next column"),
     ("S", "reverse the order"),
-    ("/", "filter the models: words of endpoint/name and status; Esc clears"),
+    ("/", "filter by words of endpoint/name and status; Esc clears"),
     ("e", "explain the selected use case: ranking and points"),
     ("p", "probe the selected model now (as operator)"),
     ("z", "show one part alone; Esc shows all"),
