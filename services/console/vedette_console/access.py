@@ -53,15 +53,15 @@ class Keys:
 
     def session(self, role: Role, now: float, nonce: str) -> str:
         """Return a session of *role* that holds for SESSION_S from *now* (seconds since 1970)."""
-        told = f"{role}.{int(now) + SESSION_S}.{nonce}"
-        return f"{told}.{self._signed(told)}"
+        content = f"{role}.{int(now) + SESSION_S}.{nonce}"
+        return f"{content}.{self._signed(content)}"
 
     def role_in(self, session: str, now: float) -> Role | None:
         """Return the role that *session* gives at *now*, or None where it is none of ours or is over."""
-        told, _, signature = session.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signed(told).encode()):
+        content, _, signature = session.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signed(content).encode()):
             return None
-        role, until, _ = told.split(".", 2)
+        role, until, _ = content.split(".", 2)
         if int(until) < now:
             return None
         return "operator" if role == "operator" and self.has_operator else "viewer"

@@ -37,9 +37,9 @@ from vedette_console.screens.endpoints import Enqueue
 from vedette_console.screens.judging import Judging
 from vedette_console.webhooks.running import Webhooks
 
-# Of these the last day is kept; of the others only that they happened is told.
+# Changes of these kinds are kept for a day. Of the others, open pages only learn that they happened.
 _KEPT: Final = ("found", "changed", "lost", "regressed")
-_TOLD: Final = ("probed", "benchmarked", "verified", "evaluated", "judged", "rated")
+_ANNOUNCED: Final = ("probed", "benchmarked", "verified", "evaluated", "judged", "rated")
 _CLOSING_S: Final = 2
 _STORED_WITHIN_S: Final = 10.0
 _PROGRESS: Final = msgspec.json.Decoder(Progress)
@@ -82,7 +82,7 @@ async def follow(service: Service, changes: Changes, redefining: Redefining) -> 
 
     for kind in _KEPT:
         await read("MODELS", f"model.{kind}.>", now - KEPT_FOR)
-    for kind in _TOLD:
+    for kind in _ANNOUNCED:
         await read("MODELS", f"model.{kind}.>", now)
     await read("ENDPOINTS", "endpoint.observed.*", now - KEPT_FOR)
     await read("LOADS", "endpoint.load.*", now)

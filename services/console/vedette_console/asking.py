@@ -13,7 +13,6 @@ from vedette.messages.codec import encode
 T = TypeVar("T", bound=Struct)
 _TIMEOUT_S: Final = 2.5
 _ONCE: Final = frozenset({"report.outcome", "recommend.asof", "models.asof"})  # never sent twice
-REPLIES: Final = {query.subject: query.reply for query in QUERIES}
 REQUESTS: Final = {query.subject: query.request for query in QUERIES}
 
 

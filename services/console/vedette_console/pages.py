@@ -203,11 +203,7 @@ class Pages:
         return api.EventStream(self._sources.changes, told, beats.word)
 
     async def _work(self, request: Request) -> Response:
-        form = await _form(request)
-        caller: Caller = request.state.caller
-        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
-            message = "log in with the operator's token to start jobs"
-            return self._problem(request, RequestError(code="not_allowed", message=message), 403)
+        form = await self._operators_form(request, "start jobs")
         await endpoints.request_job(
             self._sources, self._enqueue, form.get("kind", ""), form.get("target", "")
         )
@@ -216,23 +212,23 @@ class Pages:
         return RedirectResponse("/endpoints", status_code=303)
 
     async def _define(self, request: Request) -> Response:
-        form = await _form(request)
-        caller: Caller = request.state.caller
-        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
-            message = "log in with the operator's token to change endpoints"
-            return self._problem(request, RequestError(code="not_allowed", message=message), 403)
+        form = await self._operators_form(request, "change endpoints")
         await defining.submit(self._sources, self._definer, form)
         return RedirectResponse("/endpoints", status_code=303)
 
     async def _judge(self, request: Request) -> Response:
-        form = await _form(request)
-        caller: Caller = request.state.caller
-        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
-            message = "log in with the operator's token to have a judge compare texts"
-            return self._problem(request, RequestError(code="not_allowed", message=message), 403)
+        await self._operators_form(request, "have a judge compare texts")
         use_case = request.path_params["use_case"]
         await judging.begin(self._sources, self._judging(), self._enqueue, use_case)
         return RedirectResponse(f"/judge/{use_case}", status_code=303)
+
+    async def _operators_form(self, request: Request, purpose: str) -> dict[str, str]:
+        """Return the fields of a form that an operator sent. Raises RequestError, also for another caller."""
+        form = await _form(request)
+        caller: Caller = request.state.caller
+        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
+            raise RequestError(code="not_allowed", message=f"log in with the operator's token to {purpose}")
+        return form
 
     async def _login(self, request: Request) -> Response:
         to = request.query_params.get("to", "/")

@@ -11,6 +11,7 @@ from vedette.messages.queries import ErrorBody
 
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUSES: Final = {
+    "not_allowed": 403,
     "unknown_model": 404,
     "unknown_use_case": 404,
     "unknown_endpoint": 404,

@@ -109,13 +109,13 @@ def _place(one: Shown) -> str:
 
 
 def _difference(before: ModelView, after: ModelView) -> str:
-    """Return what is another of a model, or nothing."""
-    told = [
+    """Return what differs between two views of a model, or nothing."""
+    changed = [
         name.replace("_", " ")
         for name in before.info.__struct_fields__
         if getattr(before.info, name) != getattr(after.info, name)
     ]
-    parts = [f"changed: {', '.join(told)}"] if told else []
+    parts = [f"changed: {', '.join(changed)}"] if changed else []
     if before.status is not after.status:
         parts.append(f"{before.status.replace('_', ' ')} before, {after.status.replace('_', ' ')} after")
     return "; ".join(parts)
@@ -125,9 +125,9 @@ def summary(recent: Sequence[Change]) -> list[str]:
     """Return a summary of *recent* changes (the newest first): counts, which winners are others now, and why."""
     counts = Counter(one.kind for one in recent)
     lines = []
-    told = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]
-    if told:
-        lines.append(f"Models: {', '.join(told)}.")
+    counted = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]
+    if counted:
+        lines.append(f"Models: {', '.join(counted)}.")
     if counts["endpoint"]:
         which = sorted({one.endpoint for one in recent if one.endpoint})
         named = ", ".join(which[:_MAX_NAMED]) + (" and others" if len(which) > _MAX_NAMED else "")

@@ -119,8 +119,8 @@ async def _history(
 
 def facts(one: ModelView) -> list[Fact]:
     """Return what is known of *one* without a call, and the source of each fact."""
-    told = [Fact("name", str(one.model), "")]
-    told += [
+    found = [Fact("name", str(one.model), "")]
+    found += [
         Fact(field.name.replace("_", " "), value, one.info.sources.get(field.name, ""))
         for field in fields(one.info)
         if field.name not in _NOT_FACTS and (value := getattr(one.info, field.name)) not in (None, (), {})
@@ -128,10 +128,10 @@ def facts(one: ModelView) -> list[Fact]:
     if one.info.price is not None:
         price = one.info.price
         value = f"{price.input_usd_per_mtok:g} in, {price.output_usd_per_mtok:g} out (USD per million tokens)"
-        told.append(Fact("price", value, price.source))
+        found.append(Fact("price", value, price.source))
     if one.info.free is not None:
-        told.append(Fact("free", "yes" if one.info.free else "no", one.info.sources.get("free", "")))
-    return told
+        found.append(Fact("free", "yes" if one.info.free else "no", one.info.sources.get("free", "")))
+    return found
 
 
 def figures(one: ModelView) -> list[tuple[str, Figure]]:
@@ -142,14 +142,16 @@ def figures(one: ModelView) -> list[tuple[str, Figure]]:
     return [(name, figure) for key, name in _FIGURES if (figure := getattr(measured, key)) is not None]
 
 
-def reports(told: Reported) -> Reports:
+def reports(reported: Reported) -> Reports:
     """Return what callers report, in figures that people read."""
     return Reports(
-        calls=told.calls,
-        succeeded=told.succeeded / told.calls if told.calls else None,
-        failures=sorted(told.failures.items()),
-        ttft_ms=math.exp(told.ttft_log_sum / told.ttft_n) if told.ttft_n else None,
-        output_tps=math.exp(told.output_tps_log_sum / told.output_tps_n) if told.output_tps_n else None,
+        calls=reported.calls,
+        succeeded=reported.succeeded / reported.calls if reported.calls else None,
+        failures=sorted(reported.failures.items()),
+        ttft_ms=math.exp(reported.ttft_log_sum / reported.ttft_n) if reported.ttft_n else None,
+        output_tps=math.exp(reported.output_tps_log_sum / reported.output_tps_n)
+        if reported.output_tps_n
+        else None,
     )
 
 

@@ -90,5 +90,5 @@ def bar(one: Recommendation, most: float) -> str:
         Segment(part.signal, part.points, f"{part.signal}: {part.points:.1f} points")
         for part in one.contributions
     ]
-    told = ", ".join(f"{part.signal} {part.points:.1f}" for part in one.contributions)
-    return drawing.stacked(segments, most, f"{one.model}: {told}")
+    points = ", ".join(f"{part.signal} {part.points:.1f}" for part in one.contributions)
+    return drawing.stacked(segments, most, f"{one.model}: {points}")

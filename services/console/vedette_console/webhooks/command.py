@@ -191,13 +191,13 @@ async def _test(webhook: Webhook, settings: Settings) -> Tested:
     payload = Payload(
         type=TEST, timestamp=now, data={"webhook": webhook.name, "message": "This is a test by an operator."}
     )
-    told = Tested(webhook=webhook.name, receiver=origin(wanted.url), id=message_id, ok=False)
+    tested = Tested(webhook=webhook.name, receiver=origin(wanted.url), id=message_id, ok=False)
     async with Sender(wanted, clock) as sender:
         try:
             reply = await sender.post(message_id, payload)
         except ProviderError as error:
-            return replace(told, problem=str(error))
+            return replace(tested, problem=str(error))
     attempt = judged(reply)
     return replace(
-        told, ok=attempt.problem is None, status=reply.status, reply=reply.body, problem=attempt.problem
+        tested, ok=attempt.problem is None, status=reply.status, reply=reply.body, problem=attempt.problem
     )
