@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -30,6 +30,10 @@ from msgspec import Struct
 _MAX_REQUEST_BYTES = 1 << 20
 _FILES = 3
 _PLACE = "PRELOADED_COMMANDS"  # the environment variable that names the socket
+_sockets, _processes = ExitStack(), ExitStack()  # what this process has open until it ends
+# The last first: the process ends when none is connected to it.
+atexit.register(_processes.close)
+atexit.register(_sockets.close)
 
 
 class Request(Struct, frozen=True):
@@ -46,7 +50,7 @@ class Server:
 
     def __init__(self) -> None:
         offer()
-        self._ours = _connected(os.environ[_PLACE])
+        self._ours = _sockets.enter_context(_connected(os.environ[_PLACE]))
 
     def run(self, request: Request, files: tuple[int, int, int]) -> None:
         """Have it run *request* with copies of *files*."""
@@ -60,7 +64,7 @@ def offer() -> None:
     directory = tempfile.mkdtemp(prefix="preloaded-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     os.environ[_PLACE] = f"{directory}/socket"
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener = _sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     listener.bind(os.environ[_PLACE])
     listener.listen()
     threading.Thread(target=_start_when_asked, args=(listener, os.environ[_PLACE]), daemon=True).start()
@@ -82,9 +86,13 @@ def _start_when_asked(listener: socket.socket, place: str) -> None:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "NO_COLOR": "1"},
         )
-        # It serves as long as this process lives, which is connected to it.
-        with _connected(place):
-            process.wait()
+    _processes.callback(_wait_for, process)
+    _sockets.enter_context(_connected(place))  # it serves as long as this process lives
+
+
+def _wait_for(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(subprocess.TimeoutExpired):  # another process may still be connected
+        process.wait(10)
 
 
 def _import() -> None:
