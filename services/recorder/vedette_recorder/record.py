@@ -1,8 +1,8 @@
 """Which rows a message becomes. Pure, so that the same message gives the same rows however often it comes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from functools import singledispatch
 
 import msgspec
 from msgspec import Struct
@@ -163,8 +163,13 @@ def _current_state(event: Event, message: Message) -> Values:
 def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
     if getattr(event, "renamed_from", None) is not None:
         return iter(())  # recorded under the former name, from where it moves
-    rows = _ROWS.get(type(event))
-    return rows(event, message) if rows else iter(())
+    return _rows(event, message)
+
+
+@singledispatch
+def _rows(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
+    """Return the tables and the values of the rows of *event*, by its kind: none of one that is no history."""
+    return iter(())
 
 
 def _when(event: Event, message: Message) -> datetime:
@@ -182,6 +187,7 @@ def _about_model(event: ModelEvent | ModelReported, message: Message) -> Values:
     }
 
 
+@_rows.register
 def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values]]:
     lost, at = isinstance(event, ModelLost), _when(event, message)
     formerly = event.formerly if isinstance(event, ModelFound) else None
@@ -237,6 +243,7 @@ def _changes(event: Lifecycle, formerly: Formerly | None) -> tuple[FieldChange, 
     return event.changes if isinstance(event, ModelChanged) else None
 
 
+@_rows.register
 def _probed(event: ModelProbed, message: Message) -> Iterator[tuple[str, Values]]:
     sample, health = event.sample, event.health
     yield (
@@ -281,6 +288,7 @@ _MEDIANS = (
 )
 
 
+@_rows.register
 def _benchmarked(event: ModelBenchmarked, message: Message) -> Iterator[tuple[str, Values]]:
     performance = event.performance
     figures = {name: getattr(performance, name) for name in _MEDIANS}
@@ -306,6 +314,7 @@ def _benchmarked(event: ModelBenchmarked, message: Message) -> Iterator[tuple[st
     )
 
 
+@_rows.register
 def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, Values]]:
     yield (
         "model_quality_history",
@@ -327,6 +336,7 @@ def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, V
     )
 
 
+@_rows.register
 def _reported(event: ModelReported, message: Message) -> Iterator[tuple[str, Values]]:
     elsewhere = ("id", "at", "model", "calls", "included")
     yield (
@@ -340,6 +350,7 @@ def _reported(event: ModelReported, message: Message) -> Iterator[tuple[str, Val
     )
 
 
+@_rows.register
 def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, Values]]:
     state = event.state
     yield (
@@ -389,14 +400,5 @@ COPIED: dict[type[ModelEvent], Copied] = {
     ModelJudged: Copied("model_judgement_history", ("job_id", "took_s", "judged"), others=("use",)),
     ModelRated: Copied("model_rating_history", ("ratings",)),
 }
-_ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]] = {
-    ModelFound: _lifecycle,
-    ModelChanged: _lifecycle,
-    ModelLost: _lifecycle,
-    ModelProbed: _probed,
-    ModelBenchmarked: _benchmarked,
-    ModelEvaluated: _evaluated,
-    ModelReported: _reported,
-    EndpointObserved: _observed,
-}
-_ROWS.update(COPIED.items())
+for _kind, _copied in COPIED.items():
+    _rows.register(_kind, _copied)

@@ -1,11 +1,12 @@
 """`watch`: what happens, a line each, as it happens."""
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from functools import singledispatch
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
@@ -166,8 +167,8 @@ def repeats(event: Event) -> bool:
 
 def line(event: Event, moment: str = MOMENT) -> Text:
     """Return *event* in a line: when (local time, as *moment* formats it), of what, what happened, and more of it."""
-    subject, (what, style), more = _described(event)
-    return entry(event.at, subject, what, style, more, moment)
+    what, style, more = _description(event)
+    return entry(event.at, _subject(event), what, style, more, moment)
 
 
 def entry(at: datetime, subject: str, what: str, style: str, more: str = "", moment: str = MOMENT) -> Text:
@@ -181,21 +182,25 @@ def entry(at: datetime, subject: str, what: str, style: str, more: str = "", mom
     )
 
 
-def _described(event: Event) -> tuple[str, tuple[str, str], str]:
-    """Return whom *event* is of, what happened (with how it looks), and details."""
+def _subject(event: Event) -> str:
+    """Return the use case, the endpoint or the model that *event* is about."""
     if isinstance(event, AnswerChanged):
-        return f"{event.use_case}:", _winner(event), event.detail
+        return f"{event.use_case}:"
     if isinstance(event, EndpointLoad):
-        return f"endpoint {event.endpoint}", *_load(event)
-    if isinstance(event, ModelEvent) and (describe := _DESCRIBERS.get(type(event))):
-        what, style, more = describe(event)
-        return shown_name(event.model), (what, style), more
-    return event.subject, (event.TYPE, ""), ""
+        return f"endpoint {event.endpoint}"
+    return shown_name(event.model) if isinstance(event, ModelEvent) else event.subject
 
 
-def _load(event: EndpointLoad) -> tuple[tuple[str, str], str]:
+@singledispatch
+def _description(event: Event) -> tuple[str, str, str]:
+    """Return what happened, the style of these words, and details: by the kind of *event*."""
+    return event.TYPE, "", ""
+
+
+@_description.register
+def _load(event: EndpointLoad) -> tuple[str, str, str]:
     if event.outcome is not Outcome.OK:
-        return ("load is not known", "yellow"), str(event.outcome)
+        return "load is not known", "yellow", str(event.outcome)
     slots = f" of {event.slots}" if event.slots is not None else ""
     figures = (
         f"{event.waiting} waiting" if event.waiting is not None else None,
@@ -205,19 +210,20 @@ def _load(event: EndpointLoad) -> tuple[tuple[str, str], str]:
         f"{len(event.loaded)} loaded" if event.loaded is not None else None,
     )
     running = "load" if event.running is None else f"{event.running}{slots} running"
-    return (running, "cyan"), ", ".join(filter(None, figures))
+    return running, "cyan", ", ".join(filter(None, figures))
 
 
-def _winner(event: AnswerChanged) -> tuple[str, str]:
+@_description.register
+def _winner(event: AnswerChanged) -> tuple[str, str, str]:
     if event.model is None:
-        return "no model", "red"
-    if event.before is None:
-        return shown_name(event.model), "green"
-    if event.renamed:
-        return f"{shown_name(event.model)}, until now {shown_name(event.before)}", "green"
-    return f"{shown_name(event.model)} instead of {shown_name(event.before)}", "green"
+        return "no model", "red", event.detail
+    winner = shown_name(event.model)
+    if event.before is not None:
+        winner += f"{', until now' if event.renamed else ' instead of'} {shown_name(event.before)}"
+    return winner, "green", event.detail
 
 
+@_description.register
 def _found(event: ModelFound) -> tuple[str, str, str]:
     if event.formerly and event.formerly.model != event.model:
         return "renamed", "yellow", f"until now {shown_name(event.formerly.model)}"
@@ -231,15 +237,18 @@ def _found(event: ModelFound) -> tuple[str, str, str]:
     return "is back" if event.again else "found", "green", ", ".join(filter(None, facts))
 
 
+@_description.register
 def _changed(event: ModelChanged) -> tuple[str, str, str]:
     what = "has new weights" if event.digest_changed else "changed"
     return what, "yellow", ", ".join(change.field for change in event.changes)
 
 
+@_description.register
 def _lost(event: ModelLost) -> tuple[str, str, str]:
     return "lost", "red", _LOST[event.reason]
 
 
+@_description.register
 def _probed(event: ModelProbed) -> tuple[str, str, str]:
     sample, status = event.sample, event.health.status
     took = f"{sample.level} in {ms(sample.latency_ms)}" if sample.latency_ms is not None else sample.level
@@ -247,6 +256,7 @@ def _probed(event: ModelProbed) -> tuple[str, str, str]:
     return f"is {status}".replace("_", " "), STATUS_STYLES.get(status, "red"), more
 
 
+@_description.register
 def _benchmarked(event: ModelBenchmarked) -> tuple[str, str, str]:
     if event.outcome is not Outcome.OK:
         return "could not be benchmarked", "red", event.detail or str(event.outcome)
@@ -258,6 +268,7 @@ def _benchmarked(event: ModelBenchmarked) -> tuple[str, str, str]:
     return "benchmarked", "cyan", f"{rate} tokens/s, TTFT {first}"
 
 
+@_description.register
 def _verified(event: ModelVerified) -> tuple[str, str, str]:
     if event.outcome is not Outcome.OK:
         return "could not be verified", "red", str(event.outcome)
@@ -265,6 +276,7 @@ def _verified(event: ModelVerified) -> tuple[str, str, str]:
     return "verified", "cyan", ", ".join(proofs) or "no result either way"
 
 
+@_description.register
 def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
     if event.outcome is not Outcome.OK:
         return "could not be evaluated", "red", event.detail or str(event.outcome)
@@ -272,6 +284,7 @@ def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
     return "evaluated", "cyan", ", ".join(scores)
 
 
+@_description.register
 def _judged(event: ModelJudged) -> tuple[str, str, str]:
     found = (
         f"{use_case} by {shown_name(str(one.report.judge))}: "
@@ -286,6 +299,7 @@ def _judged(event: ModelJudged) -> tuple[str, str, str]:
     return "judged", "cyan", "; ".join(found) or f"texts for {', '.join(event.judged.texts)}"
 
 
+@_description.register
 def _regressed(event: ModelRegressed) -> tuple[str, str, str]:
     drops = (f"{drop.kind} {_share(drop.before)} to {_share(drop.after)}" for drop in event.drops)
     return "has lower quality than before", "red", ", ".join(drops)
@@ -295,20 +309,7 @@ def _share(score: Score) -> str:
     return percent(score.successes / score.trials if score.trials else None)
 
 
+@_description.register
 def _rated(event: ModelRated) -> tuple[str, str, str]:
     ratings = (f"{r.score:.2f} for {r.use_case or 'all use cases'} by {r.source}" for r in event.ratings)
     return "rated", "cyan", ", ".join(ratings)
-
-
-_DESCRIBERS: dict[type[Event], Callable[[Any], tuple[str, str, str]]] = {
-    ModelFound: _found,
-    ModelChanged: _changed,
-    ModelLost: _lost,
-    ModelProbed: _probed,
-    ModelBenchmarked: _benchmarked,
-    ModelVerified: _verified,
-    ModelEvaluated: _evaluated,
-    ModelJudged: _judged,
-    ModelRegressed: _regressed,
-    ModelRated: _rated,
-}
