@@ -1,15 +1,18 @@
 """Every command there is, of whatever package: what its help promises holds."""
 
 import inspect
+import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from cyclopts import App, ArgumentCollection
 
 from vedette.cli import app, entries, main
 
+ROOT = Path(__file__).parents[2]
 # They run until they are stopped, or print for a shell: nothing that is a document.
 WITHOUT_JSON = {"up", "run", "top", "serve-mcp", "completion", "complete-names"}
 
@@ -63,6 +66,29 @@ def test_examples_are_understood() -> None:
         assert not unused, example
         assert command == _all()[name].default_command, example
         inspect.signature(command).bind(*bound.args, **bound.kwargs)
+
+
+def _documented() -> Iterator[tuple[str, str]]:
+    """Yield each command line that a sentence or a table of the documents names, with its page."""
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("services/*/README.md")):
+        if page.name != "CHANGELOG.md":  # what was there is not there any more
+            for line in re.findall(r"`vedette ([a-z][^`\n]*)`", page.read_text()):
+                yield page.name, line
+
+
+def test_commands_of_the_documents_exist() -> None:
+    """With their options: code blocks are run by other tests."""
+    found, unknown = 0, []
+    for page, line in _documented():
+        name = next((name for name in _all() if f"{line} ".startswith(f"{name} ")), None)
+        group = any(other.startswith(f"{line.split()[0]} ") for other in _all())
+        known = {one for argument in _arguments(name) for one in argument.names} if name else set()
+        options = set(re.findall(r"(?<=\s)--[a-z][\w-]*", line.partition(" -- ")[0]))
+        if (name is None and not group) or (name and options - known - {"--help"}):
+            unknown.append((page, line))
+        found += 1
+    assert not unknown
+    assert found > 100
 
 
 def test_data_comes_as_json_too() -> None:
