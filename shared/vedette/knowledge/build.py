@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -54,6 +54,14 @@ MIN_FACTS_OF_LOSS: Final = 2  # published comparisons, before their mean counts
 Rows = Sequence[Mapping[str, str]]
 
 
+class Fitted(NamedTuple):
+    """The models that chat, or those that embed, the fit of them, and how its figures begin in the table."""
+
+    fit: Fit
+    subjects: Sequence[Subject]
+    prefix: str
+
+
 class Known(Struct, frozen=True, kw_only=True):
     """What the input says of one model apart from its scores."""
 
@@ -71,16 +79,16 @@ def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str],
     subjects = list(_subjects(scores, known))
     chat = [subject for subject in subjects if subject.mode != "embedding"]
     embedding = [subject for subject in subjects if subject.mode == "embedding"]
-    fits = [(fit(part), part, prefix) for part, prefix in ((chat, ""), (embedding, "embedding ")) if part]
-    validated = [result for one, part, prefix in fits for result in validate(part, one, prefix=prefix)]
+    fits = [Fitted(fit(of), of, prefix) for of, prefix in ((chat, ""), (embedding, "embedding ")) if of]
+    validated = [result for one in fits for result in validate(one.subjects, one.fit, prefix=one.prefix)]
     spellings = _spellings(spelled, known, {subject.name for subject in subjects})
     newest = max(_day(row["date"]) for row in scores if row["date"])
     latest = _latest(scores)
     texts = {
         table.MODELS: _models_text(known, fits, latest),
         table.SPELLINGS: table.written(("key", "names"), sorted(spellings.items())),
-        table.FAMILIES: _families_text(fits[0][0], chat),
-        table.BENCHMARKS: _benchmarks_text(scores, [one for one, _, _ in fits]),
+        table.FAMILIES: _families_text(fits[0].fit, chat),
+        table.BENCHMARKS: _benchmarks_text(scores, [one.fit for one in fits]),
         table.PRIORS: _priors_text(fits, chat, spellings, validated, newest),
         table.QUANTISATION: _quantisation_text(quantised),
     }
@@ -243,13 +251,11 @@ def _elected(spelling: str, counted: Counter[str], scored: set[str]) -> list[str
 
 
 def _models_text(
-    known: Mapping[str, Known],
-    fits: Sequence[tuple[Fit, Sequence[Subject], str]],
-    latest: Mapping[str, Mapping[str, str]],
+    known: Mapping[str, Known], fits: Sequence[Fitted], latest: Mapping[str, Mapping[str, str]]
 ) -> str:
     rows = []
-    facts = {(s.name, s.mode): s for _, part, _ in fits for s in part}
-    abilities = {key: (one, ability) for one, _, _ in fits for key, ability in one.abilities.items()}
+    facts = {(subject.name, subject.mode): subject for one in fits for subject in one.subjects}
+    abilities = {key: (one.fit, ability) for one in fits for key, ability in one.fit.abilities.items()}
     for name, entry in known.items():
         modes = [mode for mode in MODES if (name, mode) in abilities]
         meant = name if modes else _newest_snapshot(name, known, abilities)
@@ -323,14 +329,14 @@ def _benchmarks_text(scores: Rows, fits: Iterable[Fit]) -> str:
 
 
 def _priors_text(
-    fits: Sequence[tuple[Fit, Sequence[Subject], str]],
+    fits: Sequence[Fitted],
     chat: Sequence[Subject],
     spellings: Mapping[str, str],
     validated: Sequence[Validated],
     newest: date,
 ) -> str:
     figures: dict[str, float] = {"until": newest.toordinal()}
-    for one, part, prefix in fits:
+    for one, _, prefix in fits:
         for basis, line in sorted(one.lines.items()):
             for field in ("intercept", "deviation", "per_doubling", "per_year", "thinking", "base"):
                 figures[f"line {prefix}{basis} {field}"] = getattr(line, field)
@@ -339,14 +345,13 @@ def _priors_text(
         for use_case, spread in noise(one.links).items():
             if (use_case == "embedding") == bool(prefix):
                 figures[f"noise {use_case}"] = spread
-        del part
     for result in validated:
         figures[f"spread {result.basis}"] = result.factor
     figures["models size_and_date"] = sum(s.size_b is not None and s.year is not None for s in chat)
     figures["models size"] = sum(s.size_b is not None for s in chat)
     figures["models tier"] = sum(s.size_b is None and s.year is not None for s in chat)
-    figures["fine_tune"] = _fine_tune(fits[0][0], chat, spellings)
-    figures["base_shift"] = _base_shift(fits[0][0], chat)
+    figures["fine_tune"] = _fine_tune(fits[0].fit, chat, spellings)
+    figures["base_shift"] = _base_shift(fits[0].fit, chat)
     return table.written(("figure", "value"), [(name, f"{value:.6g}") for name, value in figures.items()])
 
 

@@ -25,9 +25,7 @@ from vedette.types import ModelInfo
 
 SAME_SIZE: Final = (0.7, 1.45)  # of the parameters that a server counts, to those published
 SAME_SNAPSHOT: Final = timedelta(days=60)  # a date that close to the release names the same weights
-CUTOFF_TO_RELEASE: Final = (
-    0.6  # years between a knowledge cut-off and the release, by the models that state both
-)
+CUTOFF_TO_RELEASE: Final = 0.6  # years from a knowledge cut-off to the release, by models that state both
 # By which open weights of an unknown version count as older than their version says, and hosted models with neither
 # version nor date as older than the newest of their vendor.
 DOUBT_YEARS: Final = 0.75
@@ -196,9 +194,9 @@ def _recognised(spelled: Spelled, stated: Stated, table: Table) -> tuple[str | N
     return None, False
 
 
-def _one(names: str | None, stated: Stated, table: Table) -> str | None:
-    """Return the only one of *names* that has the size that the server counts."""
-    fitting = [name for name in (names or "").split("|") if name and _fits(name, stated, table)]
+def _one(listed: str | None, stated: Stated, table: Table) -> str | None:
+    """Return the only one of the *listed* names (`a|b`) that has the size that the server counts."""
+    fitting = [name for name in (listed or "").split("|") if name and _fits(name, stated, table)]
     return fitting[0] if len(fitting) == 1 else None
 
 
@@ -216,7 +214,7 @@ def _fits(name: str, stated: Stated, table: Table) -> bool:
 
 def _by_size(spelled: Spelled, stated: Stated, table: Table) -> str | None:
     """Return the model of the family that has the size that the server counts: what `qwen3:latest` is."""
-    named = {name for names in table.bare.get(spelled.key, ()) for name in names.split("|")}
+    named = {name for listed in table.bare.get(spelled.key, ()) for name in listed.split("|")}
     sized = [name for name in named if _has_size(name, stated, table)]
     return sized[0] if len(sized) == 1 else None
 
@@ -305,40 +303,50 @@ def _between(plain: Ability, thinking: Ability) -> Ability:
 
 def _unlisted(name: str, spelled: Spelled, stated: Stated, table: Table, row: Row | None) -> _Belief:
     """Return what size, date, family or tier say about a model without a published score."""
-    parsed = names.parse(name)
-    total = (
-        stated.parameters_b or (row and row.size_b) or (parsed.parameters and parsed.parameters / 1e9) or None
-    )
-    active = (
-        stated.active_b
-        or (row and row.active_b)
-        or (parsed.active_parameters and parsed.active_parameters / 1e9)
-    )
     mode: Mode = "thinking" if spelled.thinking else "base" if _is_base(name, stated.kind, {}) else "plain"
-    family = _family(spelled, table)
+    total, effective = _sizes(name, stated, row)
     when = _when(spelled, stated, row, table)
     by_version = _by_version(spelled, table) if when is None and not _borrowed(spelled, stated) else None
-    if total:
-        effective = math.sqrt(total * active) if active else total
+    if total is not None and effective is not None:
+        family = _family(spelled, table)
         if by_version is not None and family is None:
             belief = _sized(effective, total, mode, by_version - DOUBT_YEARS, None, table)
             return replace(belief, ability=_doubted(belief.ability))
         return _sized(effective, total, mode, when, family, table)
     if stated.remote and not stated.weights and any(word in _HOSTED for word in spelled.words):
-        line = table.lines[f"tier:{tier(spelled.words)}"]
-        guessed = by_version if by_version is not None else _newest(spelled, table) - DOUBT_YEARS
-        ability = Ability(mean=line.mean(None, when or guessed, mode), deviation=line.deviation)
-        return _Belief(
-            basis="tier",
-            ability=ability if when is not None else _doubted(ability),
-            sources=(f"tier words and dates of {table.figures['models tier']:.0f} hosted models",),
-        )
+        return _of_tier(spelled, mode, when, by_version, table)
     belief = _nothing(table, base=mode == "base")
     if stated.hosted and not stated.weights:
         line = table.lines["tier:small" if tier(spelled.words) == "small" else "tier:mid"]
         mean = line.mean(None, year(table.until) - HOSTED_YEARS, mode)
         return replace(belief, ability=replace(belief.ability, mean=mean))
     return belief
+
+
+def _sizes(name: str, stated: Stated, row: Row | None) -> tuple[float | None, float | None]:
+    """Return the parameters of a model, and those that count for its ability (billions), where they are known.
+
+    The server's count goes before the published one, and both before what the name says. Of a mixture of experts, the
+    geometric mean of all and the active parameters counts.
+    """
+    parsed = names.parse(name)
+    total = stated.parameters_b or (row.size_b if row else None) or (parsed.parameters or 0) / 1e9
+    active = stated.active_b or (row.active_b if row else None) or (parsed.active_parameters or 0) / 1e9
+    return total or None, (math.sqrt(total * active) if active else total) or None
+
+
+def _of_tier(
+    spelled: Spelled, mode: Mode, when: float | None, by_version: float | None, table: Table
+) -> _Belief:
+    """Return what the tier word and the date (a year) of a hosted name say; without a date, what its version does."""
+    line = table.lines[f"tier:{tier(spelled.words)}"]
+    guessed = by_version if by_version is not None else _newest(spelled, table) - DOUBT_YEARS
+    ability = Ability(mean=line.mean(None, when or guessed, mode), deviation=line.deviation)
+    return _Belief(
+        basis="tier",
+        ability=ability if when is not None else _doubted(ability),
+        sources=(f"tier words and dates of {table.figures['models tier']:.0f} hosted models",),
+    )
 
 
 def _borrowed(spelled: Spelled, stated: Stated) -> bool:
