@@ -774,11 +774,6 @@ class Bias(Value, frozen=True, kw_only=True):
     low: Fraction
     high: Fraction
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether the interval excludes what is expected."""
-        return not self.low <= self.expected <= self.high
-
 
 class JudgeReport(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How a judge answered in one session of comparisons. `tasks` is the series of tasks (`kind@version`).

@@ -60,7 +60,7 @@ class Announcing:
             began = self._clock.monotonic()
             for use_case in self._use_cases:
                 await self._look_at(use_case)
-                await asyncio.sleep(0)  # questions that came meanwhile are answered before the next one
+                await asyncio.sleep(0)  # queries that came meanwhile are answered before the next one
             took_s = self._clock.monotonic() - began
             await asyncio.sleep(max(_REST_S, (_SHARE - 1) * took_s))
             await self._until_poked(_to_next_minute_s(self._clock.now()))

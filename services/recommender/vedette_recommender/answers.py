@@ -51,12 +51,12 @@ from vedette_recommender.winner_status import WinnerStatus, winner_status
 _Recommend = Callable[[RecommendRequest, Ranking, Sequence[int], AsOf], BestReply | TopReply]
 _SCORED_EVERY = timedelta(minutes=1)
 _MAX_ALIKE = 8192  # some 4 KB each
-# A report is no question about the catalogue, and neither is one about the past: they have handlers of their own,
+# A report is no query of the catalogue, and neither is one of the past: they have handlers of their own,
 # and their bytes are not remembered.
 _ELSEWHERE = ("report.outcome", "report.measured", "recommend.asof", "models.asof")
 ANSWERED = tuple(q for q in QUERIES if q.service == "recommender" and q.subject not in _ELSEWHERE)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    question.subject: msgspec.json.Decoder(question.request) for question in ANSWERED
+    query.subject: msgspec.json.Decoder(query.request) for query in ANSWERED
 }
 
 

@@ -38,9 +38,9 @@ from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.answers import Answers
 
-PAST = tuple(question for question in QUERIES if question.subject in ("recommend.asof", "models.asof"))
+PAST = tuple(query for query in QUERIES if query.subject in ("recommend.asof", "models.asof"))
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    question.subject: msgspec.json.Decoder(question.request) for question in PAST
+    query.subject: msgspec.json.Decoder(query.request) for query in PAST
 }
 S = TypeVar("S", bound=Struct)
 # Of the recorder, for all pages; who asks waits a little longer.
@@ -91,7 +91,7 @@ class Moment:
 
 
 class Past:
-    """Answers the questions in PAST."""
+    """Replies to the queries in PAST."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Past:
         self._kept: dict[datetime, asyncio.Task[Moment]] = {}
 
     async def answer(self, subject: str, payload: bytes) -> bytes:
-        """Return the encoded reply to the question in *payload*. Raises RequestError, which is a reply too."""
+        """Return the encoded reply to the request in *payload*. Raises RequestError, which is a reply too."""
         request = decode(payload, _DECODERS[subject])
         if isinstance(request, RecommendPastRequest):
             request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))

@@ -25,8 +25,8 @@ from vedette.messages.validation import decode, reference, unknown_model, use_ca
 from vedette.types import ModelRef
 from vedette_recommender.reports import Reports, Sums, fold, watch
 
-REPORT = next(question for question in QUERIES if question.subject == "report.outcome")
-MEASURED = next(question for question in QUERIES if question.subject == "report.measured")
+REPORT = next(query for query in QUERIES if query.subject == "report.outcome")
+MEASURED = next(query for query in QUERIES if query.subject == "report.measured")
 _DECODER = msgspec.json.Decoder(ReportRequest)
 _MEASURED = msgspec.json.Decoder(MeasuredRequest)
 _COUNTED = encode(ReportReply(counted=True))

@@ -1,4 +1,4 @@
-"""Answers to questions about the past: request → window → rows → reply."""
+"""Replies to queries about the past: request → window → rows → reply."""
 
 import asyncio
 from collections import defaultdict
@@ -33,26 +33,24 @@ from vedette_recorder.reconstruct import Row, Tallies
 from vedette_recorder.store import Store
 
 K = TypeVar("K")
-# Less than who asks waits (`HISTORY_TIMEOUT_S`), so that it learns what is wrong.
+# Less than a client waits (`_HISTORY_TIMEOUT_S`), so that it learns what is wrong.
 _DEADLINE_S = 4.0
 # More conditions in one statement than SQLite takes are a thousand.
 _STALE_AT_ONCE = 200
 _AVAILABILITY_USUAL = timedelta(hours=24)
 _PERFORMANCE_USUAL = timedelta(days=7)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    question.subject: msgspec.json.Decoder(question.request)
-    for question in QUERIES
-    if question.service == "recorder"
+    query.subject: msgspec.json.Decoder(query.request) for query in QUERIES if query.service == "recorder"
 }
 
 
 class Answers:
-    """Answers every question of the recorder."""
+    """Replies to every query of the recorder."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._questions: dict[str, Callable[[Any], Awaitable[Struct]]] = {
+        self._replies: dict[str, Callable[[Any], Awaitable[Struct]]] = {
             "history.availability": self._availability,
             "history.performance": self._performance,
             "history.models": self._models,
@@ -67,7 +65,7 @@ class Answers:
         request = decode(payload, _DECODERS[subject])
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                return encode(await self._questions[subject](request))
+                return encode(await self._replies[subject](request))
         except DatabaseUnavailable as error:
             raise NoAnswer(code="unavailable", message=f"history cannot be read now: {error}") from error
         except TimeoutError as error:

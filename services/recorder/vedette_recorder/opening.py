@@ -80,7 +80,7 @@ def is_sqlite(url: sa.URL) -> bool:
 
 def reading(url: sa.URL, pooler: postgres.Pooler) -> AsyncEngine:
     """Return an engine whose statements are each read by themselves: a transaction would cost three round trips."""
-    # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
+    # After five times PostgreSQL plans a query for any window of time, and reads all models of it: 190 ms, not 50.
     planned_anew = {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
     return _engine(url, pooler, COMMAND_TIMEOUT_S, planned_anew, isolation_level="AUTOCOMMIT")
 

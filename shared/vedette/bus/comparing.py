@@ -1,7 +1,7 @@
 """This process's clock, compared with the NATS server's: whether it may schedule, stamp and delete (ADR 0013).
 
 `ComparedClock` is the `Clock` of every service. While it differs too much from the server's, `trouble` says so, the bus
-publishes no event, and `now` is the server's time, so that questions are still answered.
+publishes no event, and `now` is the server's time, so that queries are still answered.
 """
 
 import asyncio

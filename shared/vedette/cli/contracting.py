@@ -76,8 +76,7 @@ def _show() -> None:
         for channel in CHANNELS
     ]
     rows += [
-        (question.subject, question.reply.__name__, question.service, "the requesting client")
-        for question in QUERIES
+        (query.subject, query.reply.__name__, query.service, "the requesting client") for query in QUERIES
     ]
     columns = (Column("subject", 0, "name"), Column("message"), Column("from", 1), Column("to", 2))
     sheet(columns, rows)
