@@ -1,11 +1,10 @@
 """The measure `judge`: models write texts, and a clearly better one compares them."""
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from functools import partial
 
 import msgspec
 
@@ -19,31 +18,25 @@ from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelJudged
 from vedette.messages.validation import unknown_name
-from vedette.providers import ENDPOINT_WIDE
 from vedette.settings import Evaluating
 from vedette.text.figures import counted
-from vedette.types import Judged, Judgement, JudgeReport, ModelInfo, ModelRef, Prose, Score, Use
+from vedette.types import Judged, Judgement, JudgeReport, ModelInfo, ModelRef, Prose, Use
 from vedette.usecases import UseCase
 from vedette.usecases.judging import Able
-from vedette_benchmarker.asking import Asker, Spent, room_to_think
+from vedette_benchmarker.asking import Asker, room_to_think
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.grader import Grading
-from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS, question, read
-from vedette_benchmarker.judging.sessions import comparisons, is_passed, judgements, report
+from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS
+from vedette_benchmarker.judging.author import Answers, Author, TooCostly
+from vedette_benchmarker.judging.comparing import Comparing, Steps
+from vedette_benchmarker.judging.sessions import is_passed, judgements, report
 from vedette_benchmarker.judging.steps import May, Next, allowed, next_steps
-from vedette_benchmarker.judging.strengths import Preferred, Vote
+from vedette_benchmarker.judging.strengths import Vote
 from vedette_benchmarker.judging.tasks import MAX_TEXT_CHARACTERS, MAX_TEXT_TOKENS, SERIES, Series
-from vedette_benchmarker.suites import Item, Verdict
 from vedette_benchmarker.work import Ended, Work
-from vedette_benchmarker.yielding import GaveWay, Turn
-
-_FAILURES_IN_A_ROW: Final = 3
-_REMEMBERED: Final = 4096  # answers of sessions that were broken off
+from vedette_benchmarker.yielding import GaveWay
 
 _Change = Callable[[Judged], Judged]
-_Answers = OrderedDict[
-    tuple[str, str], str | None
-]  # by the weights that said it and what for, and a digest of what they were asked
 
 
 class Judging:
@@ -67,7 +60,7 @@ class Judging:
         self._clock = clock
         self._use_cases = use_cases
         self._limit = limit
-        self._answers: _Answers = OrderedDict()  # what gave way goes on where it stopped
+        self._answers: Answers = OrderedDict()  # what gave way goes on where it stopped
 
     def reload(self, use_cases: Mapping[str, UseCase]) -> None:
         """Judge for *use_cases* from now on."""
@@ -142,7 +135,7 @@ class Judging:
             name = next((name for name in job.suites if name not in SERIES), "")
             raise unknown_name("use case of a judge", name, list(SERIES), field="suites")
         with self._limit.reserved(endpoint, known, job, self._most_usd(endpoint, known, job)) as max_usd:
-            author = _Author(
+            author = Author(
                 Asker(
                     endpoint.endpoint,
                     known,
@@ -163,7 +156,7 @@ class Judging:
                 gave_way = error
             except ProviderError as error:
                 problem = error.detail or str(error.outcome)
-            except _TooCostly as error:
+            except TooCostly as error:
                 problem = str(error)
             else:
                 author.forget()
@@ -173,10 +166,10 @@ class Judging:
 
     # Writing -------------------------------------------------------------------------------------------------
 
-    async def _write(self, author: "_Author", info: ModelInfo, job: Job) -> str:
-        """Have the texts written that *job* asks for, and publish them. Raises ProviderError and _TooCostly."""
+    async def _write(self, author: Author, info: ModelInfo, job: Job) -> str:
+        """Have the texts written that *job* asks for, and publish them. Raises ProviderError and TooCostly."""
         started = self._clock.monotonic()
-        steps = _Steps(self._bus, job, self._settings.judge.tasks * len(job.suites))
+        steps = Steps(self._bus, job, self._settings.judge.tasks * len(job.suites))
         texts = {name: await self._texts(author, SERIES[name], steps) for name in job.suites}
 
         def change(before: Judged) -> Judged:
@@ -192,7 +185,7 @@ class Judging:
         written = sum(not text.refused for some in texts.values() for text in some)
         return f"{written} texts for {', '.join(texts)}"
 
-    async def _texts(self, author: "_Author", series: Series, steps: "_Steps") -> tuple[Prose, ...]:
+    async def _texts(self, author: Author, series: Series, steps: Steps) -> tuple[Prose, ...]:
         tasks = series.tasks(self._settings.judge.tasks)
         texts = []
         for place, task in enumerate(tasks):
@@ -204,37 +197,34 @@ class Judging:
 
     # Comparing -----------------------------------------------------------------------------------------------
 
-    async def _compare(self, judge: "_Author", info: ModelInfo, job: Job) -> str:
-        """Have the texts of the pool compared, and publish what is found. Raises ProviderError and _TooCostly."""
+    async def _compare(self, judge: Author, info: ModelInfo, job: Job) -> str:
+        """Have the texts of the pool compared, and publish what is found. Raises ProviderError and TooCostly."""
         started = self._clock.monotonic()
         name, tasks = job.suites[0], self._settings.judge.tasks
         series, contenders = SERIES[name], self._contenders() | await self._now(job.pool)
         able = self._able(job, info.model, name, contenders)
         session = judging.of(name, info.model, job.pool, contenders, able)
         self._require_texts(session, contenders)
-        steps = _Steps(self._bus, job, session.comparisons(tasks) + tasks)
-        comparing = _Comparing(judge, steps)
+        steps = Steps(self._bus, job, session.comparisons(tasks) + tasks)
+        comparing = Comparing(judge, steps)
         test = await comparing.test(series, job)
-        votes: list[Vote] = []
+        votes, unread = list[Vote](), 0
         if is_passed(test):  # else it is asked no more: what it would say counts for nothing
             texts = {model: _texts_of(contenders[model], name) for model in session.compared}
             texts[info.model] = _by_place(await self._texts(judge, series, steps))
-            votes = await comparing.votes(session, series, tasks, texts)
+            votes, unread = await comparing.votes(session, series, tasks, texts)
         judge_report = report(
             session,
             series.name,
             test,
             votes,
-            comparing.unread,
+            unread,
             {model: one.middle for model, one in able.items()},
             info.digest,
         )
         found = judgements(session, votes, judge_report, session_id=job.id, at=self._clock.now())
         for model, judgement in found.items():
-
-            def change(before: Judged, judgement: Judgement = judgement) -> Judged:
-                return msgspec.structs.replace(before, judgements=before.judgements | {name: judgement})
-
+            change = partial(_with_judgement, use_case=name, judgement=judgement)
             took_s = self._clock.monotonic() - started
             digest = contenders[model].info.digest
             await self._publish(model, digest, job, change, took_s=took_s, is_of_texts=True)
@@ -314,117 +304,8 @@ class Judging:
         await self._bus.publisher.advance("MODELS", subject, step)
 
 
-class _TooCostly(Exception):
-    """One more call could cost more than the job may."""
-
-
-class _Author:
-    """A model that says something, one call after the other."""
-
-    def __init__(self, asker: Asker, turn: Turn, *, who: str, answers: _Answers) -> None:
-        self._asker = asker
-        self._turn = turn
-        self._who = who
-        self._answers = answers
-        self._failures = 0
-
-    @property
-    def spent(self) -> Spent:
-        """What it has used."""
-        return self._asker.spent
-
-    async def say(self, prompt: str, max_tokens: int) -> str | None:
-        """Return what the model says; None where it refuses, says nothing, or fails. What it said before is remembered.
-
-        Raises ProviderError when the endpoint fails, or the third time in a row; _TooCostly at the limit in USD.
-        """
-        key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
-        if key in self._answers:
-            return self._answers[key]
-        await self._turn()
-        try:
-            answered = await self._asker.answer(Item(prompt=prompt, check=_unchecked, max_tokens=max_tokens))
-        except ProviderError as error:
-            self._failures += 1
-            if error.outcome in ENDPOINT_WIDE or self._failures == _FAILURES_IN_A_ROW:
-                raise
-            return None
-        if answered is None:
-            raise _TooCostly(
-                f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD"
-            )
-        self._failures = 0
-        self._answers[key] = None if answered.is_refused else answered.text.strip() or None
-        while len(self._answers) > _REMEMBERED:
-            self._answers.popitem(last=False)
-        return self._answers[key]
-
-    def forget(self) -> None:
-        """Forget what it said: the job is done."""
-        for key in [key for key in self._answers if key[0] == self._who]:
-            del self._answers[key]
-
-
-def _unchecked(_: object) -> Verdict:
-    return Verdict(correct=False, why="a judge compares it")
-
-
-class _Steps:
-    """How far a job is, step by step."""
-
-    def __init__(self, bus: Bus, job: Job, steps: int) -> None:
-        self._bus = bus
-        self._job = job
-        self._step, self._steps = 0, steps
-
-    async def next(self, what: str) -> None:
-        """Say that *what* is begun."""
-        message = f"{self._job.model}: {what}"
-        await self._bus.jobs.publish_progress(self._job, "step", message, step=self._step, steps=self._steps)
-        self._step += 1
-
-
-class _Comparing:
-    """A judge at work: `unread` counts answers that name no text."""
-
-    def __init__(self, judge: _Author, steps: _Steps) -> None:
-        self.unread = 0
-        self._judge = judge
-        self._steps = steps
-
-    async def test(self, series: Series, job: Job) -> Score:
-        """Return in how many pairs the judge recognises the better text, in both orders."""
-        pairs, right = series.test(f"{job.at:%Y-%m-%d}"), 0  # a job that is deferred has another id
-        for pair in pairs:
-            prompt, criterion = pair.task.prompt, pair.task.criterion
-            said = [
-                await self._preferred(question(prompt, criterion, pair.good, pair.worse), "test"),
-                await self._preferred(question(prompt, criterion, pair.worse, pair.good), "test"),
-            ]
-            right += said == ["first", "second"]
-        self.unread = 0  # an answer to the test that names no text is wrong
-        return Score(successes=right, trials=len(pairs), suite=series.name)
-
-    async def votes(
-        self, session: Session, series: Series, tasks: int, texts: Mapping[ModelRef, Mapping[int, str]]
-    ) -> list[Vote]:
-        """Return how the judge prefers the *texts* of *session*, which are there by author and task."""
-        about, found = series.tasks(tasks), []
-        for one in comparisons(session, tasks, texts):
-            task = about[one.task]
-            asked = question(
-                task.prompt, task.criterion, texts[one.first][one.task], texts[one.second][one.task]
-            )
-            if preferred := await self._preferred(asked, series.use_case):
-                found.append(Vote(task=one.task, first=one.first, second=one.second, preferred=preferred))
-        return found
-
-    async def _preferred(self, asked: str, about: str) -> Preferred | None:
-        await self._steps.next(f"{about}, comparison")
-        answer = await self._judge.say(asked, MAX_ANSWER_TOKENS)
-        preferred = read(answer) if answer else None
-        self.unread += preferred is None
-        return preferred
+def _with_judgement(before: Judged, *, use_case: str, judgement: Judgement) -> Judged:
+    return msgspec.structs.replace(before, judgements=before.judgements | {use_case: judgement})
 
 
 def _texts_of(one: Contender, use_case: str) -> dict[int, str]:

@@ -1,0 +1,70 @@
+"""A model that says something in a session: one call after the other, within what the job may cost."""
+
+import hashlib
+from collections import OrderedDict
+from typing import Final
+
+from vedette.errors import ProviderError
+from vedette.providers import ENDPOINT_WIDE
+from vedette_benchmarker.asking import Asker, Spent
+from vedette_benchmarker.suites import Item, Verdict
+from vedette_benchmarker.yielding import Turn
+
+_FAILURES_IN_A_ROW: Final = 3
+_REMEMBERED: Final = 4096  # answers of sessions that were broken off
+
+# By the weights that said it and what for, and a digest of what they were asked.
+Answers = OrderedDict[tuple[str, str], str | None]
+
+
+class TooCostly(Exception):
+    """One more call could cost more than the job may."""
+
+
+class Author:
+    """A model that says something, one call after the other."""
+
+    def __init__(self, asker: Asker, turn: Turn, *, who: str, answers: Answers) -> None:
+        self._asker = asker
+        self._turn = turn
+        self._who = who
+        self._answers = answers
+        self._failures = 0
+
+    @property
+    def spent(self) -> Spent:
+        """What it has used."""
+        return self._asker.spent
+
+    async def say(self, prompt: str, max_tokens: int) -> str | None:
+        """Return what the model says; None where it refuses, says nothing, or fails. What it said before is remembered.
+
+        Raises ProviderError when the endpoint fails, or the third time in a row; TooCostly at the limit in USD.
+        """
+        key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
+        if key in self._answers:
+            return self._answers[key]
+        await self._turn()
+        try:
+            answered = await self._asker.answer(Item(prompt=prompt, check=_unchecked, max_tokens=max_tokens))
+        except ProviderError as error:
+            self._failures += 1
+            if error.outcome in ENDPOINT_WIDE or self._failures == _FAILURES_IN_A_ROW:
+                raise
+            return None
+        if answered is None:
+            raise TooCostly(f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD")
+        self._failures = 0
+        self._answers[key] = None if answered.is_refused else answered.text.strip() or None
+        while len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        return self._answers[key]
+
+    def forget(self) -> None:
+        """Forget what it said: the job is done."""
+        for key in [key for key in self._answers if key[0] == self._who]:
+            del self._answers[key]
+
+
+def _unchecked(_: object) -> Verdict:
+    return Verdict(correct=False, why="a judge compares it")
