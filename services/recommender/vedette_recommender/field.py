@@ -101,41 +101,42 @@ class UseCaseScores:
         self.default = Terms(
             shares=shares(use_case.weights), wanted_context=use_case.wanted_context, bounds=use_case.bounds
         )
-        self.utility: Floats = np.zeros((len(SIGNALS), room))  # shrunk, by our own measurements
-        self.confidence: Floats = np.zeros((len(SIGNALS), room))
-        self._moved: Floats = np.zeros(
-            (len(SIGNALS[REPORTED]), room)
-        )  # what callers' reports would add to the utility
-        self._reported: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
-        self.best_quality = 0.0  # that is to be expected of any candidate
-        self.answer_s: Floats = np.full(room, np.nan)  # that a typical answer takes now
-        # Kept by `filtering`: who passes where nothing special is asked.
-        self.narrowed: FilterResult | None = None
-        self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
         self._columns = columns
         self._standing = standing
         self._like = LIKE.index(use_case.like)
-        # Rate of right answers, effective trials, trials, logit; and below, how much of them is at each level.
+        self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
+        # All arrays have a column for each model. A row for each signal: from our own measurements, and what callers'
+        # reports would add to the utility.
+        self.utility: Floats = np.zeros((len(SIGNALS), room))
+        self.confidence: Floats = np.zeros((len(SIGNALS), room))
+        self._moved: Floats = np.zeros((len(SIGNALS[REPORTED]), room))
+        self._reported: Mask = np.zeros(room, np.bool_)  # whether there are reports
+        # The quality to count with, and how much of it is from answers. Of the answers: the rate of right ones,
+        # effective trials, trials, logit; and how much of them is at each level.
+        self._quality: Floats = np.zeros((2, room))
         self._answered: Floats = np.zeros((4, room))
         self._mix: Floats = np.zeros((len(DIFFICULTIES), room))
         self._judged_on = np.full(room, -1)
-        self._quality: Floats = np.zeros((2, room))  # what to count with, and how much of it is from answers
-        self._judged: set[int] = set()  # rows of which a judge found something that may count
-        self.by_judge: Floats = np.zeros(
-            (2, room)
-        )  # what that moves the quality by, and as how many answers it counts
-        self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
-        self._by_bounds: Floats = np.ones(
-            (len(bounds.BOUNDS), room)
-        )  # what each of the use case's own bounds takes off the score
-        self._by_all: Floats = np.ones(room)  # and they, the status and failing calls together
+        self.scale = Scale()  # how all answers differ from what was expected
+        self.best_quality = 0.0  # that is to be expected of any candidate
+        # By how much a judge moves the quality, and as how many answers it counts; and the rows that it judged.
+        self.by_judge: Floats = np.zeros((2, room))
+        self._judged: set[int] = set()
+        # What a typical answer takes now; what each of the use case's own bounds makes of the score, and what they, the
+        # status and failing calls make of it together.
+        self.answer_s: Floats = np.full(room, np.nan)
+        self._by_bounds: Floats = np.ones((len(bounds.BOUNDS), room))
+        self._by_all: Floats = np.ones(room)
         # By the use case's own weights: what all signals but the context come to, and the confidence.
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
         # What was asked for last: scores by the use case's own weights, and contexts by what is wanted.
         self._kept: dict[tuple[Risk, int, Bounds], Scores] = {}
         self._contexts: dict[int, Floats] = {}
-        self.scale = Scale()  # how all answers differ from what was expected
+        # Kept by `filtering`: who passes where nothing special is asked, and the values that a limit is about.
+        self.narrowed: FilterResult | None = None
+        self.ordered: dict[str, list[float]] = {}
+        # Rows to work out again: whole, or their pace alone.
         self._touched: set[int] = set(columns.rows.values())
         self._pressed: set[int] = set()
 

@@ -67,10 +67,10 @@ _WRITE_BASIC = (
     'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
     "[endpoints.<name>]"
 )
-_MAX_TRANSCRIPT_CHARS = 500  # characters of a request's body, and of a reply's, that a transcript keeps
-_MAX_TRANSCRIPT_BYTES = (
-    4096  # of a reply, from which those are taken: secrets are redacted before anything is cut
-)
+# What a transcript keeps of a request's body, and of a reply's; and from how much of a reply that is taken, since
+# secrets are redacted before anything is cut.
+_MAX_TRANSCRIPT_CHARS = 500
+_MAX_TRANSCRIPT_BYTES = 4096
 
 # Its INFO line prints whole URLs; a key in one would stand in the log.
 for _noisy in ("httpx", "httpcore"):

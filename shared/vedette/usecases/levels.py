@@ -16,9 +16,7 @@ DIFFICULTIES: Final = tuple(DIFFICULTY.values())  # in logits
 STANDARD_PLACE: Final = DIFFICULTIES.index(0.0)
 LEVEL_SPREAD: Final = 0.5  # logits, standard deviation
 
-_ABILITY_SPREAD: Final = (
-    2.0  # of a model in one kind, in logits, as far as the choice of a level is concerned
-)
+_ABILITY_SPREAD: Final = 2.0  # of a model in one kind, in logits, for the choice of a level
 _HALVINGS: Final = 30
 _FARTHEST: Final = 12.0
 

@@ -15,9 +15,8 @@ from vedette_benchmarker.judging import strengths
 from vedette_benchmarker.judging.strengths import Vote
 
 MIN_READ: Final = 0.5  # of the comparisons must be answered, or the session does not count
-_PASSED: Final = (
-    0.5  # the lower bound of the rate of right pairs; in both orders a guess is right in one of four
-)
+# Above this the lower bound of the rate of right pairs must lie; a guess is right in both orders in one of four.
+_PASSED: Final = 0.5
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
