@@ -171,7 +171,7 @@ async def _show(name: str, as_json: bool, config: str | None, where: options.Ins
         document({"letter": letter, "headers": whole.headers, "payload": _readable(whole.payload)})
         return 0
     facts = {
-        "letter": letter.id,
+        "dead letter": letter.id,
         "at": f"{letter.at:%Y-%m-%dT%H:%M:%SZ}",
         "given up by": letter.where,
         "subject": letter.subject,

@@ -41,9 +41,8 @@ class Letter(Struct, frozen=True, kw_only=True):
     bytes: int
     stream: str | None
     sequence: int | None
-    tables: tuple[
-        str, ...
-    ] = ()  # that could not take it; none of the recorder's: it could not be read at all
+    # Those that could not take it; none where the recorder could not read the message at all.
+    tables: tuple[str, ...] = ()
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -194,7 +193,7 @@ def _dead_letter(stored: Stored) -> DeadLetter:
         return DeadLetter(
             service=stored.subject.removeprefix("dead."),
             at=stored.at,
-            reason=f"the letter itself cannot be read: {error}",
+            reason=f"the dead letter itself cannot be read: {error}",
             subject=stored.subject,
             payload=stored.payload,
             headers=stored.headers,

@@ -386,23 +386,14 @@ async def _note(gap: Gap, insert: daily_aggregates.Insert, connection: AsyncConn
 
 def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
     """Yield what may go, in order. A description goes when a later one was already valid at *cutoff*."""
-    for table in (
-        tables.model_availability_history,
-        tables.model_performance_history,
-        tables.model_quality_history,
-        tables.model_judgement_history,
-        tables.model_capability_history,
-        tables.model_regression_history,
-        tables.model_rating_history,
-        tables.model_reports,
-        tables.endpoint_history,
-    ):
-        yield table, table.c.measured_at < cutoff
+    info = tables.model_info_history
+    for table in tables.metadata.sorted_tables:
+        if "measured_at" in table.c and table is not info:
+            yield table, table.c.measured_at < cutoff
     # Only when the whole day is too old: its probes are gone by now, above.
     yield tables.probe_days, tables.probe_days.c.day < cutoff - DAY
     for table in (tables.dead_letters, tables.stream_gaps, tables.model_renames):
         yield table, table.c.at < cutoff
-    info = tables.model_info_history
     other = info.alias()
     same = sa.and_(other.c.endpoint == info.c.endpoint, other.c.model == info.c.model)
     later = sa.exists().where(same, other.c.measured_at > info.c.measured_at, other.c.measured_at < cutoff)
