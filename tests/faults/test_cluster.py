@@ -65,7 +65,7 @@ async def provisioned(directory: Path, *, store: str = "8GB") -> AsyncIterator[t
 
 async def _fill(connection: NatsClient) -> int:
     """Publish several events of each model, each until it is acknowledged; return how many."""
-    js = connection.jetstream(timeout=10)
+    js = connection.jetstream(timeout=60)
     event = b"x" * EVENT_BYTES
 
     async def publish(model: int) -> None:
@@ -175,7 +175,7 @@ async def test_the_doctor_says_that_a_server_has_no_storage_left_for_streams(
         made = await vedette("provision", "--wait", *named)
         assert made.code == 0, made.err
         async with connect(Nats(url=named[1]), name="test") as connection:
-            js = connection.jetstream(timeout=10)
+            js = connection.jetstream(timeout=60)
             left = 200 * MIB - sum(max(0, one.config.max_bytes or 0) for one in await js.streams_info())
             await js.add_stream(StreamConfig(name="OTHERS", max_bytes=left))
         diagnosed = await vedette("doctor", "--json", *named)
