@@ -578,6 +578,16 @@ class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
     output_tps_n: float = 0.0
     output_tps_log_sum: float = 0.0
 
+    @property
+    def ttft_ms(self) -> float | None:
+        """The geometric mean of the reported times to the first token."""
+        return math.exp(self.ttft_log_sum / self.ttft_n) if self.ttft_n > 0 else None
+
+    @property
+    def output_tps(self) -> float | None:
+        """The geometric mean of the reported rates."""
+        return math.exp(self.output_tps_log_sum / self.output_tps_n) if self.output_tps_n > 0 else None
+
     def at(self, now: datetime) -> "Reported":
         """Return these sums as they count at *now*."""
         left = 2.0 ** -(max(0.0, (now - self.as_of).total_seconds()) / REPORTS_HALF_LIFE_S)

@@ -389,9 +389,9 @@ class Columns:
         self.reported_calls[row] = reports.calls
         self.reported_succeeded[row] = reports.succeeded
         self.reported_ttft_n[row] = reports.ttft_n
-        self.reported_ttft_ms[row] = _geometric_mean(reports.ttft_log_sum, reports.ttft_n)
+        self.reported_ttft_ms[row] = _number(reports.ttft_ms)
         self.reported_output_tps_n[row] = reports.output_tps_n
-        self.reported_output_tps[row] = _geometric_mean(reports.output_tps_log_sum, reports.output_tps_n)
+        self.reported_output_tps[row] = _number(reports.output_tps)
 
     def take_moved(self) -> list[NDArray[np.intp]]:
         """Return the rows of each endpoint where a model came, went or has another speed since this was asked last."""
@@ -512,10 +512,6 @@ def _median(figure: Figure | None) -> float:
 
 def _spread(figure: Figure | None) -> float:
     return figure.spread if figure else np.nan
-
-
-def _geometric_mean(log_sum: float, n: float) -> float:
-    return math.exp(log_sum / n) if n > 0 else math.nan
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -1,6 +1,5 @@
 """*Model*: one model whole, with its history, its evidence and its wrong answers."""
 
-import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -148,10 +147,8 @@ def reports(reported: Reported) -> Reports:
         calls=reported.calls,
         succeeded=reported.succeeded / reported.calls if reported.calls else None,
         failures=sorted(reported.failures.items()),
-        ttft_ms=math.exp(reported.ttft_log_sum / reported.ttft_n) if reported.ttft_n else None,
-        output_tps=math.exp(reported.output_tps_log_sum / reported.output_tps_n)
-        if reported.output_tps_n
-        else None,
+        ttft_ms=reported.ttft_ms,
+        output_tps=reported.output_tps,
     )
 
 
