@@ -26,7 +26,6 @@ PROGRAMS = {
 
 SLEEPS = {
     "eventually.py": 1,  # the one that all others wait by
-    "e2e/test_stopping.py": 1,
     "faults/breaking.py": 3,  # how long something is broken is what these try
     "faults/proxy.py": 1,
     "faults/test_broker.py": 6,
