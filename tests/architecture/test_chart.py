@@ -40,11 +40,15 @@ discovery: {kubernetes: {enabled: true, namespaces: [models, more]}}
 nodeSelector: {kubernetes.io/arch: amd64}
 tolerations: [{key: gpu, operator: Exists}]
 priorityClassName: high
+commonLabels: {team: ml}
+serviceAccountAnnotations: {example.com/role: reader}
+extraVolumes: [{name: ca, configMap: {name: private-ca}}]
+extraVolumeMounts: [{name: ca, mountPath: /run/ca/endpoints, readOnly: true}]
 services:
   recorder: {replicas: 2}
   recommender: {autoscaling: {enabled: true}}
   console: {ingress: {enabled: true, host: models.example.com, tlsSecret: tls, className: nginx}}
-  gateway: {enabled: true, replicas: 2, ingress: {enabled: true, host: llm.example.com}}
+  gateway: {enabled: true, replicas: 2, service: {type: LoadBalancer}, ingress: {enabled: true, host: llm.example.com}}
 networkPolicy: {metricsFrom: [{namespaceSelector: {}}], agentsFrom: [{namespaceSelector: {}}]}
 monitoring:
   serviceMonitor: {enabled: true, labels: {release: prometheus}}
@@ -117,6 +121,8 @@ def test_the_overlays_are_what_the_chart_gives() -> None:
         ("services: {recorder: {replicas: 2}}", "SQLite has one recorder"),
         ("services: {gateway: {enabled: true}}", "config.gateway.keys"),
         ("services: {console: {ingress: {enabled: true}}}", "services.console.ingress.host"),
+        ("services: {console: {route: {enabled: true}}}", "services.console.route.parentRefs"),
+        ("commonLabels: {app.kubernetes.io/name: mine}", "invalid propertyName"),
     ],
 )
 def test_values_that_cannot_work_are_refused(values: str, says: str) -> None:
@@ -184,6 +190,37 @@ def test_values_are_the_configuration() -> None:
     assert settings.quality[0].source == "= 2.0"
     assert settings.console.hosts == ("models.example.com",)
     assert settings.nats.url == "nats://vedette-nats:4222"
+
+
+def test_every_pod_goes_where_all_are_to_go() -> None:
+    """Also that of the bundled NATS server, and that of `helm test`."""
+    test = next(one for one in rendered(WHOLE) if one["kind"] == "Pod")
+    for name, pod in [*pods(rendered(WHOLE)), ("test", test["spec"])]:
+        assert pod["nodeSelector"] == {"kubernetes.io/arch": "amd64"}, name
+        assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists"}], name
+        assert pod["priorityClassName"] == "high", name
+    assert "nats" in of("StatefulSet", WHOLE)
+    assert {one["metadata"]["labels"]["team"] for one in rendered(WHOLE)} == {"ml"}
+
+
+def test_a_server_of_http_goes_on_until_no_proxy_sends_it_requests() -> None:
+    """And a reply of the gateway has the time that the configuration gives it, before the pod is killed."""
+    closing_s = 300
+    long = f"{WHOLE.replace('gateway: {keys', f'gateway: {{closing_s: {closing_s}, keys', 1)}"
+    found = {name: one["spec"]["template"]["spec"] for name, one in of("Deployment", long).items()}
+    pauses = {name for name, pod in found.items() if "lifecycle" in pod["containers"][0]}
+    assert pauses == {"console", "gateway"}
+    assert found["gateway"]["terminationGracePeriodSeconds"] > closing_s + 5
+
+
+def test_a_route_leads_to_the_console() -> None:
+    values = "services: {console: {route: {enabled: true, host: models.example.com, parentRefs: [{name: public}]}}}"
+    route = of("HTTPRoute", values)["console"]["spec"]
+    assert route["hostnames"] == ["models.example.com"]
+    (backend,) = route["rules"][0]["backendRefs"]
+    service = of("Service", values)["console"]
+    assert backend == {"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]}
+    assert "models.example.com" in configuration(values).console.hosts
 
 
 BASE = "config: {endpoints: {gpu: {url: 'http://gpu:8000'}}}\nnats: {auth: {existingSecret: a}}\n"

@@ -19,6 +19,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "vedette.labels" -}}
 {{ include "vedette.selector" . }}
 app.kubernetes.io/part-of: vedette
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "vedette.nats.selector" -}}
@@ -86,7 +89,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.services.console.enabled -}}
 {{- $name := printf "%s-console" $full -}}
 {{- $hosts := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) "localhost" -}}
-{{- with .Values.services.console.ingress -}}{{- if .enabled -}}{{- $hosts = append $hosts .host -}}{{- end -}}{{- end -}}
+{{- range list .Values.services.console.ingress .Values.services.console.route -}}
+{{- if .enabled -}}{{- $hosts = append $hosts .host -}}{{- end -}}
+{{- end -}}
 {{- $_ := set $config "console" (dict "host" "0.0.0.0" "port" 7717 "hosts" $hosts "token" (dict "file" (printf "%s/console-token" $secrets)) "operator_token" (dict "file" (printf "%s/console-operator-token" $secrets))) -}}
 {{- end -}}
 {{- if .Values.services.gateway.enabled -}}
@@ -185,6 +190,26 @@ capabilities:
   {{- end }}
     items: [{key: {{ .ca.key | quote }}, path: {{ .ca.key | quote }}}]
 {{- end -}}
+{{- end -}}
+
+{{/* Where a pod may run and how urgent it is: of the values of one part, else of those of all, as "own" and "root". */}}
+{{- define "vedette.placement" -}}
+{{- $all := .root.Values -}}
+{{- with .own.priorityClassName | default $all.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .own.nodeSelector | default $all.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.affinity | default $all.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.tolerations | default $all.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* Where the database is, or what its certificate is checked by. */}}
