@@ -67,6 +67,7 @@ CASES = {
                 "vedette_tick_due_timestamp_seconds", "1800x60 5400x30", of="ticker", schedule="availability"
             ),
             series("vedette_tick_due_timestamp_seconds", "86400x90", of="ticker", schedule="discovery"),
+            series("vedette_configuration_in_force", "1x90", of="ticker"),
         ],
         50,
         {"schedule": "availability", "severity": "critical"},
@@ -102,7 +103,10 @@ CASES = {
         (5, 15, 45),
     ),
     "VedetteRecorderAway": Case(
-        [series("vedette_lag_messages", "0x9 stale _x30 0x30", of="recorder", stream="MODELS")],
+        [
+            series("vedette_lag_messages", "0x9 stale _x30 0x30", of="recorder", stream="MODELS"),
+            series("vedette_configuration_in_force", "1x70", of="ticker"),
+        ],
         35,
         {"severity": "critical"},
         (5, 15, 50),
@@ -140,7 +144,10 @@ CASES = {
     ),
     # Before it is warm; with an empty stream; with events.
     "VedetteRecommenderCold": Case(
-        [series("vedette_catalogue_sequence", "-1x20 0x30 5+1x30", of="recommender")],
+        [
+            series("vedette_catalogue_sequence", "-1x20 0x30 5+1x30", of="recommender"),
+            series("vedette_configuration_in_force", "1x80", of="recommender"),
+        ],
         15,
         {"severity": "critical"},
         (5, 30, 60),
@@ -267,12 +274,15 @@ def promtool(directory: Path, tests: list[dict[str, Any]], *alerts: str) -> None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def expected(alert: str, at_min: int, labels: dict[str, str] | None) -> dict[str, Any]:
-    """Return what promtool is to expect of *alert* in minute *at_min*: one that fires with *labels*, or none."""
+def expected(alert: str, at_min: int, labels: dict[str, str] | None, **shown: str) -> dict[str, Any]:
+    """Return what promtool is to expect of *alert* in minute *at_min*: one that fires with *labels*, or none.
+
+    Its annotations have *shown* where it lacks a label.
+    """
     firing = (
         {}
         if labels is None
-        else {"exp_alerts": [{"exp_labels": labels, "exp_annotations": annotations(alert, labels)}]}
+        else {"exp_alerts": [{"exp_labels": labels, "exp_annotations": annotations(alert, labels | shown)}]}
     )
     return {"alertname": alert, "eval_time": f"{at_min}m", **firing}
 
@@ -294,7 +304,7 @@ def annotations(alert: str, labels: dict[str, str]) -> dict[str, str]:
 def test_an_alert_fires_and_resolves(alert: str, tmp_path: Path) -> None:
     case = CASES[alert]
     when = [
-        expected(alert, case.fires_at_min, case.labels),
+        expected(alert, case.fires_at_min, {"namespace": "vedette", **case.labels}),
         *(expected(alert, at, None) for at in case.quiet_at_min),
     ]
     promtool(tmp_path, [{"interval": "1m", "input_series": case.series, "alert_rule_test": when}], alert)
@@ -305,22 +315,36 @@ def test_no_alert_fires_on_a_fresh_install(tmp_path: Path) -> None:
     promtool(tmp_path, [{"interval": "1m", "input_series": FRESH, "alert_rule_test": when}])
 
 
+def test_an_installation_does_not_hide_what_another_one_misses(tmp_path: Path) -> None:
+    """One Prometheus: all is well in `vedette`; in `staging` only a prober runs, and an endpoint is down."""
+    well = [
+        series("vedette_tick_due_timestamp_seconds", "86400x90", of="ticker", schedule="discovery"),
+        series("vedette_lag_messages", "0x90", of="recorder", stream="MODELS"),
+        series("vedette_catalogue_sequence", "7x90", of="recommender"),
+        series("vedette_endpoint_ok", "1x90", of="recommender", vedette_endpoint="gpu"),
+        series("vedette_configuration_in_force", "1x90", of="recommender"),
+    ]
+    lacking = [
+        series("vedette_configuration_in_force", "1x90", of="prober", namespace="staging"),
+        series("vedette_endpoint_ok", "0x90", of="prober", namespace="staging", vedette_endpoint="gpu"),
+    ]
+    missed = {"namespace": "staging", "severity": "critical"}
+    down = {"namespace": "staging", "severity": "warning", "vedette_endpoint": "gpu"}
+    when = [
+        expected("VedetteNoTick", 80, missed, schedule="of everything"),
+        expected("VedetteRecorderAway", 80, missed),
+        expected("VedetteRecommenderCold", 80, missed),
+        expected("VedetteEndpointDown", 80, down),
+    ]
+    alerts = [one["alertname"] for one in when]
+    tests = [{"interval": "1m", "input_series": well + lacking, "alert_rule_test": when}]
+    promtool(tmp_path, tests, *alerts)
+
+
 def test_services_that_never_ran_are_missed(tmp_path: Path) -> None:
     """Without any series, as when no ticker, recorder or recommender ever started."""
     when = [
-        {
-            "alertname": alert,
-            "eval_time": "30m",
-            "exp_alerts": [
-                {
-                    "exp_labels": {"severity": "critical"},
-                    "exp_annotations": {
-                        key: text.replace('{{ or $labels.schedule "of everything" }}', "of everything")
-                        for key, text in ALERTS[alert]["annotations"].items()
-                    },
-                }
-            ],
-        }
+        expected(alert, 30, {"severity": "critical"}, schedule="of everything")
         for alert in ("VedetteNoTick", "VedetteRecorderAway", "VedetteRecommenderCold")
     ]
     promtool(tmp_path, [{"interval": "1m", "input_series": [], "alert_rule_test": when}])
