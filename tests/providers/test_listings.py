@@ -340,6 +340,8 @@ OTHERS = (
     "pyannote/speaker-diarization-3.1",
     "minimax/music-2.0",
     "doubao-seededit-3-0-i2i-250628",
+    "gpt-4o-mini-audio-preview",
+    "deepseek-ai/Janus-Pro-7B",
     "tencent/HunyuanImage-3.0",
     "sd_xl_base_1.0.safetensors",
     "step-1x-medium",

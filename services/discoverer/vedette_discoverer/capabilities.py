@@ -29,7 +29,7 @@ _OTHER_KINDS = tuple(
         (
             "a speech model",
             r"\w*tts\w?|kokoro|bark(?:-small)?$|orpheus|playai|chatterbox|piper|parler|dia2?-\db|dia-1\.6b|csm-1b|zonos|speecht5"
-            r"|speech|realtime|native-audio|gemini(?:-[\w.]+)*-live|gemini-live|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm\d?|openaudio"
+            r"|speech|realtime|native-audio|gpt-(?:4o-)?(?:mini-)?audio|gemini(?:-[\w.]+)*-live|gemini-live|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm\d?|openaudio"
             r"|higgs-audio|seamless|sambert|(?:nova|nova-2)-sonic|sonic-\d|aura-\d-\w+|metavoice|supertonic|maya1|soprano|maskgct"
             r"|moshi\w*|personaplex|openvoice|rvc|seed-vc|octave-\d|blizzard|murf|llasa|(?:gpt-)?sovits|bulbul|mai-voice"
             r"|grok-voice|voice-(?:design|enrollment|clone)|livetranslate",
@@ -46,7 +46,7 @@ _OTHER_KINDS = tuple(
             r"|seededit|kolors|cogview|hunyuan-?dit|hunyuanimage|t2i|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine"
             r"|realvis\w*|realistic-vision|epicrealism|absolutereality|deliberate-v\d|\w*openjourney|proteus-v\d|anythingv\d|anylora"
             r"|pony-?diffusion\w*|illustrious-xl|noobai-xl|lucid-origin|omnigen\d?|emu3-gen|bagel-7b-mot|bria|sana|lumina-next"
-            r"|lumina-image|chroma1|instaflow|step-?1x|ernie-vilg|irag|yandexart|grok-imagine|\w*esrgan|\w*upscaler?|gfpgan|codeformer"
+            r"|lumina-image|chroma1|instaflow|janus|step-?1x|ernie-vilg|irag|yandexart|grok-imagine|\w*esrgan|\w*upscaler?|gfpgan|codeformer"
             r"|swinir|controlnet|ip-adapter|instantid|idm-vton|nova-canvas|rmbg|rembg|birefnet|u2net|isnet|lama-inpainting|\w*vae"
             r"|taesd|t5xxl|clip_[lg]",
         ),
@@ -58,7 +58,7 @@ _OTHER_KINDS = tuple(
             "a model that looks at pictures alone",
             r"sam\d?-?hiera|sam-?[23]|segment-anything|yolo\w*|depth-?anything|depthpro|zoedepth|dpt-large|dinov\d|grounding-?dino"
             r"|(?:rf-)?detr|resnet|convnext\w*|vit-(?:base|large|huge)|owl(?:vit|v2)|florence-2|blip2?|mask2former|segformer|insightface"
-            r"|arcface|exaone-path|object-detection|page-elements|graphic-elements|table-structure|table-transformer",
+            r"|streampetr|arcface|exaone-path|object-detection|page-elements|graphic-elements|table-structure|table-transformer",
         ),
         ("a model that moves robots", r"openvla|gr00t|pi0|smolvla\w*|molmoact"),
         (
@@ -72,7 +72,7 @@ _OTHER_KINDS = tuple(
             r"moderation|guard|guardian|safeguard|(?:llama|wild|nemo|poly|virtue|duo|dyna|x|aegis|qwen\d?)guard|shieldgemma"
             r"|content-safety|toxic\w*|nsfw\w*|prompt-injection|privacy-filter|pii\w*",
         ),
-        ("a reward model", r"reward|prm|armorm|orm|rm"),
+        ("a model that judges", r"minicheck|reward|prm|armorm|orm|rm"),
         (
             "a model that reads documents",
             r"\w*ocr\d?|ocrflux|ocdrnet|aqa|deep-research|computer-use|document-(?:ai|intelligence)|prebuilt-layout|nemo\w+-parse"
