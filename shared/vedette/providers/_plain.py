@@ -135,5 +135,5 @@ def _translated(broken: type[Exception], late: type[Exception]) -> Iterator[None
         yield
     except TimeoutError as error:
         raise late(str(error)) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: uvloop, of a connection that was just closed
         raise broken(str(error)) from error
