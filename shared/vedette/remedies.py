@@ -42,6 +42,17 @@ _BY_WORDS: Final = (
         re.compile(r"gated|terms of|licen[cs]e", re.IGNORECASE),
         "accept the terms of the model at the service, with the account of this key",
     ),
+    (
+        re.compile(r"firewall|virtual network|error code: 10\d\d|just a moment", re.IGNORECASE),
+        "a firewall in front of the service refuses this machine; allow its address there, or use another url",
+    ),
+    (
+        re.compile(
+            r"activated|access to (?:the )?model|not authorized to|subscription|blocked at|no access",
+            re.IGNORECASE,
+        ),
+        "this account may not use it; enable the model for the account at the service",
+    ),
 )
 
 

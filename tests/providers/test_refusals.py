@@ -13,6 +13,7 @@ from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE
 from vedette.providers._outcomes import outcome
 from vedette.providers._refusals import MAX_WAIT_S, in_stream, judged, wait_s, words
+from vedette.remedies import remedy_for
 from vedette.types import Capability, Outcome
 from vedette_benchmarker.proof import Proof, _failed
 
@@ -395,3 +396,20 @@ async def test_a_listing_that_is_none_says_why(body: bytes, said: str, replay: R
     async with opened("openai-compatible", replay.url) as endpoint:
         with pytest.raises(ProviderError, match=said):
             await endpoint.list_models()
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("Your organization must be verified to use the model `m`.", "verify it there"),
+        ("User location is not supported for the API use.", "another region"),
+        ("Access denied due to Virtual Network/Firewall rules.", "allow its address there"),
+        ("Just a moment...", "allow its address there"),
+        ("Your account 1 has not activated the model m.", "enable the model"),
+        ("You don't have access to the model with the specified model ID.", "enable the model"),
+        ("this model requires a subscription, upgrade for access", "enable the model"),
+        ("content management policy", "the service's policy refuses this"),
+    ],
+)
+def test_what_to_do_about_a_refusal_by_policy_depends_on_its_words(said: str, remedy: str) -> None:
+    assert remedy in remedy_for(Outcome.FORBIDDEN, said)
