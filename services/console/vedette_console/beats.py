@@ -15,7 +15,7 @@ _KEEP_ALIVE_S: Final = 15.0
 
 
 class Beats:
-    """The moments at which open pages ask again. Without an open page that heard of something, there are none."""
+    """The moments at which open pages ask again. Without an open page and an event, there are none."""
 
     def __init__(self, *, every_s: float = _EVERY_S, soon_s: float = _SOON_S) -> None:
         self.number = 0
@@ -38,7 +38,7 @@ class Beats:
 
 
 async def heard(listener: Listener, beats: Beats, late_s: float = _LATE_S) -> AsyncIterator[set[str]]:
-    """Yield at a beat the words of what *listener* heard; an empty set now and then, until it ends.
+    """Yield at a beat the words of what *listener* received; an empty set now and then, until it ends.
 
     When nothing follows within *late_s*, the last words come once more: a recommender may have been behind the event.
     """
@@ -57,7 +57,7 @@ async def heard(listener: Listener, beats: Beats, late_s: float = _LATE_S) -> As
 
 
 def word(news: News) -> str:
-    """Return which parts of pages *news* are about: those that name this word."""
+    """Return which parts of pages *news* are about: each names its words."""
     if isinstance(news.told, Progress):
         return "progress"
     kind = news.told.TYPE

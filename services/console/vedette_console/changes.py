@@ -99,7 +99,7 @@ class News:
 
 
 class Listener:
-    """The news for one reader. Of those that are *alike*, only the last waits.
+    """The news for one reader. Where several are *alike*, only the last waits.
 
     It ends when the reader is too slow, or when the console stops.
     """
