@@ -201,8 +201,8 @@ class Changes:
     def listening(self, caller: str = "", alike: Callable[[News], object] = id) -> Iterator[Listener | None]:
         """Give a listener while the context is open; None when there are too many, in all or of *caller*."""
         listener = Listener(caller, alike)
-        of_caller = sum(1 for one in self._listeners if one.caller == caller)
-        if len(self._listeners) >= MAX_LISTENERS or (caller and of_caller >= MAX_OF_CALLER):
+        open_now = sum(1 for one in self._listeners if one.caller == caller)
+        if len(self._listeners) >= MAX_LISTENERS or (caller and open_now >= MAX_OF_CALLER):
             yield None
             return
         self._listeners.add(listener)
