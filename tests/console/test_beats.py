@@ -8,6 +8,7 @@ import pytest
 from consoles import OPERATOR, Rig, fleet
 from eventually import eventually
 from samples import lifecycle_event, probe_event
+from vedette.messages.events import Progress
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 from vedette_console import beats
@@ -29,15 +30,30 @@ async def test_all_who_wait_have_the_same_beat() -> None:
 async def test_what_was_heard_comes_once_more_when_nothing_follows() -> None:
     """A thousand events of a kind are one word, and no page is too slow for them."""
     changes = Changes()
-    with changes.listening(alike=beats.word) as listener:
+    with changes.listening(alike=beats.kind_of) as listener:
         assert listener
         for number in range(1500):
             changes.apply("MODELS", probe_event(MODEL, at=EPOCH, job_id=str(number)), number)
         assert not listener.ended
-        heard = beats.heard(listener, Beats(every_s=0.0, soon_s=0.0), late_s=0.0)
-        assert [await anext(heard), await anext(heard)] == [{"model"}, {"model"}]
+        kinds = beats.kinds_at_beats(listener, Beats(every_s=0.0, soon_s=0.0), late_s=0.0)
+        assert [await anext(kinds), await anext(kinds)] == [{"model"}, {"model"}]
         listener.end()
-        assert [words async for words in heard] == []
+        assert [some async for some in kinds] == []
+
+
+async def test_what_was_heard_comes_once_more_while_other_things_happen() -> None:
+    """Loads come every second or so: what a model became is repeated all the same, and only once."""
+    changes = Changes()
+    with changes.listening(alike=beats.kind_of) as listener:
+        assert listener
+        kinds = beats.kinds_at_beats(listener, Beats(every_s=0.0, soon_s=0.01), late_s=0.05)
+        changes.apply("MODELS", probe_event(MODEL, at=EPOCH, job_id="1"), 1)
+        found = list[set[str]]()
+        async with asyncio.timeout(60):
+            while sum("model" in some for some in found) < 2 or len(found) < 40:
+                changes.progress(Progress(job_id="j", at=EPOCH, state="step"), EPOCH)
+                found.append(await anext(kinds))
+        assert sum("model" in some for some in found) == 2
 
 
 @pytest.mark.parametrize("path", ["/", "/why/chat", "/models/gpu/qwen3:8b"])

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Struct
@@ -26,6 +27,7 @@ from vedette_console.changes import Changes, Listener, News, Place
 ROOT: Final = "/api/v1"
 _KEEP_ALIVE_S: Final = 15.0
 _BEHIND_S: Final = 5.0
+_STALL_S: Final = 60.0  # without reading anything
 _AS_OF: Final = re.compile(rb'"as_of":\{[^{}]*\}')
 
 
@@ -180,9 +182,11 @@ class EventStream(Response):
 
     async def _send(self, send: Send, listener: Listener) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async for part in self._told(listener):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with suppress(TimeoutError):  # a reader that reads nothing gives its place to another
+            async for part in self._told(listener):
+                async with asyncio.timeout(_STALL_S):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _left(receive: Receive) -> None:

@@ -37,27 +37,35 @@ class Beats:
         self.number += 1
 
 
-async def heard(listener: Listener, beats: Beats, late_s: float = _LATE_S) -> AsyncIterator[set[str]]:
-    """Yield at a beat the words of what *listener* received; an empty set now and then, until it ends.
+async def kinds_at_beats(
+    listener: Listener, beats: Beats, late_s: float = _LATE_S
+) -> AsyncIterator[set[str]]:
+    """Yield at a beat the kinds of what *listener* received; an empty set now and then, until it ends.
 
-    When nothing follows within *late_s*, the last words come once more: a recommender may have been behind the event.
+    Each kind comes once more *late_s* after it came last: a recommender may have been behind the event.
     """
-    said: set[str] = set()
+    now_s = asyncio.get_running_loop().time
+    due_s: dict[str, float] = {}  # when each kind is to come once more
     while True:
-        news = await listener.next(late_s if said else _KEEP_ALIVE_S)
+        wait_s = max(0.0, min(due_s.values()) - now_s()) if due_s else _KEEP_ALIVE_S
+        news = await listener.next(wait_s)
         if news is None and listener.ended:
             return
-        if news is None and not said:
+        if news is None and not due_s:
             yield set()
             continue
         await beats.next()
-        words = {word(one) for one in (news, *listener.taken()) if one is not None}
-        yield words or said
-        said = said | words if words else set()
+        again = {kind for kind, at_s in due_s.items() if at_s <= now_s()}
+        kinds = {kind_of(one) for one in (news, *listener.taken()) if one is not None}
+        for kind in again:
+            del due_s[kind]
+        due_s |= dict.fromkeys(kinds, now_s() + late_s)
+        if kinds or again:
+            yield kinds | again
 
 
-def word(news: News) -> str:
-    """Return which parts of pages *news* are about: each names its words."""
+def kind_of(news: News) -> str:
+    """Return which parts of pages *news* are about: each names the kinds that it shows."""
     if isinstance(news.told, Progress):
         return "progress"
     kind = news.told.TYPE

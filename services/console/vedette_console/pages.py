@@ -47,6 +47,7 @@ _FRESH_S: Final = 1.0  # of the parts that all open pages of an address show
 _HISTORY_FRESH_S: Final = 60.0
 _PACKED: Final = 5  # as hard as other replies
 _VARY: Final = {"vary": "HX-Request"}
+_VARY_PACKED: Final = {"vary": "HX-Request, Accept-Encoding"}
 _MAX_FORM_BYTES: Final = 16_384
 _MAX_FIELDS: Final = 16
 _STATIC: Final = {
@@ -126,7 +127,7 @@ class Pages:
             async def part() -> _Part:
                 return _Part(self._text(request, name, await screen(_view(request))))
 
-            # Open pages ask at a beat. Of what they heard of there, nothing that was made before it is sent.
+            # Open pages ask at a beat: a part is newer than the beat at which its page asks.
             caller: Caller = request.state.caller
             alike = self._beats.number, here(request), caller.role, caller.session if caller.may_act else None
             made = await self._parts.get(alike, part)
@@ -197,10 +198,10 @@ class Pages:
 
         async def told(listener: Listener) -> AsyncIterator[bytes]:
             yield b"retry: 1000\n\n"
-            async for words in beats.heard(listener, self._beats):
-                yield api.message("changed", msgspec.json.encode(sorted(words))) if words else b": \n\n"
+            async for kinds in beats.kinds_at_beats(listener, self._beats):
+                yield api.message("changed", msgspec.json.encode(sorted(kinds))) if kinds else b": \n\n"
 
-        return api.EventStream(self._sources.changes, told, beats.word)
+        return api.EventStream(self._sources.changes, told, beats.kind_of)
 
     async def _work(self, request: Request) -> Response:
         form = await self._operators_form(request, "start jobs")
@@ -275,8 +276,8 @@ class _Part:
     def response(self, request: Request) -> Response:
         """Return it as *request* may have it."""
         if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(self._text, headers=_VARY, media_type="text/html")
-        headers = {"vary": "HX-Request, Accept-Encoding", "content-encoding": "gzip"}
+            return Response(self._text, headers=_VARY_PACKED, media_type="text/html")
+        headers = {**_VARY_PACKED, "content-encoding": "gzip"}
         return Response(self._packed, headers=headers, media_type="text/html")
 
 

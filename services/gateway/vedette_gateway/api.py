@@ -208,6 +208,11 @@ class Posted:
         except asyncio.CancelledError:
             outcome = "gone"
             raise
+        except (Problem, RequestError, ConnectionError):
+            raise
+        except Exception:
+            outcome = "internal"
+            raise
         finally:
             metrics.REQUESTS.labels(caller.name, outcome).inc()
             for attempt in tried:

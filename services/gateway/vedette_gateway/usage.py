@@ -94,8 +94,7 @@ class Usage:
         """
         if caller.key is None:
             return
-        used = self.of(caller.name) + Used(requests=self._pending[caller.name])
-        remaining, key = left(used, caller.key), caller.key
+        remaining, key = left(self.of(caller.name), caller.key), caller.key
         for what, rest, most in (
             ("requests", remaining.requests, key.requests_per_day),
             ("tokens", remaining.tokens, key.tokens_per_day),
@@ -104,6 +103,9 @@ class Usage:
             if rest is not None and rest <= 0:
                 problem = f"{caller.name} has used its {most:,} {what} of today (UTC)"
                 raise Problem(429, "insufficient_quota", problem, retry_after_s=self._resets_in_s())
+        if remaining.requests is not None and remaining.requests <= self._pending[caller.name]:
+            problem = f"the last of {caller.name}'s {key.requests_per_day:,} requests of today (UTC) have no reply yet"
+            raise Problem(429, "rate_limit_exceeded", problem, retry_after_s=1)
 
     def headers(self, caller: Caller) -> dict[str, str]:
         """Return what a reply says of the budgets of *caller*, by OpenAI's names."""
