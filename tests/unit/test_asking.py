@@ -191,7 +191,7 @@ async def test_a_model_that_turns_out_to_think_gets_room() -> None:
     assert found.successes == found.trials >= 8
 
 
-async def thoughts_of(info: ModelInfo, text: str, **finished: Any) -> Thoughts | None:
+async def thoughts_of(info: ModelInfo, text: str, **finished: Any) -> Thoughts:
     """Return what is counted of the thoughts of a model that answers three questions so."""
     answer = Answer(pieces=(Piece(after_s=0.1, text=text),), finished=finished)
     asker = Asker(
@@ -226,9 +226,9 @@ async def test_thoughts_before_answers_are_counted(text: str, finished: dict[str
     assert await thoughts_of(INFO, text, **finished) == Thoughts(answers=3, tokens=3 * tokens)
 
 
-async def test_of_a_model_that_thinks_unseen_no_thoughts_are_counted() -> None:
-    """What a service neither shows nor counts is not known to be nothing."""
-    assert await thoughts_of(THINKS, "7", output_tokens=1) is None
+async def test_an_answer_without_thoughts_counts_whatever_was_expected() -> None:
+    """A model that is said to think and does not, as with thinking switched off, is not taken for one that does."""
+    assert await thoughts_of(THINKS, "7", output_tokens=1) == Thoughts(answers=3, tokens=0)
 
 
 class Late:

@@ -153,7 +153,7 @@ def quality(
     *,
     digest: str = "a",
     version: str = "1",
-    thoughts: Thoughts | None = None,
+    thoughts: Thoughts = Thoughts(answers=0, tokens=0),  # noqa: B008 - it is frozen
 ) -> Quality:
     return fold(previous, scores, (), at=NOW, digest=digest, server_version=version, thoughts=thoughts)
 

@@ -111,10 +111,12 @@ def test_what_our_own_request_moves_is_no_use_of_others() -> None:
 def test_a_model_that_loads_for_our_first_request_is_not_used_by_others() -> None:
     """Ollama counts the time of unloading from the moment it is asked, until a first request of the model ended."""
     looks = [used(m=SOON + seconds * SECOND, n=SOON) for seconds in (0, 3)]
-    first, second = (yielding.without(one, {"m"}) for one in looks)
+    first, second = (yielding.without_marks(one, {"m"}) for one in looks)
     assert other_use(first, second) is None
-    assert other_use(first, yielding.without(used(m=SOON, n=SOON + MINUTE), {"m"})) == "n used by others"
-    assert other_use(first, yielding.without(used(m=SOON, o=SOON), {"m"})) == "o loaded by others"
+    assert (
+        other_use(first, yielding.without_marks(used(m=SOON, n=SOON + MINUTE), {"m"})) == "n used by others"
+    )
+    assert other_use(first, yielding.without_marks(used(m=SOON, o=SOON), {"m"})) == "o loaded by others"
 
 
 @pytest.mark.parametrize("ours_ended", [False, True])

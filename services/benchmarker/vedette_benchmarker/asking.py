@@ -43,7 +43,7 @@ class Spent(Struct):
     requests: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
-    thoughts: Thoughts | None = None  # before its answers
+    thoughts: Thoughts = Thoughts(answers=0, tokens=0)  # before its answers
     failure: ProviderError | None = None  # why no more is asked
     over_usd: float | None = None  # the limit that the next question could have exceeded
 
@@ -198,14 +198,8 @@ class Asker:
             self._room = THINKING_TOKENS
             if answered.finished.reason == "length" and not self._is_too_costly(item):
                 answered = await self._generate_once(item)
-        self._count_thoughts(answered.thought_tokens)
+        self.spent.thoughts += Thoughts(answers=1, tokens=answered.thought_tokens)
         return answered
-
-    def _count_thoughts(self, tokens: int) -> None:
-        """Count the thoughts before an answer; a model that is known to think may think where the server is silent."""
-        if tokens or self.spent.thoughts or not self._info.thinks:
-            found = Thoughts(answers=1, tokens=tokens)
-            self.spent.thoughts = self.spent.thoughts + found if self.spent.thoughts else found
 
     async def _generate_once(self, item: Item) -> Answered:
         request = Generation(

@@ -16,6 +16,7 @@ from vedette_benchmarker.suites import Suite
 MISSES_KEPT = 10
 UNRUN_WEIGHT = 0.5  # of an answer whose program was read, not run
 _MAX_SHOWN = 500
+_NO_THOUGHTS = Thoughts(answers=0, tokens=0)
 _ENOUGH_TO_DISPROVE = 3  # failures without a success
 
 
@@ -152,12 +153,12 @@ def fold(
     at: datetime,
     digest: str | None,
     server_version: str | None,
-    thoughts: Thoughts | None = None,
+    thoughts: Thoughts = _NO_THOUGHTS,
 ) -> Quality:
     """Return the quality after an evaluation that gave *scores*, with *thoughts* before its answers.
 
-    Both add up while weights, server version and suite version stay. When weights or server change, they start
-    again, and those before become the baseline.
+    Scores add up while weights, server version and suite version stay, thoughts while weights and server version do.
+    When weights or server change, both start again, and the scores before become the baseline.
     """
     same = previous is not None and continues(previous, digest, server_version)
     before = previous.scores if previous is not None and same else {}
@@ -174,8 +175,10 @@ def fold(
     )
 
 
-def _together(before: Thoughts | None, now: Thoughts | None) -> Thoughts | None:
-    return before + now if before and now else now or before
+def _together(before: Thoughts | None, now: Thoughts) -> Thoughts | None:
+    if not now.answers:
+        return before
+    return before + now if before else now
 
 
 def _of_one_version(scores: Mapping[str, Score]) -> dict[str, Score]:

@@ -301,8 +301,8 @@ class Measurements:
             if not measuring.done() and (gave_way := await watching) is not None:
                 return Ended(ok=False, use=Use(), gave_way=gave_way)
             return await measuring
-        except GaveWay as gives_way:
-            return Ended(ok=False, use=Use(), gave_way=gives_way)
+        except GaveWay as error:
+            return Ended(ok=False, use=Use(), gave_way=error)
         finally:
             for task in (measuring, watching):
                 task.cancel()

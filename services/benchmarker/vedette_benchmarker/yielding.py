@@ -28,6 +28,7 @@ DEFER: Final = timedelta(minutes=15)
 QUIET: Final = timedelta(minutes=1)
 LOOK_EVERY_S: Final = 2.0
 _RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
+_SWAPS_S: Final = 0.5  # a look that takes longer may have waited for another model to be loaded
 # Servers report the time of unloading to the second, by a clock of their own.
 _SLACK: Final = timedelta(seconds=5)
 
@@ -78,7 +79,7 @@ def other_use(
     return f"{', '.join(used)} used by others" if used else None
 
 
-def without(seen: Activity, names: Collection[str]) -> Activity:
+def without_marks(seen: Activity, names: Collection[str]) -> Activity:
     """Return *seen* without the marks of the models with these *names*. Pure.
 
     For a model that is loading, and until its first request ends, Ollama reports a time of unloading that moves with
@@ -116,14 +117,15 @@ async def until_used(
         ours, began = sent.in_flight, clock.monotonic()
         try:
             seen = await endpoint.endpoint.activity()
+            held = await endpoint.endpoint.resident() if seen is None else {}
         except ProviderError:
             continue
         if seen is None:
-            if await look(endpoint, clock.now()) is None:
+            if held is None:
                 return None
             continue  # a server that swaps tells what its models do, and may have none loaded yet
         if sent.ended_at is None:
-            seen = without(seen, names)
+            seen = without_marks(seen, names)
         since = began if before is None else before_at
         ended = sent.ended_at is not None and sent.ended_at > since - SETTLES_S
         why = other_use(before, seen, names=names, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
@@ -166,8 +168,10 @@ def turn_of(
         if manual or sent.ended_at is None:
             return
         await require_place()  # before the slots of the model are read: llama-swap would load it for that
+        began = clock.monotonic()
         await require_turn(endpoint.endpoint)
-        await require_place()  # that may have waited for a swap
+        if clock.monotonic() - began > _SWAPS_S:  # reading the slots waited for a swap
+            await require_place()
 
     return turn
 

@@ -66,6 +66,7 @@ def _is_hint(field: FieldInfo) -> bool:
 
 def _default(field: FieldInfo) -> Any:
     """Return its default as JSON has it."""
-    if field.default is not NODEFAULT:
-        return msgspec.to_builtins(field.default)
-    return NODEFAULT if field.default_factory is NODEFAULT else msgspec.to_builtins(field.default_factory())
+    default = field.default
+    if default is NODEFAULT and field.default_factory is not NODEFAULT:
+        default = field.default_factory()
+    return default if default is NODEFAULT else msgspec.json.decode(msgspec.json.encode(default))

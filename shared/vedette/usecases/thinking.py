@@ -8,7 +8,7 @@ from vedette.usecases.utility import Number
 
 # Of a model that thinks, before each answer: as the cost of evaluations is estimated (65,000 for 156 answers).
 THOUGHT_TOKENS: Final = 420
-_AS_ANSWERS: Final = 3  # that the expectation counts for
+_PRIOR_ANSWERS: Final = 3  # that the expectation counts for
 
 
 def thought_tokens(thinks: bool | None, thoughts: Thoughts | None) -> float:
@@ -19,7 +19,7 @@ def thought_tokens(thinks: bool | None, thoughts: Thoughts | None) -> float:
     expected = float(THOUGHT_TOKENS) if thinks else 0.0
     if thoughts is None:
         return expected
-    return (_AS_ANSWERS * expected + thoughts.tokens) / (_AS_ANSWERS + thoughts.answers)
+    return (_PRIOR_ANSWERS * expected + thoughts.tokens) / (_PRIOR_ANSWERS + thoughts.answers)
 
 
 def half_output_tps(use_case: UseCase, thoughts: Number) -> Number:
