@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,8 @@ def _documented() -> Iterator[tuple[str, str]]:
     for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("services/*/README.md")):
         if page.name != "CHANGELOG.md":  # what was there is not there any more
             for line in re.findall(r"`vedette ([a-z][^`\n]*)`", page.read_text()):
-                yield page.name, line
+                for words in product(*(word.split("|") for word in line.split(" "))):
+                    yield page.name, " ".join(words)
 
 
 def test_commands_of_the_documents_exist() -> None:
@@ -81,7 +83,7 @@ def test_commands_of_the_documents_exist() -> None:
     found, unknown = 0, []
     for page, line in _documented():
         name = next((name for name in _all() if f"{line} ".startswith(f"{name} ")), None)
-        group = any(other.startswith(f"{line.split()[0]} ") for other in _all())
+        group = any(other.startswith(f"{line} ") for other in _all())
         known = {one for argument in _arguments(name) for one in argument.names} if name else set()
         options = set(re.findall(r"(?<=\s)--[a-z][\w-]*", line.partition(" -- ")[0]))
         if (name is None and not group) or (name and options - known - {"--help"}):

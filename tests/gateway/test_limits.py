@@ -49,6 +49,28 @@ async def test_each_reply_says_what_is_left() -> None:
         assert told[-1]["x-ratelimit-limit-tokens"] == "100"
 
 
+async def test_requests_at_once_do_not_exceed_the_budget() -> None:
+    """The last one is reserved while it has no reply; the other may come again soon, not only tomorrow."""
+    async with door(keys=team(requests_per_day=1, tokens_per_day=100)) as gate:
+        release, arrived = asyncio.Event(), asyncio.Event()
+
+        async def waits(exchange: Exchange, write: Write) -> None:
+            arrived.set()
+            await release.wait()
+            await reply(200, {"choices": [MESSAGE]})(exchange, write)
+
+        gate.servers[0].routes[CHAT] = waits
+        first = asyncio.create_task(gate.chat(headers=RIGHT))
+        async with asyncio.timeout(60):
+            await arrived.wait()
+        refused = await gate.chat(headers=RIGHT)
+        release.set()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert refused.headers["retry-after"] == "1"
+        assert (await first).status_code == 200
+        assert (await gate.chat(headers=RIGHT)).json()["error"]["code"] == "insufficient_quota"
+
+
 @pytest.mark.parametrize("failure", [reply(500, "oops"), reply(400, {"error": "no"})])
 async def test_a_request_that_reached_no_model_does_not_count(failure: Handler) -> None:
     async with door(keys=team(requests_per_day=1, tokens_per_day=100)) as gate:

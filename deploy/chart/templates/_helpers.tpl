@@ -92,6 +92,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- range list .Values.services.console.ingress .Values.services.console.route -}}
 {{- if .enabled -}}{{- $hosts = append $hosts .host -}}{{- end -}}
 {{- end -}}
+{{- $hosts = concat $hosts .Values.services.console.hosts -}}
 {{- $_ := set $config "console" (dict "host" "0.0.0.0" "port" 7717 "hosts" $hosts "token" (dict "file" (printf "%s/console-token" $secrets)) "operator_token" (dict "file" (printf "%s/console-operator-token" $secrets))) -}}
 {{- end -}}
 {{- if .Values.services.gateway.enabled -}}
@@ -192,23 +193,16 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* Where a pod may run and how urgent it is: of the values of one part, else of those of all, as "own" and "root". */}}
+{{/* Where a pod may run and how urgent it is: of the values of one part, where they are not null, else of those of all.
+As "own" and "root". */}}
 {{- define "vedette.placement" -}}
+{{- $own := .own -}}
 {{- $all := .root.Values -}}
-{{- with .own.priorityClassName | default $all.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .own.nodeSelector | default $all.nodeSelector }}
-nodeSelector:
+{{- range $key := list "priorityClassName" "nodeSelector" "affinity" "tolerations" }}
+{{- with ternary (get $all $key) (get $own $key) (not (hasKey $own $key) | or (kindIs "invalid" (get $own $key))) }}
+{{ $key }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .own.affinity | default $all.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .own.tolerations | default $all.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 

@@ -47,7 +47,7 @@ _LIMITS: Final = frozenset(
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _REQUEST: Final = msgspec.json.Decoder(RecommendRequest, strict=False)
 _RECOMMENDS: Final = frozenset(RecommendRequest.__struct_fields__)
-# Without wishes. The request implies its capabilities, so what is unknown of them may do.
+# Without wishes. The request implies its capabilities, so models with unknown capabilities are kept.
 _OPEN: Final = RecommendRequest(use_case=AUTO, constraints=Constraints(unknown_capabilities="keep"))
 
 T = TypeVar("T")
