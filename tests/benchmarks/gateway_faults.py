@@ -249,7 +249,6 @@ async def measure(directory: Path, *, seconds: float, real: bool) -> None:
         told(await _stopped(one, "broker frozen", [started_by(one.running, "nats-server")], seconds))
         others = [pid for pid in children(one.running, "apart_main") if pid != one.gateway]
         told(await _stopped(one, "recommender frozen", others, seconds))
-        told(await _ended(one, "recommender killed (-9) and started again", others, seconds))
         broker = [started_by(one.running, "nats-server")]
         told(await _ended(one, "broker killed (-9) and started again", broker, seconds))
         told(await _left(one, seconds))
