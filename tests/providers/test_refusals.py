@@ -134,6 +134,15 @@ OUTCOMES = [
     (400, "Model acme/m is not supported by any provider you have enabled.", Outcome.NOT_FOUND),
     (400, "'max_tokens' is not supported with this model.", Outcome.BAD_REQUEST),
     (400, "模型不存在", Outcome.NOT_FOUND),
+    (400, "Error: model not supported with response_format json_schema", Outcome.BAD_REQUEST),
+    (400, "The model m is not supported when tools are given", Outcome.BAD_REQUEST),
+    (400, "Model m is not supported for your account", Outcome.BAD_REQUEST),
+    (400, "Model m is not supported by provider acme.", Outcome.NOT_FOUND),
+    (400, "Model m is not supported in your country, region or territory", Outcome.FORBIDDEN),
+    (404, "model_not_supported: the model does not exist in your region", Outcome.FORBIDDEN),
+    (403, "Project `p` does not have access to model `m`\nmodel_not_found", Outcome.FORBIDDEN),
+    (403, "Model m is not available in your region: model not found", Outcome.FORBIDDEN),
+    (403, "The model `m` does not exist", Outcome.NOT_FOUND),
     (404, "Your account 1 has not activated the model m.", Outcome.FORBIDDEN),
     (500, "response_format is not supported", Outcome.UNSUPPORTED),
     *[(status, "x", Outcome.BUSY) for status in (409, 425, 498, 529)],
@@ -156,6 +165,8 @@ def test_the_marks_of_an_error_count_and_a_page_is_no_refused_key() -> None:
     violations = [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]
     spent = [{"error": {"message": "Please retry in 12h3m.", "details": [{"violations": violations}]}}]
     assert judged(429, json.dumps(spent).encode()) == (Outcome.QUOTA_USED, "Please retry in 12h3m.")
+    listed = {"error": {"message": "The requested model is not supported", "code": "invalid_value"}}
+    assert judged(400, json.dumps(listed).encode())[0] is Outcome.NOT_FOUND
     page = b"<html><title>Just a moment...</title></html>"
     assert judged(403, page) == (Outcome.FORBIDDEN, "Just a moment...")
 

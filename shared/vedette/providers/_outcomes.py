@@ -93,7 +93,9 @@ _NO_MODEL: Final = _words(
     r"model not found|no such model|invalid model name|model_not_found|not a valid model|unknown[ _]model",
     r"invalid model:|invalid_model|unavailable[ _]model|model_not_available|non-serverless|decommissioned",
     r"\bmodel (?:\S{1,200} )?(?:was )?(?:not found|does not exist)",
-    r"(?:^|[:.;] )(?:the )?(?:requested )?model (?:\S{1,200} )?(?:is )?not supported|\bmodel_not_supported\b",
+    # Not `model not supported with response_format json_schema`, nor `… for your account`.
+    r"(?:^|[:.;] )(?:the )?(?:requested )?model (?:\S{1,200} )?(?:is )?not supported"
+    r"(?: by (?:\w+ )?provider\b| *(?:$|[\n.,;:!\"')]))|\bmodel_not_supported\b",
     r"model identifier is invalid|with on-demand throughput isn.t supported|模型不存在",  # Amazon Bedrock, z.ai
     r"\bmodel .{0,120}(?:is no longer available|has been (?:retired|removed|deprecated))",
 )
@@ -107,6 +109,7 @@ _API_KEY: Final = _words(
     r"(?:invalid|incorrect|missing|wrong|no|provide an?|valid) api[ _-]?key\b",
     r"api[ _-]?key (?:not|is|was|has|expired|invalid)|credential is (?:only|not)",
 )
+_OF_THE_PLACE: Final = _words(r"\b(?:your|this|the user's) (?:country|region|location|territory)|country, region")
 _BY_POLICY: Final = _words(
     r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|terms acceptance",
     r"must be verified|has not activated the model|data policy|content management policy|content_filter",
@@ -148,10 +151,12 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((400, 403, 412, 429), _NO_CREDIT, Outcome.NO_CREDIT),
     ((401,), _NO_CREDIT_LEFT, Outcome.NO_CREDIT),
     ((400, 403), _SPENT, Outcome.NO_CREDIT),
-    ((400, 403, 404), _NO_MODEL, Outcome.NOT_FOUND),
+    ((400, 404), _OF_THE_PLACE, Outcome.FORBIDDEN),
+    ((400, 404), _NO_MODEL, Outcome.NOT_FOUND),
     ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
     ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
     ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
+    ((403,), _NO_MODEL, Outcome.NOT_FOUND),  # last: OpenAI's code is `model_not_found` where a project has no access
     ((401,), _NO_ACCESS_TO_MODEL, Outcome.FORBIDDEN),
     ((401,), _UNVERIFIED, Outcome.FORBIDDEN),
     ((400,), _API_KEY, Outcome.AUTH_FAILED),  # Google, xAI

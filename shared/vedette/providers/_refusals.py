@@ -72,7 +72,7 @@ FAILED_REASONS: Final = frozenset(
 def judged(status: int, body: bytes) -> tuple[Outcome, str]:
     """Return the outcome of a reply with *status* and the error *body*, and the body's own words."""
     said_words = words(body)
-    return outcome(status, f"{said_words} {_marks(body)}", by_page=is_page(body)), said_words
+    return outcome(status, f"{said_words}\n{_marks(body)}", by_page=is_page(body)), said_words
 
 
 def is_page(body: bytes) -> bool:
