@@ -362,6 +362,14 @@ OTHERS = (
     "Alibaba-NLP/gme-Qwen2-VL-7B-Instruct",
     "zeroentropy/zerank-2",
     "castorini/rank_zephyr_7b_v1_full",
+    "amazon/chronos-bolt-base",
+    "amazon/chronos-t5-small",
+    "amazon/chronos-2",
+    "Falconsai/nsfw_image_detection",
+    "unitary/toxic-bert",
+    "s-nlp/toxicity-classifier",
+    "minimax-music-2.0",
+    "google/musiclm",
 )
 CHATS = (
     "llama-3.3-70b-versatile",
@@ -391,6 +399,23 @@ CHATS = (
     "universal-7b",
     "gemma-3-4b-it-mmproj",
     "llama-base",
+    "TheBloke/Chronos-Hermes-13B-v2-GGUF",
+    "elinas/Chronos-Gold-12B-1.0",
+    "chronos-2-13b",
+    "UnfilteredAI/NSFW-3B",
+    "DavidAU/NSFW-Llama",
+    "toxicqa-llama-3-8b",
+    "Llama-3-Music",
+    "Llama-3-Music-8B",
+    "CEIA-UFG/Gemma-3-Gaia-PT-BR-4b-it",
+    "gemma-2-9b-it-pt-br",
+    "gemma-2-9b-pt-br",
+    "OpenAssistant/oasst-sft-4-pythia-12b-epoch-3.5",
+    "togethercomputer/Pythia-Chat-Base-7B",
+    "togethercomputer/GPT-NeoXT-Chat-Base-20B",
+    "pythia-2.8b-sft",
+    "vicgalle/gpt2-alpaca",
+    "acme/Qwen3-8B-Base-Instruct",
 )
 
 
@@ -412,11 +437,12 @@ THINKERS = """
     deepseek-r1:14b qwq:32b o4-mini gpt-oss:20b openai/gpt-oss-120b gpt-5 gpt-5-mini-2025-08-07 gpt-5-codex
     gemini-2.5-pro gemini-3-pro-preview grok-4-0709 grok-4-fast-reasoning MiniMaxAI/MiniMax-M1-80k
     seed-oss-36b zai-org/GLM-4.6 smollm3:3b EXAONE-Deep-7.8B qwen3:8b Qwen/Qwen3-30B-A3B qwen3-8b-q4_k_m.gguf
-    microsoft/Phi-4-mini-reasoning
+    microsoft/Phi-4-mini-reasoning qwen3:30b-a3b-thinking-2507 Qwen/Qwen3-235B-A22B-Thinking-2507
 """.split()  # noqa: SIM905 - a line each would be a page
 OTHERS_OF_THEIR_NAMES = """
     gpt-5-chat-latest gpt-5.1 gpt-4o gemini-2.5-flash grok-4-fast-non-reasoning qwen3-coder:30b
     Qwen/Qwen3-30B-A3B-Instruct-2507 qwen3-embedding:0.6b Qwen3-8B-Base qwen3-max minimax-text-01 glm-4-9b smollm2 phi-4
+    qwen/qwen3-235b-a22b-2507 qwen3-30b-a3b-2507 Qwen3-8B-nothink qwen3-vl-plus glm-4.6-no-think smollm3-3b-nonthinking
 """.split()  # noqa: SIM905
 
 
@@ -471,6 +497,12 @@ def test_the_name_of_a_family_is_evidence_enough(name: str) -> None:
         ("Qwen/Qwen3-8B-Base", "completion"),
         ("qwen2.5-coder:1.5b-base-q8_0", "completion"),
         ("google/gemma-3-4b-pt", "completion"),
+        ("gemma3:4b-pt-q4_0", "completion"),
+        ("unsloth/Qwen3-8B-Base-unsloth-bnb-4bit", "completion"),
+        ("Mistral-Small-24B-Base-2501-GGUF", "completion"),
+        ("zai-org/chatglm3-6b-base", "completion"),
+        ("EleutherAI/pythia-2.8b-deduped", "completion"),
+        ("chat-lab/gpt2", "completion"),
         ("llama3.1:8b-text-q4_0", "completion"),
         ("facebook/opt-125m", "completion"),
         ("gpt-3.5-turbo-instruct", "completion"),

@@ -36,7 +36,7 @@ _OTHER_KINDS = tuple(
         ),
         (
             "a music model",
-            r"music\w*|audiogen|audioldm\d?|lyria|stable-audio|suno|udio|riffusion|diffrhythm|yue-s\d|ace-step|tangoflux|mmaudio"
+            r"music-?(?:gen|lm|fx|ldm)\w*|(?<![-_.])music(?:$|-[\dv]|-cover)|(?:minimax|ace)-music|audiogen|audioldm\d?|lyria|stable-audio|suno|udio|riffusion|diffrhythm|yue-s\d|ace-step|tangoflux|mmaudio"
             r"|heartmula|songgeneration|text_to_sound",
         ),
         (
@@ -70,7 +70,7 @@ _OTHER_KINDS = tuple(
         (
             "a moderation model",
             r"moderation|guard|guardian|safeguard|(?:llama|wild|nemo|poly|virtue|duo|dyna|x|aegis|qwen\d?)guard|shieldgemma"
-            r"|content-safety|toxic\w*|nsfw\w*|prompt-injection|privacy-filter|pii\w*",
+            r"|content-safety|(?:nsfw|toxic\w*)(?=.*(?:detect|classif|image|bert|filter|comment|moderat))|prompt-injection|privacy-filter|pii\w*",
         ),
         ("a model that judges", r"minicheck|reward|prm|armorm|orm|rm"),
         (
@@ -89,7 +89,7 @@ _OTHER_KINDS = tuple(
         ),
         (
             "a model of numbers",
-            r"chronos|timesfm|timegpt|moirai|(?:granite-)?timeseries|lag-llama|timer-base|toto-open|tabpfn|geospatial",
+            r"chronos-(?:bolt|t5|2(?!.*\db))|timesfm|timegpt|moirai|(?:granite-)?timeseries|lag-llama|timer-base|toto-open|tabpfn|geospatial",
         ),
         (
             "a model of molecules or weather",
@@ -131,12 +131,16 @@ _CHATS = re.compile(
     r")(?=[-_/.:@ \d]|v\d|$)"
 )
 
-# Names of models that were trained to continue text and tuned to nothing. Model cards, 2026-11-30.
+# Names of models that were trained to continue text, and words for what was tuned after that. Model cards, 2026-11-30.
 _COMPLETES = re.compile(
-    r"\d.*[-_]base(?:$|[-_.:](?:q\d|i?q\d|gguf|gptq|awq|fp\d|bf16|\d-?bit|\d{4}$))"
-    r"|gemma.*-pt(?:$|[-_.:])|:[\w.]+-text(?:$|-)|code(?:llama|gemma):[\w.]+-code(?:$|-)|llama-2-\d+b-hf$"
-    r"|(?:^|[-_/])(?:gpt-?2|gpt-neo\w*|gpt-j|pythia|opt-[\d.]+[mb]|mpt-\d+b$|davinci-002|babbage-002|gpt-3\.5-turbo-instruct)"
+    r"\d.*[-_]base(?:$|[-_.:](?:q\d|i?q\d|i1|gguf|gptq|awq|mlx|exl\d|bnb|unsloth|hf|fp\d|bf16|int\d|\d-?bit|\d{4}(?:$|[-_.:])))"
+    r"|gemma.*\db-pt(?!-br)(?:$|[-_.:])|:[\w.]+-text(?:$|-)|code(?:llama|gemma):[\w.]+-code(?:$|-)|llama-2-\d+b-hf$"
+    r"|(?:^|[_/])(?:gpt-?2|gpt-neo(?:x)?|gpt-j|pythia|opt-[\d.]+[mb]|mpt-\d+b$|davinci-002|babbage-002|gpt-3\.5-turbo-instruct)"
     r"(?=[-_/:.]|$)|bloom-\d+b\d$"
+)
+_TUNED = re.compile(
+    r"(?:^|[-_.:])(?:it|(?<!turbo-)instruct\w*|chat(?!glm)\w*|thinking|sft|dpo|ppo|orpo|rlhf|oasst|alpaca|vicuna|dolly|dialog\w*"
+    r"|conversational|assistant|helpful|tuned|finetuned?|rp|roleplay)(?=[-_.:\d]|$)"
 )
 
 
@@ -194,9 +198,10 @@ NAME_RULES = (
     ),
     # Those that think unless they are asked not to.
     NameRule(
-        r"(^|[-_/.: ])((?<!non-)reasoning|gpt-oss|gpt-5(-(mini|nano|pro|codex))?(?=$|[:@]|-\d)"
+        r"^(?!.*[-_/.: ]non?[-_]?think)(.*[-_/.: ])?((?<!non-)reasoning|gpt-oss|gpt-5(-(mini|nano|pro|codex))?(?=$|[:@]|-\d)"
         r"|gemini-(2\.5|3(\.\d)?)-pro|grok-4(?!.*non-reasoning)|minimax-m[12]|seed-oss|glm-4\.[5-9]|smollm3|exaone-deep"
-        r"|qwen3(?!.*(coder|instruct|base|embed|rerank|guard|max|omni|asr|tts|image)))(?![a-z])",
+        r"|qwen3(?!.*(coder|instruct|base|embed|rerank|guard|max|omni|asr|tts|image|vl-plus|vl-flash))(?!(?!.*thinking).*2507))"
+        r"(?![a-z])",
         (C.THINKING, C.REASONING),
         "model cards of gpt-oss, Qwen3, GLM-4.5, SmolLM3, Seed-OSS, MiniMax-M1, EXAONE Deep, Phi-4-reasoning; model "
         "lists of OpenAI, Google, xAI (2026-11-30)",
@@ -244,7 +249,7 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
     chats = described.claims.get(C.CHAT)
     if chats is not None:
         return ("chat", "a chat model") if chats.value else ("unknown", f"no chat model ({chats.source})")
-    if any(_COMPLETES.search(written.lower()) for written in names):
+    if _completes_by_name([written.lower() for written in names]):
         return "completion", "a base model by its name"
     if described.usual_kind != "unknown":
         return described.usual_kind, f"a {described.usual_kind} model, as this server runs"
@@ -256,6 +261,11 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
 def _file_or_repository(origin: str) -> str:
     """Return the last part of a path, whose folders mean nothing; a repository whole."""
     return origin.rstrip("/").rpartition("/")[2] if origin.startswith(("/", ".", "~")) else origin
+
+
+def _completes_by_name(names: list[str]) -> bool:
+    tuned = any(_TUNED.search(name.rpartition("/")[2]) for name in names)
+    return not tuned and any(_COMPLETES.search(name) for name in names)
 
 
 def _chats_by_name(name: str) -> bool:

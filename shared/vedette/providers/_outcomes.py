@@ -109,7 +109,9 @@ _API_KEY: Final = _words(
     r"(?:invalid|incorrect|missing|wrong|no|provide an?|valid) api[ _-]?key\b",
     r"api[ _-]?key (?:not|is|was|has|expired|invalid)|credential is (?:only|not)",
 )
-_OF_THE_PLACE: Final = _words(r"\b(?:your|this|the user's) (?:country|region|location|territory)|country, region")
+_OF_THE_PLACE: Final = _words(
+    r"\b(?:your|this|the user's) (?:country|region|location|territory)|country, region"
+)
 _BY_POLICY: Final = _words(
     r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|terms acceptance",
     r"must be verified|has not activated the model|data policy|content management policy|content_filter",
@@ -156,7 +158,8 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
     ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
     ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
-    ((403,), _NO_MODEL, Outcome.NOT_FOUND),  # last: OpenAI's code is `model_not_found` where a project has no access
+    # After those: OpenAI's code is `model_not_found` where a project has no access.
+    ((403,), _NO_MODEL, Outcome.NOT_FOUND),
     ((401,), _NO_ACCESS_TO_MODEL, Outcome.FORBIDDEN),
     ((401,), _UNVERIFIED, Outcome.FORBIDDEN),
     ((400,), _API_KEY, Outcome.AUTH_FAILED),  # Google, xAI
