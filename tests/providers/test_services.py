@@ -75,12 +75,34 @@ async def test_openai_is_asked_as_its_thinking_models_will_have_it(replay: Repla
             (3, 2),
         ),
         ({"providers": [{"pricing": {"input": 1, "output": 2}}, {"provider": "acme"}]}, None),
+        ({"providers": [{"providers": [{"pricing": {"input": 1, "output": 2}}]}]}, None),
+        ({"currency": "CNY", "providers": [{"pricing": {"input": 1, "output": 2}}]}, None),
+        ({"currency": "CNY", "pricing": {"input": 1, "output": 2}}, None),
+        ({"currency": "CNY", "pricing": {"input": 1, "output": 2, "currency": "USD"}}, (1, 2)),
+        ({"currency": None, "pricing": {"input": 1, "output": 2}}, (1, 2)),
+        ({"pricing": {"input": 0.0005, "output": 0.0005}}, None),
+        ({"pricing": {"prompt": "0.0005", "completion": "0.0015"}}, None),
+        ({"pricing": {"input": 0.03, "output": 0.06}}, None),
+        ({"pricing": {"input": 0.03, "output": 0.06, "unit": "1M tokens"}}, (0.03, 0.06)),
+        ({"pricing": {"input": "0.15", "output": "0.6", "unit": "1k"}}, (150, 600)),
+        ({"pricing": {"input": 0.0005, "output": 0.0015, "unit": "per_1k_tokens"}}, (0.5, 1.5)),
+        ({"pricing": {"input": 0.0005, "output": 0.0015, "per": 1000}}, (0.5, 1.5)),
+        ({"price_unit": "USD per million tokens", "pricing": {"input": 0.01, "output": 0.02}}, (0.01, 0.02)),
+        ({"pricing": {"input": 0.0002, "output": 0.0006, "unit": "token"}}, (200, 600)),
+        ({"pricing": {"input": 0.15, "output": 0.6, "unit": "token"}}, None),
+        ({"pricing": {"input": 1e-6, "output": 2e-6, "unit": "million"}}, None),
+        ({"pricing": {"input": 0.15, "output": 0.6, "unit": "character"}}, None),
+        ({"pricing": {"input": 0.15, "output": 0.6, "unit": "CNY / 1M tokens"}}, None),
+        ({"pricing": {"input": 0.15, "output": 0.6, "unit": {"tokens": 1000}}}, None),
+        ({"pricing": {"input": 0.15, "output": 0.6, "unit": "USD"}}, (0.15, 0.6)),
+        ({"input_cost_per_token": 0.0002, "output_cost_per_token": 0.0006}, (200, 600)),
+        ({"input_cost_per_token": 0.15, "output_cost_per_token": 0.6}, None),
     ],
 )
 def test_a_price_is_read_for_a_token_or_a_million(
     listed: dict[str, Any], usd_per_mtok: tuple[float, float] | None
 ) -> None:
-    """Its size says which. What is no price in USD for tokens in and out is none."""
+    """Its unit says which, else its size. What is no price in USD for tokens in and out is none."""
     found = price(listed, "listing")
     assert (found and (found.input_usd_per_mtok, found.output_usd_per_mtok)) == usd_per_mtok
 

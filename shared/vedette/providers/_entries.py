@@ -4,7 +4,7 @@ Fields by the API references of Together, Mistral, Groq, Azure OpenAI, LiteLLM, 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "responses": "chat",
     "text-generation": "chat",
     "image-text-to-text": "chat",
+    "audio-text-to-text": "chat",
+    "video-text-to-text": "chat",
     "completion": "completion",
     "embedding": "embedding",
     "embeddings": "embedding",
@@ -48,7 +50,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
 }
 # Its words for those that are not. What is in neither list is not known.
 _OTHER: Final = re.compile(
-    r"image|audio|speech|video|music|moderation|transcri|ocr\Z|realtime|diffusion|text-to-(?!text)|search\Z|vector_store"
+    r"(?:image|audio|speech|video)(?![-_]text[-_]to[-_]text)|music|moderation|transcri|ocr\Z|realtime|diffusion|text-to-(?!text)|search\Z|vector_store"
     r"|classif|segment|detection|inpaint|upscale|\b(?:stt|tts|asr|3d)\b"
 )
 # Its words for models that write text, as a chat or not (Vercel, Venice): a name may say that one does not chat.
@@ -124,7 +126,20 @@ _PRICES: Final = (
     ("input_price", "output_price"),
     ("prompt_price", "completion_price"),
 )
-_MAX_PER_TOKEN: Final = 1e-3  # USD: no service asks more for a token, and none less for a million
+# USD for the dearer of the tokens in and out. What asks more for a token, or less for a million, says its unit.
+_MOST_FOR_A_TOKEN: Final = 1e-4
+_LEAST_FOR_A_MILLION: Final = 0.1
+_LEAST, _MOST = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
+_UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
+_CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
+_CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
+_UNIT: Final = re.compile(
+    r"(?:(?:in |us)?(?:usd|\$|dollars?))?[ _]*(?:per|/|for)?[ _]*(?:"
+    r"(?P<million>(?:1 ?)?m|(?:1|one|a)?[ _]?million|1[ ,_]?000[ ,_]?000(?:\.0)?|1e6)"
+    r"|(?P<thousand>(?:1 ?)?k|(?:1|one|a)?[ _]?thousand|1[ ,_]?000(?:\.0)?|1e3)|(?P<token>(?:1|one|a)?(?=[ _]?tok|\Z)))"
+    r"(?:[ _-]?tok(?:en)?s?)?"
+)
+_TOKENS_OF: Final = {"million": 1e6, "thousand": 1e3, "token": 1.0}
 _SWITCHED_OFF: Final = ("archived", "disabled", "retired")
 _OFF: Final = frozenset(("offline", "disabled", "retired", "removed", "shutdown", "end_of_life"))
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*tokens)?\Z")
@@ -204,10 +219,10 @@ def _tokens(value: object) -> int | None:
 def price(entry: Entry, source: str) -> Price | None:
     """Return what *entry* says that tokens cost, where it says so in USD; of several providers, the highest.
 
-    Listings name a price for one token or for a million, as a number or as text: its size says which. A router's own
-    price is -1, and none.
+    Listings name a price for one token, a thousand or a million, as a number or as text. Where they do not say for
+    how many, its size does; None where that could mean either. A router's own price is -1, and none.
     """
-    by_provider = [price(mapping(one), source) for one in sequence(entry.get("providers"))]
+    by_provider = [_own_price((mapping(one), entry), source) for one in sequence(entry.get("providers"))]
     given = [one for one in by_provider if one is not None]
     if given and len(given) == len(by_provider):
         return Price(
@@ -215,18 +230,56 @@ def price(entry: Entry, source: str) -> Price | None:
             output_usd_per_mtok=max(one.output_usd_per_mtok for one in given),
             source=source,
         )
+    return _own_price((entry,), source)
+
+
+def _own_price(entries: tuple[Entry, ...], source: str) -> Price | None:
+    """Return the price in the first of *entries*, the others of which surround it."""
+    entry = entries[0]
     inner = (mapping(entry.get(name)) for name in ("metadata", "model_spec"))
     places = [mapping(place.get(name)) for place in (entry, *inner) for name in ("pricing", "cost", "price")]
     for place in (*places, entry):
         for asked, answered in _PRICES:
             rates = [rate for name in (asked, answered) if (rate := _usd(place.get(name))) is not None]
-            if len(rates) == len(_PRICES[0]) and str(place.get("currency", "USD")).upper() == "USD":
-                return _per_million(rates, _usd(place.get("request")), source)
+            if len(rates) == len(_PRICES[0]):
+                around = (place, *entries)
+                scale = _scale(_stated(around, _UNITS) or _unit_of(asked), max(rates))
+                is_usd = (_stated(around, _CURRENCIES) or "usd") in _CURRENCY
+                fee = _usd(place.get("request"))
+                return _per_million(rates, scale, fee, source) if scale and is_usd else None
     return None
 
 
-def _per_million(rates: list[float], fee: float | None, source: str) -> Price:
-    scale = 1e6 if max(rates) < _MAX_PER_TOKEN else 1.0
+def _stated(places: Iterable[Entry], names: Collection[str]) -> str | None:
+    """Return what the nearest of *places* says under any of *names*, in lower case."""
+    for place in places:
+        for name in names:
+            if (found := place.get(name)) not in (None, ""):
+                return str(found).strip().lower()[:64]
+    return None
+
+
+def _unit_of(name: str) -> str | None:
+    return "token" if name.endswith("_per_token") else None
+
+
+def _scale(unit: str | None, highest: float) -> float | None:
+    """Return how many of the tokens that a rate is for are in a million; None where that is not clear.
+
+    *unit* is what the listing says, *highest* the higher of the rates (USD).
+    """
+    if unit is None or unit in _CURRENCY:
+        # Between the two a rate may be for a thousand tokens, or for a cheap model's million, or a dear one's token.
+        scale = 1e6 if highest < _MOST_FOR_A_TOKEN else 1.0 if highest >= _LEAST_FOR_A_MILLION else None
+    else:
+        found = _UNIT.fullmatch(unit)
+        scale = 1e6 / _TOKENS_OF[found.lastgroup] if found and found.lastgroup else None
+    if scale is None or not highest:
+        return scale
+    return scale if _LEAST <= scale * highest <= _MOST else None
+
+
+def _per_million(rates: list[float], scale: float, fee: float | None, source: str) -> Price:
     if fee:
         source = f"{source}, plus {fee:g} USD for each request"
     asked, answered = (round(scale * rate, 6) for rate in rates)

@@ -89,14 +89,14 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
         sources=dict.fromkeys(facts, source),
         claims=claims,
         origin=text(entry.get("hugging_face_id")),
-        price=price(entry, source),
+        price=price({"price_unit": "token", **entry}, source),
     )
 
 
 def _together(entry: Entry, details: Entry) -> Described:
-    """Read Together's listing: its `language` models have no chat."""
+    """Read Together's listing: its `language` models have no chat, and its prices are for a million tokens."""
     base = {"type": "completion"} if entry.get("type") == "language" else {}
-    return entry_and_props({**entry, **base}, details)
+    return entry_and_props({"price_unit": "million", **entry, **base}, details)
 
 
 class OpenRouterEndpoint(OpenAICompatibleEndpoint):
