@@ -228,10 +228,12 @@ async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
 _NAMED_AS: dict[Capability, str] = {
     Capability.CHAT: r"\bchat(?:completion)?s?\b|\bcompletions?\b|\bgenerat|\btemplate\b",
     Capability.COMPLETION: r"\bcompletions?\b|\bgenerat",
-    Capability.TOOLS: r"\btool(?!s?\.\d)|\bfunction",
+    Capability.TOOLS: r"(?<!parallel )\btool(?:s|[ _-]?(?:use|calls?|calling))?(?![\w.\[])(?![ -]choice)"
+    r"|\bfunction(?!s?[.\[]\w)",
     Capability.JSON_SCHEMA: r"schema|response[_ ]?format|\bjson|structured|grammar|output_(?:config|format)"
     r"|responseMimeType",
-    Capability.VISION: r"\bimages?(?:_url)?\b(?! (?:size|format|media|file|data|dimension|resolution|width|height|too))"
+    Capability.VISION: r"\bimages?(?:_url)?\b"
+    r"(?!/| (?:size|format|type|mime|media|file|data|dimension|resolution|width|height|too))"
     r"|vision|visual|multi-?modal|pictures?|inline_?data",
     Capability.EMBEDDING: r"embed|pooling",
     Capability.RERANK: r"rerank|\bscor|\brank",
@@ -239,7 +241,7 @@ _NAMED_AS: dict[Capability, str] = {
 # How they say that something is absent: after its name, before it, or right before it.
 _IS_ABSENT = (
     r"(?:not|n't|no longer|never) (?:\w+ )?(?:supported|enabled|available|allowed|compatible|implemented|possible)"
-    r"|\bunsupported|unavailable|only supported|requires? --|disabled|must be \W?(?:json_object|text)\b"
+    r"|\bunsupported|unavailable|only supported|requires? --|disabled"
 )
 _LACKS = (
     r"(?:not|n't|cannot|unable to) (?:\w+ )?(?:support|take|accept|handle|have|do|see|generate)\b"
@@ -247,27 +249,36 @@ _LACKS = (
     r"|(?:not|only) supported in |operation does not work"
 )
 _UNKNOWN = (
-    r"\b(?:unrecogni[sz]ed|unknown|unexpected|unsupported) (?:\w+ ){0,2}(?:argument|parameter|field|variant|feature)s?"
-    r"(?: (?:supplied|provided))?\W{1,4}"
+    r"\b(?:unrecogni[sz]ed|unknown|unexpected|unsupported) (?:\w+ ){0,2}"
+    r"(?:argument|parameter|field|variant|feature|type)s?(?: (?:supplied|provided))?\W{1,4}"
 )
+_EXTRA = r"extra (?:input|field|parameter)s?\b(?: are)? not (?:permitted|allowed)"
 # What says it by itself.
 _PLAINLY: dict[Capability, str] = {
     Capability.CHAT: r"template not found|is an embedding model|not support generat|not a (?:text|language) model"
     r"|chatcompletion operation does not work",
     Capability.COMPLETION: r"is an embedding model|not support generat",
-    Capability.VISION: r"content\b.{0,40}\b(?:must|should) be a (?:valid )?string|text[- ]only",
+    Capability.TOOLS: r"tool choice requires --",
+    # What a list of all that may be asked for leaves out.
+    Capability.JSON_SCHEMA: r"response_?format\b.{0,40}"
+    r"(?:must|should) be (?:one of )?\W{0,3}(?:json_object|text)\b(?!.*schema)"
+    r"|\binvalid value: \W?json_schema\W+supported values are: (?!.*schema)",
+    Capability.VISION: r"content\b.{0,40}\b(?:must|should) be a (?:valid )?string|text[- ]only"
+    r"|\bcontent\b.{0,40}\btype\b.{0,20}(?:must|should) be (?:one of )?\W{0,3}text\b(?!.*image)"
+    r"|\binvalid value: \W?(?:image_url|input_image)\W+supported values are: (?!.*image)",
 }
 _ABOUT: dict[Capability, re.Pattern[str]] = {
     capability: re.compile(
         rf"(?:{name}).{{0,80}}?(?:{_IS_ABSENT})|(?:{_LACKS}).{{0,80}}?(?:{name})|{_UNKNOWN}(?:{name})"
-        rf"|(?<![.\w])(?:{name})\w*: extra inputs|{_PLAINLY.get(capability, '(?!)')}",
+        rf"|(?<![.\w])(?:{name})\w*: {_EXTRA}|{_EXTRA}\W{{1,4}}(?:{name})\w*(?![.\w])"
+        rf"|{_PLAINLY.get(capability, '(?!)')}",
         re.IGNORECASE,
     )
     for capability, name in _NAMED_AS.items()
 }
 # What such a sentence is about instead: a way to ask, or a part of what was asked.
 _ABOUT_ELSE = re.compile(r"\bstream|invalid schema|keyword|propert", re.IGNORECASE)
-_SENTENCES = re.compile(r"[.;!?]\s+|https?://\S+")
+_SENTENCES = re.compile(r"[.;!?]\s+(?!supported values)|https?://\S+", re.IGNORECASE)
 
 
 def _is_refused(capability: Capability, error: ProviderError) -> bool:
@@ -278,7 +289,7 @@ def _is_refused(capability: Capability, error: ProviderError) -> bool:
     about = _ABOUT.get(capability)
     if error.outcome not in _REFUSALS or about is None:
         return False
-    sentences = _SENTENCES.split(error.detail)
+    sentences = _SENTENCES.split(error.detail.replace("\u2019", "'"))
     return any(about.search(one) and not _ABOUT_ELSE.search(one) for one in sentences)
 
 

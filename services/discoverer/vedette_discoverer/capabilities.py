@@ -198,7 +198,8 @@ NAME_RULES = (
     ),
     # Those that think unless they are asked not to.
     NameRule(
-        r"^(?!.*[-_/.: ]non?[-_]?think)(.*[-_/.: ])?((?<!non-)reasoning|gpt-oss|gpt-5(-(mini|nano|pro|codex))?(?=$|[:@]|-\d)"
+        r"^(?!.*[-_/.: ]non?[-_]?think)(.*[-_/.: ])?"
+        r"((?<!non-)reasoning|gpt-oss|gpt-5(-(mini|nano|pro|codex))?(?=$|[:@]|-\d)"
         r"|gemini-(2\.5|3(\.\d)?)-pro|grok-4(?!.*non-reasoning)|minimax-m[12]|seed-oss|glm-4\.[5-9]|smollm3|exaone-deep"
         r"|qwen3(?!.*(coder|instruct|base|embed|rerank|guard|max|omni|asr|tts|image|vl-plus|vl-flash))(?!(?!.*thinking).*2507))"
         r"(?![a-z])",
