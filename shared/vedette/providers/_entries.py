@@ -127,9 +127,9 @@ _PRICES: Final = (
     ("prompt_price", "completion_price"),
 )
 # USD for the dearer of the tokens in and out. What asks more for a token, or less for a million, says its unit.
-_MOST_FOR_A_TOKEN: Final = 1e-4
-_LEAST_FOR_A_MILLION: Final = 0.1
-_LEAST, _MOST = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
+_MAX_FOR_A_TOKEN: Final = 1e-4
+_MIN_FOR_A_MILLION: Final = 0.1
+_MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
 _UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
 _CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
 _CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
@@ -270,13 +270,13 @@ def _scale(unit: str | None, highest: float) -> float | None:
     """
     if unit is None or unit in _CURRENCY:
         # Between the two a rate may be for a thousand tokens, or for a cheap model's million, or a dear one's token.
-        scale = 1e6 if highest < _MOST_FOR_A_TOKEN else 1.0 if highest >= _LEAST_FOR_A_MILLION else None
+        scale = 1e6 if highest < _MAX_FOR_A_TOKEN else 1.0 if highest >= _MIN_FOR_A_MILLION else None
     else:
         found = _UNIT.fullmatch(unit)
         scale = 1e6 / _TOKENS_OF[found.lastgroup] if found and found.lastgroup else None
     if scale is None or not highest:
         return scale
-    return scale if _LEAST <= scale * highest <= _MOST else None
+    return scale if _MIN_PER_MTOK <= scale * highest <= _MAX_PER_MTOK else None
 
 
 def _per_million(rates: list[float], scale: float, fee: float | None, source: str) -> Price:
