@@ -29,7 +29,7 @@ END = (
 async def server() -> AsyncIterator[Replay]:
     """Run a service under a frontier name, which counts a call at 0.0045 USD."""
     async with replaying() as replay:
-        replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "gpt-5", "object": "model"}]})
+        replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "gpt-4o", "object": "model"}]})
         replay.routes["POST", "/v1/chat/completions"] = stream(WORDS, END, "data: [DONE]\n", pace_s=0.0)
         yield replay
 
@@ -38,7 +38,7 @@ async def test_one_command_evaluates_within_its_budget(server: Replay, tmp_path:
     """Start-up and doctor say what is missing and what it costs; without a budget nothing is asked."""
     async with up(tmp_path, CONFIG.format(url=server.url)) as running:
         said = await running.line("cost ")
-        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.10 if it thinks)" in said
+        assert "never evaluated: hosted/gpt-4o (about 0.03 USD, 0.10 if it thinks)" in said
         command = "vedette evaluate --hosted --budget 0.04"
         assert command in said
         assert command in (await running.ask("doctor")).out.replace("\n", " ").replace("  ", " ")

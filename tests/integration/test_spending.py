@@ -191,8 +191,8 @@ async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(running:
 
         await eventually(listed, what="eight listings")
         (told,) = (await client.explain("chat")).unmeasured
-        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.10 if it thinks)" in told
-        assert "vedette evaluate --hosted --budget 0.04" in told
+        assert "never evaluated: hosted/gpt-5 (about 0.10 USD)" in told
+        assert "vedette evaluate --hosted --budget 0.11" in told
         assert generated(server) == []
 
 
