@@ -1,6 +1,7 @@
 """JSON Schemas of all messages. Pure."""
 
 from collections.abc import Iterable, Iterator
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +37,9 @@ def schemas(ref: str = "#/schemas/{name}", of: Iterable[type[Struct]] | None = N
     """Return the JSON Schema of every message and of all that they hold, by name; references are made by *ref*."""
     shapes = [*(channel.message for channel in CHANNELS), *asked()] if of is None else list(of)
     _, found = msgspec.json.schema_components(shapes, ref_template=ref)
+    for component in found.values():
+        if "description" in component:  # Python 3.13 takes the indent off docstrings, earlier ones do not
+            component["description"] = cleandoc(component["description"])
     for shape in _structs(shapes):
         properties = found.get(shape.__name__, {}).get("properties", {})
         for name, schema in properties.items():
