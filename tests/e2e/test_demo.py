@@ -33,7 +33,7 @@ async def test_the_demo_measures_a_real_model_and_cleans_up(tmp_path: Path) -> N
     directory = tmp_path / "demo"
     async with fake_ollama(mine="1") as ollama:
         ended = await vedette(
-            *("demo", "--json", "--threads", "1", "--state-dir", str(directory)),
+            *("demo", "--json", "--state-dir", str(directory)),
             within_s=600,
             OLLAMA_HOST=ollama.url,
         )
@@ -118,7 +118,7 @@ async def test_the_demo_waits_and_shows_what_it_has(tmp_path: Path) -> None:
 def _demo(tmp_path: Path, *arguments: str, **environment: str) -> AbstractAsyncContextManager[Up]:
     # All that it starts has this in its environment.
     chosen = {"TMPDIR": str(tmp_path), **environment}
-    return started(tmp_path, "demo", "--threads", "1", *arguments, **chosen)
+    return started(tmp_path, "demo", *arguments, **chosen)
 
 
 async def _says(demo: Up, begins: str) -> str:

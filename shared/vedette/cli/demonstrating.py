@@ -73,7 +73,7 @@ def demo(
         int | None,
         Parameter(
             validator=validators.Number(gte=1),
-            help="Threads for the model. Use fewer on a busy machine. Default: one for each core.",
+            help="Threads for the model. Default: one for every two cores.",
         ),
     ] = None,
     with_ollama: Annotated[

@@ -5,6 +5,7 @@ After a few idle seconds the server unloads the model, so that its cold start ca
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -44,6 +45,15 @@ def weights() -> Path:
     return found[0]
 
 
+def fitting_threads() -> int:
+    """Return half the number of cores.
+
+    Threads of llama.cpp wait for each other without giving way. Where other programs need the cores too, as
+    Vedette itself does, one thread for each core makes an answer many times slower.
+    """
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
 @asynccontextmanager
 async def serving(
     directory: Path,
@@ -57,8 +67,8 @@ async def serving(
 ) -> AsyncIterator[EndpointSettings]:
     """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
 
-    It serves the file *model*, by default the demo's own weights, as *name*, by this number of *threads* or as many as
-    it finds fit. *waiting* is called with the last line of its log until it is up. Raises ConfigurationError when
+    It serves the file *model*, by default the demo's own weights, as *name*, by this number of *threads*, by default
+    `fitting_threads`. *waiting* is called with the last line of its log until it is up. Raises ConfigurationError when
     the extra is missing, when the server ends, or when it is not up *within_s*.
     """
     served = model or weights()
@@ -67,9 +77,8 @@ async def serving(
     settings = EndpointSettings(
         provider="openai-compatible", url=f"http://127.0.0.1:{chosen}", timeout_s=_CONTACT_TIMEOUT_S
     )
-    command = [sys.executable, "-P", "-m", "vedette.demo.server", str(chosen), str(served), name]
-    if threads is not None:
-        command.append(str(threads))
+    parameters = (str(chosen), str(served), name, str(threads or fitting_threads()))
+    command = [sys.executable, "-P", "-m", "vedette.demo.server", *parameters]
     async with child(command, log=log) as process:
         try:
             async with asyncio.timeout(within_s):
@@ -98,8 +107,8 @@ async def _answers(settings: EndpointSettings) -> bool:
     return bool(listed) and not any(residency.resident for residency in resident.values())
 
 
-def serve(port: int, model: str, name: str, threads: str | None = None) -> None:
-    """Serve the file *model* as *name* on *port* of loopback until it is stopped."""
+def serve(port: int, model: str, name: str, threads: int) -> None:
+    """Serve the file *model* as *name* on *port* of loopback, by this number of *threads*, until it is stopped."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
@@ -113,12 +122,17 @@ def serve(port: int, model: str, name: str, threads: str | None = None) -> None:
     parameters.endpoint_slots = True
     parameters.endpoint_props = True
     parameters.sleep_idle_seconds = _IDLE_S
-    if threads is not None:
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = int(threads)
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(parameters)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     del server
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), *(sys.argv[2:] or (str(weights()), MODEL)))
+    given = dict(enumerate(sys.argv))
+    serve(
+        int(given[1]),
+        given.get(2) or str(weights()),
+        given.get(3) or MODEL,
+        int(given.get(4) or fitting_threads()),
+    )
