@@ -85,6 +85,13 @@ def test_an_error_of_a_connection_is_reported_once_until_it_is_made_again() -> N
     assert len([one for one in others if one]) == MAX_REPORTED
 
 
+def test_work_that_finds_the_connection_closed_is_no_error() -> None:
+    errors = ConnectionErrors()
+    errors.connected()
+    assert errors.take(nats.errors.ConnectionClosedError()) is None
+    assert errors.last is None
+
+
 def test_what_a_login_may_not_do_is_known() -> None:
     """As nats-py reports what the server says; an error of the network is none of it."""
     errors = ConnectionErrors()

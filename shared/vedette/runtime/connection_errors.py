@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from nats.errors import ConnectionClosedError
+
 from vedette.bus.connection import why
 
 # Different errors of one connection until it is made again; there is an attempt each second.
@@ -20,7 +22,12 @@ class ConnectionErrors:
         self._reported: dict[str, None] | None = None
 
     def take(self, error: Exception) -> str | None:
-        """Take in *error*; return what the log says of it, or None where it has said so already."""
+        """Take in *error*; return what the log says of it, or None where it has said so already.
+
+        Work that still runs while the service stops finds its connection closed. That is no error.
+        """
+        if isinstance(error, ConnectionClosedError):
+            return None
         self.last = error
         problem = f"{type(error).__name__}: {error}"
         if self._reported is None or problem in self._reported or len(self._reported) >= MAX_REPORTED:
