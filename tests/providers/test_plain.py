@@ -1,4 +1,4 @@
-"""Connections without TLS, as the gateway has them to endpoints."""
+"""Connections to endpoints without TLS."""
 
 import asyncio
 import socket

@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -35,7 +35,6 @@ from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
-_TIMEOUTS = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()
 # Compression delays streams. A server that compresses all the same is read in counted pieces.
 _HEADERS = {
     "Accept": "*/*",
@@ -54,7 +53,6 @@ _BY_DATE = {
     9: "check the clock of this machine and that of the server's, which made it",
     10: "renew it on the server; if it is new, check the clock of this machine",
 }
-_MAX_URLS = 256  # that are kept taken apart
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
@@ -90,10 +88,10 @@ class Http:
         self._query = query_of(access.url)
         socket = socket_of(access.url)
         self._base = http_url(access.url).rstrip("/") + "/"
-        self._urls: dict[str, httpx.URL] = {}
-        self._headers = httpx.Headers(_HEADERS)
-        self._headers.update(access.headers)
-        # httpx's client would add cookies, redirects, logins and proxies, which must not happen.
+        headers = httpx.Headers(_HEADERS)  # its names are of any case
+        headers.update(access.headers)
+        self._headers = dict(headers)
+        self._headers_of_json = {**self._headers, "content-type": "application/json"}
         self._transport = Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None)
 
     @property
@@ -215,24 +213,22 @@ class Http:
                 await response.aclose()
 
     async def _send(self, transcript: "_Transcript") -> httpx.Response:
-        headers = self._headers.copy()
-        if transcript.content is not None:
-            headers["Content-Type"] = "application/json"
+        headers = self._headers if transcript.content is None else self._headers_of_json
         while True:
-            request = httpx.Request(
-                transcript.method,
-                self._absolute(transcript.path.lstrip("/")),
-                content=transcript.content,
-                headers=headers,
-                extensions={"trace": transcript.trace, "timeout": _TIMEOUTS},
-            )
             transcript.events.clear()
             stale, began = False, self._clock.monotonic()
             try:
                 with translated(self._access.url):
-                    response = await self._transport.handle_async_request(request)
-                    response.request = request
-                    if not _only_adds_slash(response):
+                    url = self._absolute(transcript.path.lstrip("/"))
+                    response = await self._transport.send(
+                        transcript.method,
+                        url,
+                        headers,
+                        transcript.content,
+                        connect_s=CONNECT_TIMEOUT_S,
+                        trace=transcript.trace,
+                    )
+                    if not _only_adds_slash(response, url):
                         return response
                     await response.aclose()
                     transcript.path += "/"
@@ -247,14 +243,9 @@ class Http:
                 if transcript.is_sent and not stale:
                     counting.count()
 
-    def _absolute(self, path: str) -> httpx.URL:
-        """Return the URL of *path*: what is asked every few seconds is taken apart once."""
-        if (url := self._urls.get(path)) is None:
-            if len(self._urls) >= _MAX_URLS:
-                self._urls.clear()
-            url = httpx.URL(f"{self._base}{path}")
-            url = self._urls[path] = url.copy_merge_params(self._query) if self._query else url
-        return url
+    def _absolute(self, path: str) -> str:
+        url = f"{self._base}{path}"
+        return str(httpx.URL(url).copy_merge_params(self._query)) if self._query else url
 
     async def _check(self, response: httpx.Response, transcript: "_Transcript") -> None:
         status = response.status_code
@@ -282,7 +273,7 @@ class Http:
         if response.status_code == httpx.codes.BAD_REQUEST and _HTTP_TO_TLS.search(said):
             return "write https:// in its url"
         asks = response.headers.get("WWW-Authenticate", "").lower()
-        has_login = response.request.headers.get("Authorization", "").startswith("Basic ")
+        has_login = self._headers.get("authorization", "").startswith("Basic ")
         if response.status_code == httpx.codes.UNAUTHORIZED and asks.startswith("basic") and not has_login:
             return _WRITE_BASIC
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and NO_UPSTREAM.search(said):
@@ -384,11 +375,13 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def tls(access: Access) -> ssl.SSLContext:
-    """Return what decides whether a server is the one that it says it is."""
+def tls(access: Access) -> ssl.SSLContext | None:
+    """Return what decides whether a server is the one that it says it is, or None where it is asked without TLS."""
+    if urlsplit(access.url).scheme != "https":
+        return None
     if not access.verify:
         return httpx.create_ssl_context(verify=False)
-    if access.ca_file is None or not access.url.startswith("https"):
+    if access.ca_file is None:
         return _system_trust()
     try:
         return ssl.create_default_context(cafile=access.ca_file)
@@ -434,10 +427,12 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
                 break
 
 
-def _only_adds_slash(response: httpx.Response) -> bool:
-    """Return whether a server redirects to the same path with a slash at its end, as many frameworks do."""
-    here = response.request.url
-    if not 300 <= response.status_code < 400 or here.path.endswith("/") or here.query:
+def _only_adds_slash(response: httpx.Response, url: str) -> bool:
+    """Return whether a server redirects *url* to the same path with a slash at its end, as many frameworks do."""
+    if not 300 <= response.status_code < 400:
+        return False
+    here = httpx.URL(url)
+    if here.path.endswith("/") or here.query:
         return False
     place = here.join(response.headers.get("Location", ""))
     return place.path == f"{here.path}/" and not place.query

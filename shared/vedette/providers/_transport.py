@@ -1,18 +1,26 @@
-"""httpx over a pool of httpcore's whose connections are `Guarded`: httpx has no parameter for a network backend."""
+"""Requests by a pool of httpcore's whose connections are `Guarded`, with the replies and errors of httpx.
+
+httpx has no parameter for a network backend. Its client would add cookies, redirects, logins and proxies, which must
+not happen, and takes more time than the rest of a short request.
+"""
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import httpcore
 import httpx
 
 from vedette.providers._outbound import Guarded
+from vedette.providers._plain import PlainBackend
 
-_MAX_URLS = 256  # kept taken apart: httpx takes longer for one than a gateway takes for its choice
+_MAX_URLS = 4096  # kept taken apart: httpx takes longer for one than a gateway takes for its choice
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 IDLE_S = 2.0  # servers wait longer (uvicorn and Node 5 s), so that none closes under a request
+Trace = Callable[[str, object], Awaitable[None]]  # what httpcore calls with each event
 # The first that fits counts: the general ones are last.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
@@ -42,15 +50,13 @@ def _errors_of_httpx() -> Iterator[None]:
         raise
 
 
-def _url(url: httpx.URL) -> httpcore.URL:
-    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-
-
 @lru_cache(maxsize=_MAX_URLS)
 def _place(url: str) -> tuple[httpcore.URL, bytes]:
     """Return *url* taken apart, and its `Host`. Raises httpx.InvalidURL."""
     request = httpx.Request("POST", url)
-    return _url(request.url), request.headers["Host"].encode("ascii")
+    at = request.url
+    place = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
+    return place, request.headers["Host"].encode("ascii")
 
 
 class _Body(httpx.AsyncByteStream):
@@ -69,22 +75,21 @@ class _Body(httpx.AsyncByteStream):
             await self._response.aclose()
 
 
-class Transport(httpx.AsyncBaseTransport):
+class Transport:
     """Sends requests to a server, by TCP or the unix socket *uds*, where *allowed* lets them go.
 
     With *ahead_bytes*, the kernel takes about so much of a reply that is not read yet. libuv reads all of it at once.
-    A connection without a request is closed after *idle_s*. Connections are made by *backend*, by default httpcore's.
+    A connection without a request is closed after *idle_s*. Without *tls*, requests to https:// fail.
     """
 
     def __init__(
         self,
         allowed: Sequence[str],
         *,
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | None,
         uds: str | None = None,
         ahead_bytes: int | None = None,
         idle_s: float = IDLE_S,
-        backend: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
@@ -93,42 +98,36 @@ class Transport(httpx.AsyncBaseTransport):
             max_keepalive_connections=None,
             keepalive_expiry=idle_s,
             uds=uds,
-            network_backend=Guarded(allowed, backend or httpcore.AnyIOBackend()),
+            network_backend=Guarded(allowed, httpcore.AnyIOBackend() if tls else PlainBackend()),
             socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None,
         )
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*; return the response with its body still to come. Raises httpx.TransportError."""
-        sent = httpcore.Request(
-            method=request.method,
-            url=_url(request.url),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        return await self._sent(sent)
-
-    async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, connect_s: float
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        connect_s: float,
+        trace: Trace | None = None,
     ) -> httpx.Response:
-        """POST *body* without a client of httpx: cookies, redirects, logins and proxies are what must not happen.
+        """Send a request; return the response, which the caller closes, as soon as its headers have come.
 
-        Return the response, which the caller closes, as soon as its headers have come. Raises httpx.TransportError.
+        *trace* is called with each event of the connection. Raises httpx.TransportError, httpx.InvalidURL.
         """
         place, host = _place(url)
         raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
         if not any(name.lower() == b"host" for name, _ in raw):
             raw.insert(0, (b"Host", host))
-        sent = httpcore.Request(
-            b"POST",
-            place,
-            headers=[*raw, (b"Content-Length", b"%d" % len(body))],
-            content=body,
-            extensions={"timeout": {"connect": connect_s, "read": None, "write": None, "pool": None}},
-        )
-        return await self._sent(sent)
-
-    async def _sent(self, request: httpcore.Request) -> httpx.Response:
+        if body is not None or method not in _WITHOUT_BODY:
+            raw.append((b"Content-Length", b"%d" % len(body or b"")))
+        extensions: dict[str, Any] = {
+            "timeout": {"connect": connect_s, "read": None, "write": None, "pool": None}
+        }
+        if trace is not None:
+            extensions["trace"] = trace
+        request = httpcore.Request(method, place, headers=raw, content=body, extensions=extensions)
         with _errors_of_httpx():
             response = await self._pool.handle_async_request(request)
         return httpx.Response(

@@ -13,7 +13,6 @@ from vedette import __version__
 from vedette.errors import ProviderError
 from vedette.providers import Access
 from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
-from vedette.providers._plain import PlainBackend
 from vedette.providers._refusals import judged, wait_s
 from vedette.providers._transport import IDLE_S, Transport
 from vedette.providers.addresses import query_of, socket_of
@@ -103,7 +102,7 @@ class Passing:
     """The way to one endpoint for other people's requests: its credentials, its TLS, and where it may be."""
 
     def __init__(self, access: Access) -> None:
-        socket, has_tls = socket_of(access.url), access.url.startswith("https://")
+        socket, trusted = socket_of(access.url), tls(access)
         self._access = access
         self._secrets = access.redaction
         self._query = query_of(access.url)
@@ -115,11 +114,10 @@ class Passing:
         }
         self._transport = Transport(
             access.allowed,
-            tls=tls(access),
+            tls=trusted,
             uds=socket[0] if socket else None,
             ahead_bytes=_AHEAD_BYTES,
-            idle_s=_IDLE_TLS_S if has_tls else IDLE_S,
-            backend=None if has_tls else PlainBackend(),
+            idle_s=_IDLE_TLS_S if trusted else IDLE_S,
         )
 
     async def close(self) -> None:
@@ -143,7 +141,9 @@ class Passing:
         while True:
             try:
                 with translated(self._access.url):
-                    return await self._transport.post(at, body, self._headers, connect_s=CONNECT_TIMEOUT_S)
+                    return await self._transport.send(
+                        "POST", at, self._headers, body, connect_s=CONNECT_TIMEOUT_S
+                    )
             except ProviderError as error:
                 # An idle connection that the server closed at this moment: a new one shows what there is.
                 if error.outcome is not Outcome.RESET or time.monotonic() - began > _STALE_WITHIN_S:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -42,7 +43,8 @@ class Poster:
         self._url = url
         self._shown = origin(url)
         self._clock = clock
-        self._transport = Transport(tuple(allowed), tls=trust(ca_file, where))
+        trusted = trust(ca_file, where)
+        self._transport = Transport(tuple(allowed), tls=trusted if urlsplit(url).scheme == "https" else None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,8 +70,8 @@ class Poster:
             raise ProviderError(Outcome.TIMEOUT, late) from error
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        response = await self._transport.post(
-            self._url, body, {**_HEADERS, **headers}, connect_s=CONNECT_TIMEOUT_S
+        response = await self._transport.send(
+            "POST", self._url, {**_HEADERS, **headers}, body, connect_s=CONNECT_TIMEOUT_S
         )
         async with aclosing(response):
             raw = bytearray()
