@@ -126,6 +126,31 @@ def test_a_line_of_another_s_making_hides_no_other() -> None:
     assert (told.running, told.cache_use) == (2, None)
 
 
+@pytest.mark.parametrize(
+    ("line", "model", "running"),
+    [
+        ('vllm:num_requests_running{model_name="a"} 3 1700000000000', "a", 3),
+        ("vllm:num_requests_running 3 1700000000000", None, 3),
+        ('vllm:num_requests_running{model_name="a"} 6 # {trace_id="k"} 0.5', "a", 6),
+        ('vllm:num_requests_running{engine="}",model_name="x} 7"} 8', "x} 7", 8),
+        ('vllm:num_requests_running{note=",model=",model_name="x"}\t8', "x", 8),
+        ('vllm:num_requests_running{model_name="say \\"a\\""} 2', 'say "a"', 2),
+        ("vllm:num_requests_running{} 5", None, 5),
+    ],
+)
+def test_a_line_has_a_name_labels_and_a_value(line: str, model: str | None, running: int) -> None:
+    for _ in range(2):  # labels are parsed once
+        seen = activity(samples(line, VLLM.names))
+        assert seen is not None
+        assert seen.running == running
+        assert list(seen.models) == ([model] if model else [])
+
+
+def test_labels_that_do_not_end_are_not_kept() -> None:
+    endless = f'vllm:num_requests_running{{model_name="a",note="{"x" * 5000}"}} 3'
+    assert activity(samples(endless, VLLM.names)) is None
+
+
 def test_a_page_of_endless_models_is_bounded() -> None:
     """The busiest are kept; no more lines are read than a page has of its own."""
     lines = [f'vllm:num_requests_running{{model_name="m{n}"}} {n}' for n in range(5000)]

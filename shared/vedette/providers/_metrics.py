@@ -5,8 +5,10 @@ SGLang "Production Metrics", TGI "Metrics", NVIDIA Dynamo "Metrics Catalog" 1.7,
 "Prometheus metrics" 1.108, LMDeploy "Production Metrics".
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlencode
 
@@ -19,6 +21,8 @@ from vedette.providers._lenient import is_name, number
 MAX_BYTES: Final = 1024 * 1024
 MAX_SAMPLES: Final = 2_000
 MAX_MODELS: Final = 64
+_MAX_LINE: Final = 4096  # characters; longer ones are not read
+_SAMPLE: Final = re.compile(r"(?P<series>[^\s{]+\s*(?:\{.*\})?)\s*(?P<value>\S+)")
 
 Samples = Mapping[
     str, list[tuple[str, float]]
@@ -127,26 +131,37 @@ def samples(exposition: str, names: Iterable[str]) -> Samples:
     wanted = tuple(names)
     lines = [line for line in exposition.splitlines() if line.startswith(wanted)][:MAX_SAMPLES]
     found: dict[str, list[tuple[str, float]]] = {}
-    for name, labels, value in _parsed(lines):
-        counted = number(value)
-        if name in wanted and counted is not None:
-            model = labels.get("model_name") or labels.get("model") or ""
-            found.setdefault(name, []).append((model if is_name(model) else "", counted))
+    for line in lines:
+        if (sample := _sample(line)) is None:
+            continue
+        name, model, value = sample
+        if name in wanted:
+            found.setdefault(name, []).append((model, value))
     return found
 
 
-def _parsed(lines: list[str]) -> Iterator[tuple[str, Mapping[str, str], float]]:
+def _sample(line: str) -> tuple[str, str, float] | None:
+    """Return the name, the model and the value of a line of an exposition; a time and an exemplar are passed over."""
+    written = _SAMPLE.match(line.partition(" # ")[0]) if len(line) <= _MAX_LINE else None
+    if written is None or (series := _series(written["series"])) is None:
+        return None
     try:
-        yield from _read("\n".join(lines))
+        value = number(float(written["value"]))
     except ValueError:
-        if len(lines) > 1:  # one line of another's making must not hide the others
-            for line in lines:
-                yield from _parsed([line])
+        return None
+    return None if value is None else (*series, value)
 
 
-def _read(lines: str) -> list[tuple[str, Mapping[str, str], float]]:
-    families = list(text_string_to_metric_families(f"{lines}\n"))
-    return [(one.name, one.labels, one.value) for family in families for one in family.samples]
+@lru_cache(maxsize=1024)
+def _series(written: str) -> tuple[str, str] | None:
+    """Return the name of a series and its model, "" where its labels name none: each page repeats what was parsed."""
+    try:
+        (family,) = text_string_to_metric_families(f"{written} 0\n")
+        (sample,) = family.samples
+    except ValueError:
+        return None
+    model = sample.labels.get("model_name") or sample.labels.get("model") or ""
+    return sample.name, model if is_name(model) else ""
 
 
 def activity(found: Samples, kinds: Iterable[Metrics] = ALL) -> Activity | None:
