@@ -80,6 +80,9 @@ def scripted(kind: str, replay: Replay) -> None:
             # As a real one has them while it works (xllamacpp 2026.10): 1,000 bytes of parameters each.
             slot = {"id": 0, "is_processing": True, "params": "x" * 1000, "next_token": [{"n_decoded": 9}]}
             replay.routes["GET", "/slots"] = reply(200, [slot, {"id": 1, "is_processing": False}])
+            page = json.loads((FIXTURES / "llamacpp" / "2026.10" / "metrics.json").read_text())["text"]
+            works = page.replace("llamacpp:requests_processing 0", "llamacpp:requests_processing 1")
+            replay.routes["GET", "/metrics"] = reply(200, works)
     elif kind.startswith("vllm"):
         replay.recorded("vllm/0.32.0")
         if kind.endswith("selected"):

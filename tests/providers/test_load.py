@@ -314,15 +314,34 @@ class LlamaServer:
         told = {} if value is None else {"is_sleeping": value}
         self.replay.routes["GET", "/props"] = reply(200, told)
 
-    def busy(self, *decoded: int, slots: int = 2) -> None:
+    def busy(self, *decoded: int, slots: int = 2, speculative: bool = False) -> None:
         """Have it work on as many requests, each of which has so many tokens already."""
         idle = [{"is_processing": False}] * (slots - len(decoded))
-        held = [{"is_processing": True, "next_token": [{"n_decoded": n}]} for n in decoded]
+        held = [
+            {"is_processing": True, "speculative": speculative, "next_token": [{"n_decoded": n}]}
+            for n in decoded
+        ]
         self.replay.routes["GET", "/slots"] = reply(200, [*idle, *held])
 
-    def counts(self, *, tokens: int, deferred: int = 0) -> None:
-        page = f"llamacpp:tokens_predicted_total {tokens}\nllamacpp:requests_processing 1\n"
-        self.replay.routes["GET", "/metrics"] = reply(200, f"{page}llamacpp:requests_deferred {deferred}\n")
+    def counts(
+        self,
+        *,
+        tokens: int,
+        running: int = 1,
+        deferred: int = 0,
+        decodings: int | None = None,
+        busy_slots: float | None = None,
+    ) -> None:
+        """Have its metrics count this; before 2024-09 they had no decodings."""
+        figures = {
+            "tokens_predicted_total": tokens,
+            "requests_processing": running,
+            "requests_deferred": deferred,
+            "n_decode_total": decodings,
+            "n_busy_slots_per_decode": busy_slots,
+        }
+        lines = (f"llamacpp:{name} {value}\n" for name, value in figures.items() if value is not None)
+        self.replay.routes["GET", "/metrics"] = reply(200, "".join(lines))
 
     async def read(self, reader: LlamaCppLoad) -> tuple[Activity | None, list[str]]:
         """Return what *reader* makes of it now, and what it asks for that."""
@@ -331,15 +350,19 @@ class LlamaServer:
         return told, [one.path for one in self.replay.requests]
 
 
-async def test_llama_cpp_is_asked_for_its_slots_and_for_metrics_while_it_works(replay: Replay) -> None:
-    """Its slots are 129 bytes when it is idle. Tokens of requests that run are counted, though its metrics wait."""
+async def test_llama_cpp_of_before_2024_is_asked_for_its_slots_and_for_metrics_while_it_works(
+    replay: Replay,
+) -> None:
+    """Tokens of requests that run are counted, though its metrics wait."""
     server = LlamaServer(replay)
     server.asleep(value=None)
+    server.counts(tokens=90, running=0)
     async with Http(Access(endpoint="t", url=replay.url), clock=server.clock) as http:
         reader = LlamaCppLoad(http, clock=server.clock)
-        told, asked = await server.read(reader)
-        assert asked == ["/props", "/slots"]
-        assert told == Activity(
+        assert (await server.read(reader))[1] == ["/props", "/slots", "/metrics"]
+        seen, asked = await server.read(reader)
+        assert asked == ["/slots"]
+        assert seen == Activity(
             running=0,
             waiting=0,
             slots=2,
@@ -348,20 +371,67 @@ async def test_llama_cpp_is_asked_for_its_slots_and_for_metrics_while_it_works(r
         )
         server.busy(40, 2)
         server.counts(tokens=100, deferred=3)
-        told, asked = await server.read(reader)
+        seen, asked = await server.read(reader)
         assert asked == ["/slots", "/metrics"]
-        assert told is not None
-        assert (told.running, told.waiting, told.slots, told.generated_tokens) == (2, 3, 2, 142)
+        assert seen is not None
+        assert (seen.running, seen.waiting, seen.slots, seen.generated_tokens) == (2, 3, 2, 142)
         server.busy()
         server.counts(tokens=160)
-        told, asked = await server.read(reader)
+        seen, asked = await server.read(reader)
         assert asked == ["/slots", "/metrics"]
-        assert told is not None
-        assert (told.running, told.waiting, told.generated_tokens) == (0, 0, 160)
+        assert seen is not None
+        assert (seen.running, seen.waiting, seen.generated_tokens) == (0, 0, 160)
         assert (await server.read(reader))[1] == ["/slots"]
         for path in ("/slots", "/metrics"):
             replay.routes["GET", path] = reply(501, {"error": {"message": "off"}})
         assert (await server.read(reader))[0] is None
+
+
+async def test_llama_cpp_that_counts_decodings_is_asked_for_its_metrics_alone(replay: Replay) -> None:
+    """Each slot that was used takes more than 1 kB. The count of tokens includes those of requests that run."""
+    server = LlamaServer(replay)
+    server.asleep(value=None)
+    async with Http(Access(endpoint="t", url=replay.url), clock=server.clock) as http:
+        reader = LlamaCppLoad(http, clock=server.clock)
+        server.counts(tokens=100, running=0, decodings=50, busy_slots=2.0)
+        assert (await server.read(reader))[1] == ["/props", "/slots", "/metrics"]
+        server.counts(tokens=100, running=2, deferred=3, decodings=80, busy_slots=1.875)
+        seen, asked = await server.read(reader)
+        assert asked == ["/metrics"]
+        assert seen == Activity(
+            running=2,
+            waiting=3,
+            slots=2,
+            generated_tokens=150,
+            loaded={"m": Residency(resident=True)},
+            source="llama.cpp metrics",
+        )
+        server.busy(9, slots=3)
+        server.counts(tokens=0, running=1, decodings=9, busy_slots=1.0)
+        seen, asked = await server.read(reader)
+        assert asked == ["/metrics", "/slots", "/metrics"]  # it was restarted
+        assert seen is not None
+        assert (seen.running, seen.slots, seen.generated_tokens) == (1, 3, 9)
+        replay.routes["GET", "/metrics"] = reply(501, {"error": {"message": "off"}})
+        seen, asked = await server.read(reader)
+        assert asked == ["/metrics", "/slots"]
+        assert seen is not None
+        assert (seen.running, seen.slots, seen.generated_tokens) == (1, 3, None)
+
+
+async def test_llama_cpp_with_speculative_decoding_is_asked_for_its_slots_too(replay: Replay) -> None:
+    """It leaves what it decodes so out of its count of decodings."""
+    server = LlamaServer(replay)
+    server.asleep(value=None)
+    server.busy(40, speculative=True)
+    server.counts(tokens=100, decodings=7, busy_slots=1.0)
+    async with Http(Access(endpoint="t", url=replay.url), clock=server.clock) as http:
+        reader = LlamaCppLoad(http, clock=server.clock)
+        await server.read(reader)
+        seen, asked = await server.read(reader)
+    assert asked == ["/slots", "/metrics"]
+    assert seen
+    assert (seen.generated_tokens, seen.counts_live) == (140, True)
 
 
 async def test_a_server_that_sleeps_is_never_woken(replay: Replay) -> None:
@@ -385,7 +455,7 @@ async def test_an_idle_server_is_left_alone_once_to_show_whether_it_sleeps(
     server = LlamaServer(replay)
     async with Http(Access(endpoint="t", url=replay.url), clock=server.clock) as http:
         reader = LlamaCppLoad(http, clock=server.clock)
-        assert (await server.read(reader))[1] == ["/props", "/slots"]
+        assert (await server.read(reader))[1] == ["/props", "/slots", "/metrics"]
         server.clock.advance(IDLE_BEFORE_REST_S + 1)
         assert (await server.read(reader))[1] == ["/props"]
         server.asleep(value=sleeps)
@@ -394,7 +464,7 @@ async def test_an_idle_server_is_left_alone_once_to_show_whether_it_sleeps(
         server.asleep(value=False)
         server.clock.advance(REST_S)
         await server.read(reader)
-        assert (await server.read(reader))[1] == (["/props"] if sleeps else ["/slots"])
+        assert (await server.read(reader))[1] == (["/props"] if sleeps else ["/metrics"])
 
 
 HOSTILE = {

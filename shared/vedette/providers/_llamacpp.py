@@ -1,5 +1,9 @@
 """The load of a llama.cpp server, read so that a server which sleeps when it is idle may do so.
 
+Its slots say how many there are, but each has more than 1 kB of parameters of its last request. So after a first
+reading of both, its metrics suffice: how often it decoded, times the mean of busy slots, is the number of tokens that
+it has written, also of requests that still run.
+
 With `--sleep-idle-seconds` it unloads its model after that time without a task. Its metrics and its slots are tasks:
 they wake it and put its sleep off. Its properties are none (tools/server/server-queue.cpp, 2026-11).
 """
@@ -14,6 +18,7 @@ from vedette.errors import ProviderError
 from vedette.providers import Activity, _metrics
 from vedette.providers._http import Http
 from vedette.providers._lenient import count, mapping, sequence
+from vedette.providers._metrics import Samples
 from vedette.types import Outcome, Residency
 
 # A server that was idle this long is not contacted for a while, once, so that it shows whether it sleeps.
@@ -21,6 +26,9 @@ IDLE_BEFORE_REST_S: Final = 600.0
 REST_S: Final = 900.0
 _OFF: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED})
 _SOURCE: Final = "llama.cpp props"
+_DECODINGS: Final = "llamacpp:n_decode_total"
+_BUSY_SLOTS: Final = "llamacpp:n_busy_slots_per_decode"  # the mean of all decodings
+_NAMES: Final = (*_metrics.LLAMA_CPP.names, _DECODINGS, _BUSY_SLOTS)
 
 
 class LlamaCppLoad:
@@ -36,6 +44,8 @@ class LlamaCppLoad:
         self._sleeps = False
         self._has_slots = self._has_metrics = True
         self._slots: int | None = None
+        self._drafts = False  # speculative decoding, which its count of decodings leaves out
+        self._written: int | None = None  # tokens, where the metrics say so: they suffice then
         self._busy = False
         self._idle_since = self._clock.monotonic()
 
@@ -64,18 +74,22 @@ class LlamaCppLoad:
         return None
 
     async def _read(self, names: Sequence[str]) -> Activity | None:
-        seen = await self._by_slots() if self._has_slots else None
-        was_busy, busy = self._busy, seen is None or bool(seen.running)
-        if self._has_metrics and (seen is None or busy or was_busy):
-            seen = await self._by_metrics(seen)
-        elif seen is not None:
-            seen = msgspec.structs.replace(seen, generated_tokens=None)  # those of ended requests are missing
+        seen = await self._by_metrics() if self._written is not None else None
+        if seen is None or not seen.counts_live:
+            seen = await self._by_both()
         if seen is None:
             return None
         self._busy = bool(seen.requests)
         if self._busy:
             self._idle_since = self._clock.monotonic()
         return msgspec.structs.replace(seen, loaded=_loaded(names))
+
+    async def _by_both(self) -> Activity | None:
+        """Return what the slots say, and the metrics if it is at work or was, or where they may suffice from now on."""
+        is_first = self._slots is None
+        slots = await self._by_slots() if self._has_slots else None
+        asks = is_first or self._busy or slots is None or bool(slots.running)
+        return _joined(slots, await self._by_metrics() if asks else None)
 
     async def _by_slots(self) -> Activity | None:
         try:
@@ -88,6 +102,7 @@ class LlamaCppLoad:
         if not slots:
             return None
         self._slots = len(slots)
+        self._drafts = any(one.get("speculative") is True for one in slots)
         running = sum(one.get("is_processing") is True for one in slots)
         return Activity(
             running=running,
@@ -97,28 +112,52 @@ class LlamaCppLoad:
             source="llama.cpp slots",
         )
 
-    async def _by_metrics(self, slots: Activity | None) -> Activity | None:
-        """Return what the metrics report in addition to the *slots*: waiting requests, and the total of tokens."""
+    async def _by_metrics(self) -> Activity | None:
+        """Return what the metrics report, where there are any."""
+        if not self._has_metrics:
+            return None
         try:
             page = await self._http.text("metrics", most_bytes=_metrics.MAX_BYTES)
         except ProviderError as error:
             if error.outcome not in _OFF:
                 raise
             page = ""
-        found = _metrics.activity(_metrics.samples(page, _metrics.LLAMA_CPP.names), (_metrics.LLAMA_CPP,))
+        samples = _metrics.samples(page, _NAMES)
+        found = _metrics.activity(samples, (_metrics.LLAMA_CPP,))
         self._has_metrics = found is not None
-        if found is None or slots is None:
-            return found or (slots and msgspec.structs.replace(slots, generated_tokens=None))
+        if found is None or self._slots is None:
+            return found
+        before, self._written = self._written or 0, None if self._drafts else _written(samples)
+        found = msgspec.structs.replace(found, slots=self._slots)
+        if self._written is None or self._written < before:  # another server may have other slots
+            return found
+        return msgspec.structs.replace(found, generated_tokens=self._written, counts_live=True)
+
+
+def _written(samples: Samples) -> int | None:
+    """Return how many tokens all decodings have written, also those of requests that still run."""
+    counted = [[value for _, value in samples.get(name, ())] for name in (_DECODINGS, _BUSY_SLOTS)]
+    return round(counted[0][0] * counted[1][0]) if all(counted) else None
+
+
+def _joined(slots: Activity | None, page: Activity | None) -> Activity | None:
+    """Return what the *slots* and the *page* of metrics report together."""
+    if slots is None:
+        return page
+    if page is None:  # the tokens of ended requests are missing
+        return msgspec.structs.replace(slots, generated_tokens=None)
+    generated = page.generated_tokens
+    if generated is not None and not page.counts_live:
         # It counts the tokens of a request when that ends: those of requests that run are in their slots.
-        generated = found.generated_tokens
-        return msgspec.structs.replace(
-            found,
-            running=slots.running,
-            slots=slots.slots,
-            generated_tokens=None if generated is None else generated + (slots.generated_tokens or 0),
-            counts_live=True,
-            source="llama.cpp slots and metrics",
-        )
+        generated += slots.generated_tokens or 0
+    return msgspec.structs.replace(
+        page,
+        running=slots.running,
+        slots=slots.slots,
+        generated_tokens=generated,
+        counts_live=True,
+        source="llama.cpp slots and metrics",
+    )
 
 
 def _decoded(slot: Mapping[str, Any]) -> int:
