@@ -223,15 +223,33 @@ def follow_what_changes(*, runs: int = 3, before: Path | None = None) -> None:
 
 
 @app.command(name="moving")
-def load_a_real_server(*, picture: Path = Path("docs/moving.svg")) -> None:
+def load_a_real_server(
+    *,
+    signal: moving.Signal = "load",
+    loaded_s: float = 60.0,
+    after_s: float = 60.0,
+    noisy_s: float = 0.0,
+    picture: Path | None = None,
+) -> None:
     """Load one of two real llama.cpp servers: how soon the answer leaves it, and when it comes back.
 
     Parameters
     ----------
+    signal
+        By what Vedette sees it.
+    loaded_s
+        How long a server is loaded.
+    after_s
+        How long the agent asks afterwards.
+    noisy_s
+        Load both servers equally by chance instead, for this long: how often the answer changes.
     picture
         Where to draw what was seen.
     """
-    _run(lambda directory: moving.measure(directory, picture))
+    if noisy_s:
+        _run(lambda directory: moving.noisy(directory, noisy_s))
+    else:
+        _run(lambda directory: moving.measure(directory, picture, signal, loaded_s, after_s))
 
 
 @app.command(name="slowing")

@@ -1,30 +1,41 @@
 """Two real llama.cpp servers with the same model: how soon the answer leaves the one that a second client loads.
 
 An agent asks once a second. After a minute a client keeps all slots of the recommended server busy, for a minute. The
-picture shows which server was recommended, and what it was expected to take.
+picture shows which server was recommended, and what it was expected to take. Vedette sees the load that the servers
+publish; or reports of two agents that call what is recommended, once a second together; or nothing but its own probes.
+
+Or both servers are loaded by chance, equally, all the time: how often does the answer change?
 """
 
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
+from random import Random
+from typing import Literal
 
 import httpx
 from msgspec import Struct
 
 from benchmarks.running import say
 from eventually import eventually
+from vedette.bus import agents
 from vedette.client import Client
 from vedette.demo.server import weights
 from vedette.runtime.subprocesses import child, free_port
 
+Signal = Literal["load", "reports", "probes"]
+
 _MODEL = "smollm2:135m"
-_SLOTS, _QUIET_S, _LOADED_S, _AFTER_S = 2, 60.0, 60.0, 60.0
-_MEASURED_WITHIN_S = 600.0
+_SLOTS, _QUIET_S = 2, 60.0
+_NOISY_SLOTS = 4
+_MEASURED_WITHIN_S = 1200.0
+_PROBED_EVERY_S = 60
+_CALL_TOKENS = 12
 _SERVE = """
 import signal, sys, xllamacpp
 p = xllamacpp.CommonParams()
@@ -41,26 +52,75 @@ del server
 
 
 class Seen(Struct, frozen=True):
-    """What an agent was told at a time (s): the server, and the TTFT to expect of each (ms)."""
+    """The reply to an agent at a time (s): the server, and the TTFT to expect of each (ms)."""
 
     at: float
     server: str
     expected_ms: dict[str, float]
 
 
-async def measure(directory: Path, picture: Path) -> None:
+Calls = Callable[[str, int], None]  # the server to call, and the number of the call
+
+
+async def measure(
+    directory: Path, picture: Path | None, signal: Signal, loaded_s: float, after_s: float
+) -> None:
     """Measure, say what was found, and draw it into *picture*."""
-    async with _servers(directory) as urls, _vedette(directory, urls) as client:
+    async with (
+        _servers(directory, _SLOTS) as urls,
+        _vedette(directory, urls, signal) as client,
+    ):
         await _until_measured(client, urls)
-        seen, loaded = await _watch(client, urls)
+        async with _calling(directory, urls, signal) as calls:
+            seen, loaded = await _watch(client, urls, loaded_s, after_s, calls)
+    over = _QUIET_S + loaded_s
     left = next((one.at for one in seen if one.at >= _QUIET_S and one.server != loaded), None)
-    back = next((one.at for one in seen if one.at >= _QUIET_S + _LOADED_S and one.server == loaded), None)
-    flaps = sum(a.server != b.server for a, b in pairwise(seen))
+    back = next((one.at for one in seen if one.at >= over and one.server == loaded), None)
     say(
-        f"left {_since(left, _QUIET_S)} after the load began, back {_since(back, _QUIET_S + _LOADED_S)} after its end"
+        f"{signal}: left {_since(left, _QUIET_S)} after the load began, back {_since(back, over)} after its end"
     )
-    say(f"{flaps} changes of the answer in {len(seen)} questions")
-    await asyncio.to_thread(picture.write_text, _drawn(seen, loaded))
+    say(f"{_changes(seen)} changes of the answer in {len(seen)} questions; {_ran(seen)}")
+    if picture is not None:
+        await asyncio.to_thread(picture.write_text, _drawn(seen, loaded, over))
+
+
+async def noisy(directory: Path, seconds: float) -> None:
+    """Load both servers equally by chance, up to two requests in four slots; say how often the answer changes."""
+    async with (
+        _servers(directory, _NOISY_SLOTS) as urls,
+        _vedette(directory, urls, "load") as client,
+    ):
+        await _until_measured(client, urls)
+        noise = [
+            asyncio.create_task(_noise(url, Random(n))) for n, url in enumerate(sorted(urls.values()) * 2)
+        ]
+        seen, began = list[Seen](), time.monotonic()
+        while time.monotonic() - began < seconds:
+            seen.append(await _ask(client, began))
+            await asyncio.sleep(1.0)
+        for task in noise:
+            task.cancel()
+        await asyncio.gather(*noise, return_exceptions=True)
+    say(f"{_changes(seen)} changes of the answer in {len(seen)} questions, {seconds:.0f} s; {_ran(seen)}")
+
+
+async def _noise(url: str, random: Random) -> None:
+    """Ask for an answer now and then: half of the time there is one at work."""
+    async with httpx.AsyncClient(timeout=300) as http:
+        while True:
+            began = time.monotonic()
+            await _complete(http, url, tokens=random.randint(16, 128))
+            await asyncio.sleep(random.expovariate(1 / max(0.1, time.monotonic() - began)))
+
+
+def _changes(seen: Sequence[Seen]) -> int:
+    return sum(a.server != b.server for a, b in pairwise(seen))
+
+
+def _ran(seen: Sequence[Seen]) -> str:
+    """Return how long each server was recommended, one run after the other."""
+    runs = [(server, len(list(some))) for server, some in groupby(seen, lambda one: one.server)]
+    return ", ".join(f"{server} {times}" for server, times in runs)
 
 
 def _since(at: float | None, begin: float) -> str:
@@ -68,12 +128,12 @@ def _since(at: float | None, begin: float) -> str:
 
 
 @asynccontextmanager
-async def _servers(directory: Path) -> AsyncIterator[dict[str, str]]:
+async def _servers(directory: Path, slots: int) -> AsyncIterator[dict[str, str]]:
     ports = {"a": free_port(0), "b": free_port(0)}
     model = str(weights())
 
     def command(name: str) -> list[str]:
-        return [sys.executable, "-c", _SERVE, str(ports[name]), model, _MODEL, str(_SLOTS)]
+        return [sys.executable, "-c", _SERVE, str(ports[name]), model, _MODEL, str(slots)]
 
     async with (
         child(command("a"), log=directory / "a.log"),
@@ -83,13 +143,17 @@ async def _servers(directory: Path) -> AsyncIterator[dict[str, str]]:
 
 
 @asynccontextmanager
-async def _vedette(directory: Path, urls: dict[str, str]) -> AsyncIterator[Client]:
+async def _vedette(directory: Path, urls: dict[str, str], signal: Signal) -> AsyncIterator[Client]:
     config, state = directory / "vedette.toml", directory / "state"
+    more = "" if signal == "load" else "load = { every_s = 0 }\n"
+    if signal == "probes":
+        more += 'answer = "always"\n'
     entries = (
-        f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{url}"\nmeasure = true\nevaluate = false\n'
+        f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{url}"\nmeasure = true\nevaluate = false\n{more}'
         for name, url in urls.items()
     )
-    config.write_text("\n".join(entries))
+    often = f'[schedule]\navailability = "{_PROBED_EVERY_S}s"\n' if signal == "probes" else ""
+    config.write_text(often + "\n".join(entries))
     command = [sys.executable, "-m", "vedette", "up", "--config", str(config), "--state-dir", str(state)]
     async with child(command, log=directory / "vedette.log"):
         await eventually(partial(_is_up, state), what="Vedette")
@@ -110,17 +174,62 @@ async def _until_measured(client: Client, urls: dict[str, str]) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _watch(client: Client, urls: dict[str, str]) -> tuple[list[Seen], str]:
+@asynccontextmanager
+async def _calling(directory: Path, urls: dict[str, str], signal: Signal) -> AsyncIterator[Calls | None]:
+    """Yield what calls a server and reports how it went, as two agents in turn; nothing where *signal* is another."""
+    if signal != "reports":
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=300))
+        logins = [(await agents.add(directory / "state", name)).url for name in ("one", "two")]
+        clients = [await stack.enter_async_context(Client(login)) for login in logins]
+        calls = set[asyncio.Task[None]]()
+
+        def call(server: str, n: int) -> None:
+            task = asyncio.create_task(_reported(http, clients[n % 2], server, urls[server]))
+            calls.add(task)
+            task.add_done_callback(calls.discard)
+
+        yield call
+        for task in calls:
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def _reported(http: httpx.AsyncClient, client: Client, server: str, url: str) -> None:
+    began = time.monotonic()
+    times = await _complete(http, url, tokens=_CALL_TOKENS)
+    if len(times) > 1:
+        await client.report(
+            f"{server}/{_MODEL}",
+            ttft_ms=(times[0] - began) * 1000,
+            e2e_ms=(times[-1] - began) * 1000,
+            prompt_tokens=2,
+            output_tokens=_CALL_TOKENS,
+        )
+
+
+async def _ask(client: Client, began: float) -> Seen:
+    at = time.monotonic() - began
+    reply = await client.top("chat", limit=2)
+    expected = {one.model.endpoint: one.expected_ttft_ms or 0.0 for one in reply.recommendations}
+    return Seen(at, reply.recommendations[0].model.endpoint, expected)
+
+
+async def _watch(
+    client: Client, urls: dict[str, str], loaded_s: float, after_s: float, call: Calls | None
+) -> tuple[list[Seen], str]:
     """Ask every second; load the recommended server meanwhile. Return what was seen, and which was loaded."""
     seen, began, loading, loaded = list[Seen](), time.monotonic(), list[asyncio.Task[None]](), ""
-    while (at := time.monotonic() - began) < _QUIET_S + _LOADED_S + _AFTER_S:
-        reply = await client.top("chat", limit=2)
-        expected = {one.model.endpoint: one.expected_ttft_ms or 0.0 for one in reply.recommendations}
-        seen.append(Seen(at, reply.recommendations[0].model.endpoint, expected))
+    while (at := time.monotonic() - began) < _QUIET_S + loaded_s + after_s:
+        seen.append(await _ask(client, began))
+        if call is not None:
+            call(seen[-1].server, len(seen))
         if at >= _QUIET_S and not loaded:
             loaded = seen[-1].server
             loading = [asyncio.create_task(_load(urls[loaded])) for _ in range(_SLOTS + 1)]
-        if at >= _QUIET_S + _LOADED_S:
+        if at >= _QUIET_S + loaded_s:
             for task in loading:
                 task.cancel()
         await asyncio.sleep(1.0)
@@ -130,15 +239,19 @@ async def _watch(client: Client, urls: dict[str, str]) -> tuple[list[Seen], str]
 
 async def _load(url: str) -> None:
     """Ask one answer after the other."""
-    body = {"prompt": "Count.", "max_tokens": 200, "ignore_eos": True, "stream": True}
-    async with httpx.AsyncClient(timeout=120) as http:
+    async with httpx.AsyncClient(timeout=300) as http:
         while True:
-            async with http.stream("POST", f"{url}/v1/completions", json=body) as stream:
-                async for _ in stream.aiter_bytes():
-                    pass
+            await _complete(http, url, tokens=200)
 
 
-def _drawn(seen: list[Seen], loaded: str) -> str:
+async def _complete(http: httpx.AsyncClient, url: str, *, tokens: int) -> list[float]:
+    """Ask for an answer of *tokens*; return when each piece of it came."""
+    body = {"prompt": "Count.", "max_tokens": tokens, "ignore_eos": True, "stream": True}
+    async with http.stream("POST", f"{url}/v1/completions", json=body) as stream:
+        return [time.monotonic() async for line in stream.aiter_lines() if line.startswith("data: {")]
+
+
+def _drawn(seen: list[Seen], loaded: str, over: float) -> str:
     """Return an SVG: below, which server was recommended; above, the expected TTFT of both."""
     width, height, end = 640.0, 220.0, seen[-1].at
     most = max(max(one.expected_ms.values()) for one in seen) or 1.0
@@ -159,13 +272,13 @@ def _drawn(seen: list[Seen], loaded: str) -> str:
         f'fill="{colours[server]}"/>'
         for (server, some), until in zip(runs, ends, strict=True)
     ]
-    begin, over = x(_QUIET_S), x(_QUIET_S + _LOADED_S)
+    begin, end_of_load = x(_QUIET_S), x(over)
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
             'font-family="sans-serif" font-size="11">',
             f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
-            f'<rect x="{begin:.1f}" y="24" width="{over - begin:.1f}" height="160" fill="#eee"/>',
+            f'<rect x="{begin:.1f}" y="24" width="{end_of_load - begin:.1f}" height="160" fill="#eee"/>',
             f'<text x="{begin + 4:.1f}" y="20">a second client loads {loaded}</text>',
             line("a", colours["a"]),
             line("b", colours["b"]),
