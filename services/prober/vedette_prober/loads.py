@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 import nats.errors
+from msgspec import Struct
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
@@ -18,7 +19,6 @@ from vedette.errors import ClockWrong, NotYet, ProviderError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad
 from vedette.messages.queries import OwnReply
-from vedette.providers import Activity
 from vedette.providers.counting import counting
 from vedette.types import Outcome
 from vedette_prober.load import (
@@ -37,6 +37,19 @@ from vedette_prober.metrics import LOADS
 
 DEADLINE_S: Final = 5.0
 _NONE: Final = OwnReply(requests=0)
+
+
+class _Place(Struct):
+    """What this replica holds of an endpoint whose load it reads."""
+
+    share: float  # from 0 to 1: when its next reading is
+    opened: OpenEndpoint | None = None  # what was read last
+    reading: Reading | None = None  # and how that went
+    published: str | None = None  # the id of our last load
+    is_being_read: bool = False
+    rests_until: float = (
+        0.0  # monotonic seconds: our own load is on its way back to us, or could not be published
+    )
 
 
 class Loads:
@@ -60,25 +73,20 @@ class Loads:
         self._rng = rng or Random()  # noqa: S311  # spreads readings, no secret
         self._started = clock.now()
         self._seed = f"{self._rng.getrandbits(64):x}"  # of this replica
-        self._shares: dict[str, float] = {}
-        self._published: dict[str, str] = {}  # by endpoint: the id of our last load
-        self._before: dict[str, tuple[OpenEndpoint, Reading]] = {}
-        self._reading: set[str] = set()
-        self._rests_until: dict[str, float] = {}  # monotonic seconds
+        self._places: dict[str, _Place] = {}  # by the endpoint's name
 
     async def run(self) -> None:
         """Read when it is time to, until cancelled."""
         while True:
             for endpoint in self.due():
-                self._reading.add(endpoint.name)
-                self._bus.spawn(self._read_once(endpoint))
+                self._place(endpoint.name).is_being_read = True
+                self._bus.spawn(self.read(endpoint))
             await asyncio.sleep(self._look_s())
 
-    async def _read_once(self, endpoint: OpenEndpoint) -> None:
-        try:
-            await self.read(endpoint)
-        finally:
-            self._reading.discard(endpoint.name)
+    def _place(self, name: str) -> _Place:
+        if (place := self._places.get(name)) is None:
+            place = self._places[name] = _Place(share=self._rng.random())
+        return place
 
     def due(self) -> list[OpenEndpoint]:
         """Return the endpoints whose load this replica is to read now, half a look early or late."""
@@ -91,15 +99,15 @@ class Loads:
     def is_reader(self, name: str) -> bool:
         """Return whether the last load of the endpoint *name* is of this replica, so that it goes on."""
         last = self._catalogue.load(name)
-        return last is not None and last.id == self._published.get(name)
+        return last is not None and last.id == self._place(name).published
 
     def _is_due(self, endpoint: OpenEndpoint, now: datetime) -> bool:
-        name = endpoint.name
+        name, place = endpoint.name, self._place(endpoint.name)
         every_s = interval_s(endpoint.settings, self._every_s)
-        if every_s is None or endpoint.meter is None or name in self._reading:
+        if every_s is None or endpoint.meter is None or place.is_being_read:
             return False
-        if self._clock.monotonic() < self._rests_until.get(name, 0.0):
-            return False  # our own load is on its way back to us, or could not be published
+        if self._clock.monotonic() < place.rests_until:
+            return False
         state = self._catalogue.endpoint(name)
         if state is None or pause(state, endpoint.settings, now) is not None:
             return False  # what it is, is not known yet; or it is paused
@@ -109,25 +117,30 @@ class Loads:
             mine=self.is_reader(name),
             started=self._started,
             every_s=every_s,
-            share=self._shares.setdefault(name, self._rng.random()),
+            share=place.share,
             now=now,
         )
         return at <= now
 
     async def read(self, endpoint: OpenEndpoint) -> None:
         """Read the load of *endpoint* and publish it. If it says that the server went or came back, have it probed."""
+        place = self._place(endpoint.name)
+        try:
+            await self._read(endpoint, place)
+        finally:
+            place.is_being_read = False
+
+    async def _read(self, endpoint: OpenEndpoint, place: _Place) -> None:
         name, last = endpoint.name, self._catalogue.load(endpoint.name)
-        held = self._before.get(name)
-        before = held[1] if held is not None and held[0] is endpoint else None
+        before = place.reading if place.opened is endpoint else None
         reading = await self._ask(endpoint, before)
-        self._shares.pop(name, None)
-        self._before[name] = (endpoint, reading)
+        place.share, place.opened, place.reading = self._rng.random(), endpoint, reading
         requests = max(1, reading.use.requests)
         every_s = interval_s(endpoint.settings, self._every_s, requests=requests)
         if every_s is None:
             return
         every_s = next_every_s(last, reading, every_s)
-        self._rests_until[name] = reading.began + every_s * (1 - 2 * JITTER)
+        place.rests_until = reading.began + every_s * (1 - 2 * JITTER)
         load = event(
             name,
             reading,
@@ -140,7 +153,8 @@ class Loads:
         LOADS.labels(load.outcome).inc()
         if last is None or (last.outcome, last.source) != (load.outcome, load.source):
             self._bus.log.info("load.source", endpoint=name, outcome=load.outcome, source=load.source or None)
-        await self._publish(load)
+        if await self._publish(load):
+            place.published = load.id
         # Where its load is read elsewhere, that says nothing of the endpoint.
         state = self._catalogue.endpoint(name) if endpoint.settings.load.url is None else None
         if state is not None and (
@@ -162,7 +176,8 @@ class Loads:
         with counting() as sent:
             try:
                 async with endpoint.in_use(), asyncio.timeout(DEADLINE_S):
-                    seen = await self._activity(endpoint, state.server if state else None)
+                    if endpoint.meter is not None:
+                        seen = await endpoint.meter.load(state.server if state else None)
             except ProviderError as error:
                 outcome = error.outcome
             except TimeoutError:
@@ -183,13 +198,10 @@ class Loads:
             use=sent.use,
         )
 
-    async def _activity(self, endpoint: OpenEndpoint, server: str | None) -> Activity | None:
-        return None if endpoint.meter is None else await endpoint.meter.load(server)
-
-    async def _publish(self, load: EndpointLoad) -> None:
+    async def _publish(self, load: EndpointLoad) -> bool:
         try:
             await self._bus.publisher.post(load)
         except (nats.errors.Error, ClockWrong) as error:
             self._bus.log.debug("load.dropped", endpoint=load.endpoint, error=type(error).__name__)
-            return
-        self._published[load.endpoint] = load.id
+            return False
+        return True
