@@ -1,4 +1,4 @@
-"""Requests by a pool of httpcore's whose connections are `Guarded`, with the replies and errors of httpx.
+"""Requests over connections of httpcore that are `Guarded`, with the replies and errors of httpx.
 
 httpx has no parameter for a network backend. Its client would add cookies, redirects, logins and proxies, which must
 not happen, and takes more time than the rest of a short request.
@@ -9,13 +9,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 import httpx
 
 from vedette.providers._outbound import Guarded
 from vedette.providers._plain import PlainBackend
+from vedette.providers._pool import Pool
 
 _MAX_URLS = 4096  # kept taken apart: httpx takes longer for one than a gateway takes for its choice
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -62,17 +63,27 @@ def _place(url: str) -> tuple[httpcore.URL, bytes]:
 class _Body(httpx.AsyncByteStream):
     """The body of a response, as it arrives."""
 
-    def __init__(self, response: httpcore.Response) -> None:
+    def __init__(
+        self, response: httpcore.Response, connection: httpcore.AsyncHTTPConnection, pool: Pool
+    ) -> None:
         self._response = response
+        self._connection: httpcore.AsyncHTTPConnection | None = connection
+        self._pool = pool
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _errors_of_httpx():
-            async for part in self._response.aiter_stream():
+            async for part in cast("AsyncIterator[bytes]", self._response.stream):
                 yield part
 
     async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
         with _errors_of_httpx():
-            await self._response.aclose()
+            try:
+                await self._response.aclose()
+            finally:
+                await self._pool.give_back(connection)
 
 
 class Transport:
@@ -91,15 +102,17 @@ class Transport:
         ahead_bytes: int | None = None,
         idle_s: float = IDLE_S,
     ) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=None,
-            # httpcore counts connections in use here too: with a limit it keeps none while more are in use.
-            max_keepalive_connections=None,
-            keepalive_expiry=idle_s,
-            uds=uds,
-            network_backend=Guarded(allowed, httpcore.AnyIOBackend() if tls else PlainBackend()),
-            socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None,
+        guarded = Guarded(allowed, httpcore.AnyIOBackend() if tls else PlainBackend())
+        options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None
+        self._pool = Pool(
+            lambda origin: httpcore.AsyncHTTPConnection(
+                origin,
+                ssl_context=tls,
+                keepalive_expiry=idle_s,
+                uds=uds,
+                network_backend=guarded,
+                socket_options=options,
+            )
         )
 
     async def send(
@@ -129,11 +142,11 @@ class Transport:
             extensions["trace"] = trace
         request = httpcore.Request(method, place, headers=raw, content=body, extensions=extensions)
         with _errors_of_httpx():
-            response = await self._pool.handle_async_request(request)
+            response, connection = await self._pool.send(request)
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response),
+            stream=_Body(response, connection, self._pool),
             extensions=response.extensions,
         )
 

@@ -1,0 +1,156 @@
+"""Connections that are kept for the next request."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import pytest
+
+from eventually import eventually
+from vedette.providers import Access
+from vedette.providers._http import tls
+from vedette.providers._plain import PlainBackend
+from vedette.providers._transport import Transport
+
+ENOUGH_S = 60
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Server:
+    """Counts its connections, and which of them each request came by."""
+
+    def __init__(self) -> None:
+        self.open: list[asyncio.StreamWriter | None] = []
+        self.requests: list[int] = []
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Reply to what comes by one connection."""
+        number = len(self.open)
+        self.open.append(writer)
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(2)
+                self.requests.append(number)
+                writer.write(REPLY)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.open[number] = None
+            writer.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    async with await asyncio.start_server(made.serve, "127.0.0.1", 0, backlog=200) as listening:
+        made.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        yield made
+
+
+@asynccontextmanager
+async def transport(url: str, idle_s: float = ENOUGH_S) -> AsyncIterator[Transport]:
+    """Yield a way to *url*."""
+    access = Access(endpoint="a", url=url)
+    made = Transport(access.allowed, tls=tls(access), idle_s=idle_s, backend=PlainBackend())
+    yield made
+    await made.aclose()
+
+
+async def post(way: Transport, url: str) -> httpx.Response:
+    """Return a response that holds its connection."""
+    return await way.post(url, b"{}", {}, connect_s=ENOUGH_S)
+
+
+async def requested(way: Transport, url: str) -> None:
+    """Send one request, and read the response."""
+    await read(await post(way, url))
+
+
+async def read(response: httpx.Response) -> None:
+    """Read *response*, so that its connection is free."""
+    await response.aread()
+    await response.aclose()
+
+
+async def _with_idle(server: Server, connections: int) -> int:
+    """Return how many functions a request calls beside so many idle *connections*, and as many in use."""
+    async with transport(server.url) as way:
+        held = [await post(way, server.url) for _ in range(2 * connections)]
+        for one in held[connections:]:
+            await read(one)
+        calls = 0
+
+        def count(_frame: object, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        await requested(way, server.url)
+        sys.setprofile(count)
+        try:
+            await requested(way, server.url)
+        finally:
+            sys.setprofile(None)
+        for one in held[:connections]:
+            await one.aclose()
+    return calls
+
+
+async def test_a_request_costs_the_same_however_many_connections_there_are(server: Server) -> None:
+    few, many = await _with_idle(server, 1), await _with_idle(server, 50)
+    assert many < 1.5 * few
+
+
+async def test_the_connection_that_was_used_last_goes_first(server: Server) -> None:
+    """So that those that a burst needed grow old, and are closed."""
+    async with transport(server.url) as way:
+        held = [await post(way, server.url) for _ in range(3)]
+        for one in (held[2], held[0], held[1]):
+            await read(one)
+        for _ in range(3):
+            await requested(way, server.url)
+    assert server.requests == [0, 1, 2, 1, 1, 1]
+
+
+async def test_a_connection_that_was_idle_for_too_long_is_closed(server: Server) -> None:
+    async with transport(server.url, idle_s=0.0) as way:
+        for _ in range(2):
+            await requested(way, server.url)
+        assert server.requests == [0, 1]
+        await eventually(lambda: _is(server.open[0] is None))
+
+
+async def test_a_connection_that_the_server_closed_gets_no_request(server: Server) -> None:
+    async with transport(server.url) as way:
+        await requested(way, server.url)
+        writer = server.open[0]
+        assert writer is not None
+        writer.close()
+
+        async def gets_another() -> bool:
+            with suppress(httpx.TransportError):  # it was closed, but the news had not come
+                await requested(way, server.url)
+            return server.requests[-1] == 1
+
+        await eventually(gets_another)
+
+
+async def test_a_response_that_is_left_unread_costs_its_connection(server: Server) -> None:
+    """What is left of it would be read as the next response."""
+    async with transport(server.url) as way:
+        await (await post(way, server.url)).aclose()
+        await requested(way, server.url)
+        assert server.requests == [0, 1]
+        await eventually(lambda: _is(server.open[0] is None))
+
+
+async def test_closing_ends_what_is_in_use(server: Server) -> None:
+    async with transport(server.url) as way:
+        response = await post(way, server.url)
+    await eventually(lambda: _is(server.open == [None]))
+    await response.aclose()
+
+
+async def _is(it: bool) -> bool:
+    return it
