@@ -1,7 +1,9 @@
 """The HTTP server of a process: a request must arrive within a time, and what is answered may take longer."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from starlette.applications import Starlette
@@ -21,10 +23,18 @@ class Site:
 
     def __init__(self) -> None:
         self.may_go_on = asyncio.Event()
-        self.app = Starlette(routes=[Route("/", self._page), Route("/late", self._late)])
+        routes = [
+            Route("/", self._page),
+            Route("/late", self._late),
+            Route("/size", self._size, methods=["POST"]),
+        ]
+        self.app = Starlette(routes=routes)
 
     async def _page(self, _: Request) -> Response:
         return Response("here")
+
+    async def _size(self, request: Request) -> Response:
+        return Response(f"{len(await request.body())} bytes")
 
     async def _late(self, _: Request) -> Response:
         async def parts() -> AsyncIterator[bytes]:
@@ -91,18 +101,68 @@ async def test_a_response_may_take_longer_than_a_request(site: tuple[Site, int])
 
 
 @pytest.mark.fault("a request whose head never ends in size", "I13")
-async def test_a_head_that_is_too_large_closes_the_connection(site: tuple[Site, int]) -> None:
-    _, port = site
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        async with asyncio.timeout(ENOUGH_S):
-            writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"x" * 1_000_000)
-            await writer.drain()
-            assert b" 200 " not in await reader.read()
-    except ConnectionError:
-        pass  # closed while more was on its way
-    finally:
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nHost: here\r\nX: ", id="one header"),
+        pytest.param(b"GET /", id="the path"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: here\r\n\r\nGET / HTTP/1.1\r\nX: ", id="the second request"),
+    ],
+)
+async def test_a_head_that_is_too_large_is_refused_at_once(begun: bytes) -> None:
+    """However long a head may take to come."""
+    async with web.listening(Site().app, "127.0.0.1", 0, section="http", closing_s=1, head_s=1e6) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        replied = b""
+        with suppress(ConnectionError):  # closed while more was on its way
+            async with asyncio.timeout(ENOUGH_S):
+                writer.write(begun + b"x" * 10_000_000)
+                await writer.drain()
+                replied = await reader.read()
         writer.close()
+    assert replied.count(b" 200 ") <= begun.count(b"\r\n\r\n")
+
+
+async def test_a_large_body_is_no_large_head(site: tuple[Site, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site[1])
+    body = b"x" * 300_000
+    request = b"POST /size HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    async with asyncio.timeout(ENOUGH_S):
+        for _ in range(2):
+            writer.write(request)
+            assert await reader.readuntil(b"%d bytes" % len(body))
+    writer.close()
+
+
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket"])
+async def test_a_request_that_offers_another_protocol_is_served_by_this_one(
+    site: tuple[Site, int], upgrade: bytes
+) -> None:
+    """Java's HTTP client offers HTTP/2 with each first request, its body included."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", site[1])
+    request = (
+        b"POST /size HTTP/1.1\r\nHost: here\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\n"
+        b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nContent-Length: 5\r\n\r\nhello"
+        % upgrade
+    )
+    async with asyncio.timeout(ENOUGH_S):
+        for _ in range(2):
+            writer.write(request)
+            assert await reader.readuntil(b"5 bytes")
+    writer.close()
+
+
+async def test_requests_that_come_at_once_are_served_in_order(site: tuple[Site, int]) -> None:
+    running, port = site
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write((BEGUN + b"\r\n") * 2 + b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(ENOUGH_S):
+        await reader.readuntil(b"first")
+        await _dribbled(port, BEGUN)  # as long as a head may take: none is awaited here
+        running.may_go_on.set()
+        words = re.findall(b"first|last|here", await reader.read())
+    assert words == [b"last", b"first", b"last", b"here"]
+    writer.close()
 
 
 async def test_a_client_of_http_1_0_reads_to_the_end_of_the_connection(site: tuple[Site, int]) -> None:

@@ -123,6 +123,7 @@ async def listening(
         http=partial(_Protocol, head_s=head_s, flush_s=flush_s),  # type: ignore[arg-type]
         log_level="critical",
         lifespan="off",
+        ws="none",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # any client can send them
