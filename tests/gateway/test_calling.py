@@ -7,6 +7,7 @@ import json
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from eventually import eventually
 from gateways import KEY, MESSAGES, door, settled
@@ -351,11 +352,15 @@ async def test_a_stream_that_is_open_when_the_gateway_stops_ends_with_an_error_e
 
 
 async def test_a_bug_is_logged_and_an_error_of_openais_form() -> None:
-    async with door() as gate:
-        gate.ranking.urls = None  # type: ignore[assignment]
-        response = await gate.chat()
-        assert response.status_code == 500
-        assert response.json()["error"]["code"] == "internal"
+    with capture_logs() as logs:
+        async with door() as gate:
+            gate.ranking.urls = None  # type: ignore[assignment]
+            response = await gate.chat()
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal"
+    (failed,) = (line for line in logs if line["event"] == "request.failed")
+    assert (failed["log_level"], failed["path"]) == ("error", CHAT[1])
+    assert isinstance(failed["exc_info"], AttributeError)
 
 
 def test_names_that_callers_invent_do_not_pile_up() -> None:
@@ -365,6 +370,14 @@ def test_names_that_callers_invent_do_not_pile_up() -> None:
         aside.failed(model, Outcome.NOT_FOUND)
     assert 0 < sum(map(aside.is_aside, invented)) <= 1000
     assert aside.is_aside(invented[-1])
+
+
+def test_names_that_callers_invent_put_no_endpoint_back() -> None:
+    aside = Aside(monotonic=lambda: 0.0)
+    aside.failed(ModelRef("down", "m"), Outcome.REFUSED)
+    for number in range(2000):
+        aside.failed(ModelRef("a", f"m{number}"), Outcome.NOT_FOUND)
+    assert aside.is_aside(ModelRef("down", "another"))
 
 
 async def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:

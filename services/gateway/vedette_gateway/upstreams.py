@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from vedette import providers
@@ -19,7 +19,7 @@ from vedette.types import ModelRef, Outcome
 
 # For how long a model, or its whole endpoint, comes after all others when a call failed: first, and at most.
 _ASIDE_S: Final = (2.0, 60.0)
-_MAX_ASIDE: Final = 1000  # callers name models that there are not
+_MAX_MODELS_ASIDE: Final = 1000  # callers name models that there are not
 # The fault of a request, or of who sent it: the model is as good as before.
 _REQUESTS_OWN: Final = frozenset(
     {Outcome.BAD_REQUEST, Outcome.UNSUPPORTED, Outcome.TOO_LARGE, Outcome.FORBIDDEN}
@@ -171,38 +171,49 @@ class Upstreams:
         self._open = {}
 
 
+class _Until(NamedTuple):
+    """Until when one is set aside, in monotonic seconds, and for how long that was."""
+
+    at: float = 0.0
+    for_s: float = 0.0
+
+
 class Aside:
     """Which models and endpoints failed a moment ago: they are tried after all others for a while."""
 
     def __init__(self, *, monotonic: Callable[[], float]) -> None:
         self._now = monotonic
-        self._until: OrderedDict[str, tuple[float, float]] = (
-            OrderedDict()
-        )  # until when, and for how long that was
+        self._endpoints: dict[str, _Until] = {}
+        self._models: OrderedDict[ModelRef, _Until] = OrderedDict()
 
     def failed(self, model: ModelRef, outcome: Outcome, retry_after_s: float | None = None) -> None:
         """Set *model* aside, or its endpoint where the *outcome* is that of all models there."""
         if outcome in _REQUESTS_OWN:
             return
-        place = model.endpoint if outcome in _OF_THE_ENDPOINT else str(model)
-        first_s, longest_s = _ASIDE_S
-        _, before_s = self._until.get(place, (0.0, 0.0))
-        for_s = retry_after_s if retry_after_s is not None else max(first_s, 2 * before_s)
-        for_s = min(for_s, longest_s)
-        self._until[place] = (self._now() + for_s, for_s)
-        self._until.move_to_end(place)
-        if len(self._until) > _MAX_ASIDE:
-            self._until.popitem(last=False)
+        if outcome in _OF_THE_ENDPOINT:
+            self._endpoints[model.endpoint] = self._until(self._endpoints.get(model.endpoint), retry_after_s)
+            return
+        self._models[model] = self._until(self._models.get(model), retry_after_s)
+        self._models.move_to_end(model)
+        if len(self._models) > _MAX_MODELS_ASIDE:
+            self._models.popitem(last=False)
 
     def succeeded(self, model: ModelRef) -> None:
         """Forget what failed before."""
-        for place in (model.endpoint, str(model)):
-            self._until.pop(place, None)
+        self._endpoints.pop(model.endpoint, None)
+        self._models.pop(model, None)
 
     def is_aside(self, model: ModelRef) -> bool:
         """Return whether *model* comes after the others now."""
-        now = self._now()
-        return any(self._until.get(place, (0.0, 0.0))[0] > now for place in (model.endpoint, str(model)))
+        never = _Until()
+        until = max(self._endpoints.get(model.endpoint, never).at, self._models.get(model, never).at)
+        return until > self._now()
+
+    def _until(self, before: _Until | None, retry_after_s: float | None) -> _Until:
+        first_s, longest_s = _ASIDE_S
+        for_s = max(first_s, 2 * before.for_s if before else 0.0) if retry_after_s is None else retry_after_s
+        for_s = min(for_s, longest_s)
+        return _Until(self._now() + for_s, for_s)
 
 
 def is_of_the_request(outcome: Outcome) -> bool:
