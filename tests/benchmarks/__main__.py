@@ -70,7 +70,14 @@ def console_(
 
 
 @app.command(name="gateway")
-def gateway_(*, at_once: Numbers = (1, 50), pieces: int = 50, times: int = 5, requests: int = 0) -> None:
+def gateway_(
+    *,
+    at_once: Numbers = (1, 50),
+    pieces: int = 50,
+    times: int = 5,
+    requests: int = 0,
+    before: Path | None = None,
+) -> None:
     """Measure what the gateway adds to a call, beside a bare pass-through and LiteLLM's proxy.
 
     Parameters
@@ -83,10 +90,19 @@ def gateway_(*, at_once: Numbers = (1, 50), pieces: int = 50, times: int = 5, re
         How often each way is taken, in turns.
     requests
         How many short requests the gateway takes in addition, to see whether its memory grows.
+    before
+        A checkout of an earlier version, with its own environment, whose gateway is measured in the same turns.
     """
     with TemporaryDirectory(prefix="vedette-bench-") as directory:
         asyncio.run(
-            gateway.main(Path(directory), at_once=at_once, pieces=pieces, times=times, requests=requests)
+            gateway.main(
+                Path(directory),
+                at_once=at_once,
+                pieces=pieces,
+                times=times,
+                requests=requests,
+                before=before,
+            )
         )
 
 

@@ -71,6 +71,7 @@ class Way:
         self.pieces_ms: list[float] = []
         self.cpu_s = 0.0
         self.received = 0
+        self.requests = 0
 
     def request(self, pieces: int, *, stream: bool = True) -> bytes:
         """Return the bytes of a request."""
@@ -109,6 +110,7 @@ async def stream(way: Way, pieces: int, after_s: float) -> None:
             last = rest.rfind(b'"content"')
             rest = rest[last + 30 :] if last >= 0 and _STAMP.search(rest, last) else rest[-400:]
         way.received += seen
+        way.requests += 1
     finally:
         writer.close()
 
@@ -130,7 +132,7 @@ async def rounds(ways: Sequence[Way], *, at_once: int, pieces: int, times: int) 
             if before and way.pid and number:
                 way.cpu_s += Cpu.now(way.pid).since(before)[0]
             if not number:  # a warm-up
-                way.first_ms, way.pieces_ms, way.received = [], [], 0
+                way.first_ms, way.pieces_ms, way.received, way.requests = [], [], 0, 0
 
 
 def _at(values: Sequence[float], percent: int) -> float:
@@ -142,6 +144,7 @@ def show(ways: Sequence[Way], *, at_once: int) -> None:
     direct = ways[0]
     table = Table(
         "way", "first p50", "p99", "added p50", "added p99", "piece p50", "p99", "added p50", "CPU µs a piece",
+        "ms a request",
         title=f"{at_once} streams at once; milliseconds",
     )  # fmt: skip
     for way in ways:
@@ -155,8 +158,9 @@ def show(ways: Sequence[Way], *, at_once: int) -> None:
             f"{_at(way.pieces_ms, 99):.3f}",
             f"{_at(way.pieces_ms, 50) - _at(direct.pieces_ms, 50):.3f}",
             f"{way.cpu_s * 1e6 / way.received:.0f}" if way.cpu_s else "",
+            f"{way.cpu_s * 1e3 / way.requests:.2f}" if way.cpu_s else "",
         )
-    Console(width=130).print(table)
+    Console(width=150).print(table)
 
 
 @asynccontextmanager
@@ -181,27 +185,40 @@ async def listening(port: int, path: str = "/v1/models") -> None:
 
 
 @asynccontextmanager
-async def _ours(directory: Path, url: str) -> AsyncIterator[Way]:
-    port = free_port()
-    config = _CONFIGURATION.format(url=url, port=port)
-    async with up(directory / "up", config) as running:
+async def _ours(directory: Path, url: str, before: Path | None) -> AsyncIterator[list[Way]]:
+    """Run the gateway of this checkout, and that of *before*: two replicas, each asked at its own port."""
+    pythons = {"gateway": sys.executable}
+    if before is not None:
+        pythons["gateway before"] = str(before / ".venv" / "bin" / "python")
+    async with up(directory / "up", _CONFIGURATION.format(url=url, port=free_port())) as running:
         await running.line("ready")
-        file = str((directory / "up").with_suffix(".toml"))
         operator = running.connection.operator_url
-        command = (sys.executable, "-m", "vedette", "run", "gateway", "--nats", operator, "--config", file)
-        async with process(directory / "gateway.log", *command) as gateway:
-            await listening(port)
+        async with AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(_gateway(directory, name, python, operator, url))
+                for name, python in pythons.items()
+            ]
 
-            async def chosen() -> bool:
-                request = Way("", port, "vedette/chat").request(1, stream=False)
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(request)
-                head = await reader.readuntil(b"\r\n")
-                writer.close()
-                return b"200" in head
 
-            await eventually(chosen, within_s=120, what="a model that is chosen")
-            yield Way("gateway", port, "vedette/chat", gateway.pid)
+@asynccontextmanager
+async def _gateway(directory: Path, name: str, python: str, operator: str, url: str) -> AsyncIterator[Way]:
+    port = free_port()
+    file = directory / f"{name}.toml"
+    file.write_text(_CONFIGURATION.format(url=url, port=port))
+    command = (python, "-P", "-m", "vedette", "run", "gateway", "--nats", operator, "--config", str(file))
+    async with process(directory / f"{name}.log", *command) as gateway:
+        await listening(port)
+
+        async def chosen() -> bool:
+            request = Way("", port, "vedette/chat").request(1, stream=False)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n")
+            writer.close()
+            return b"200" in head
+
+        await eventually(chosen, within_s=120, what="a model that is chosen")
+        yield Way(name, port, "vedette/chat", gateway.pid)
 
 
 @asynccontextmanager
@@ -249,8 +266,16 @@ def _python_below(pid: int) -> int:
     return pid
 
 
-async def main(directory: Path, *, at_once: Sequence[int], pieces: int, times: int, requests: int) -> None:
-    """Print what the gateway adds, and how its memory grows with *requests*."""
+async def main(
+    directory: Path,
+    *,
+    at_once: Sequence[int],
+    pieces: int,
+    times: int,
+    requests: int,
+    before: Path | None = None,
+) -> None:
+    """Print what the gateway adds, that of *before* as well, and how its memory grows with *requests*."""
     async with AsyncExitStack() as stack:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
@@ -263,17 +288,17 @@ async def main(directory: Path, *, at_once: Sequence[int], pieces: int, times: i
             process(directory / "bare.log", sys.executable, "-m", "benchmarks.bare", str(bare), f"{url}/v1")
         )
         await listening(bare)
-        ours = await stack.enter_async_context(_ours(directory, url))
+        ours = await stack.enter_async_context(_ours(directory, url, before))
         theirs = await stack.enter_async_context(_litellm(directory, url))
         for number in at_once:
             ways = [Way("direct", port, "paced"), Way("bare pass-through", bare, "paced", bare_process.pid)]
-            ways.append(Way(ours.name, ours.port, ours.model, ours.pid))
+            ways.extend(Way(one.name, one.port, one.model, one.pid) for one in ours)
             if theirs:
                 ways.append(Way(theirs.name, theirs.port, theirs.model, theirs.pid, theirs.key))
             await rounds(ways, at_once=number, pieces=pieces, times=times)
             show(ways, at_once=number)
         if requests:
-            await memory(ours, requests)
+            await memory(ours[0], requests)
 
 
 async def memory(way: Way, requests: int) -> None:
