@@ -11,7 +11,6 @@ import pytest
 from eventually import eventually
 from vedette.providers import Access
 from vedette.providers._http import tls
-from vedette.providers._plain import PlainBackend
 from vedette.providers._transport import Transport
 
 ENOUGH_S = 60
@@ -53,14 +52,14 @@ async def server() -> AsyncIterator[Server]:
 async def transport(url: str, idle_s: float = ENOUGH_S) -> AsyncIterator[Transport]:
     """Yield a way to *url*."""
     access = Access(endpoint="a", url=url)
-    made = Transport(access.allowed, tls=tls(access), idle_s=idle_s, backend=PlainBackend())
+    made = Transport(access.allowed, tls=tls(access), idle_s=idle_s)
     yield made
     await made.aclose()
 
 
 async def post(way: Transport, url: str) -> httpx.Response:
     """Return a response that holds its connection."""
-    return await way.post(url, b"{}", {}, connect_s=ENOUGH_S)
+    return await way.send("POST", url, {}, b"{}", connect_s=ENOUGH_S)
 
 
 async def requested(way: Transport, url: str) -> None:
