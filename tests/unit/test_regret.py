@@ -1,11 +1,14 @@
 """What Vedette chooses is nearly the best choice, whatever it knows: a short run of `python -m benchmarks regret`."""
 
 import math
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from benchmarks.regret import hours, knowledge, strange, table, worlds
+from benchmarks.regret import asker, hours, knowledge, strange, table, worlds
+from vedette_recommender.as_of import At
 
 FLEETS = 8
 # Points of 100 by the utility of the use case's own weights, and by the plain one. A whole run has less.
@@ -36,6 +39,39 @@ def test_the_regret_is_small(lost: table.Lost, condition: str) -> None:
         assert ours <= bound
         for other in ("random", "fastest", "hard-coded", "largest"):
             assert ours < 0.7 * told[condition, utility, other, ""].mean
+
+
+def test_an_earlier_release_is_asked_in_its_own_process() -> None:
+    """The same release chooses the same, by its own copy of the asker."""
+    here = Path(__file__).parents[2]
+    fleet, condition = worlds.world(1, models=(8, 8)), knowledge.CONDITIONS[0]
+    events = list(knowledge.events(fleet, condition, table.NOW, 1))
+    earlier = table.Earlier(here, python=[sys.executable])
+    try:
+        assert earlier.knows_levels
+        told = earlier.asked(events)
+        assert told == asker.chosen(asker.answers_to(events, At(table.NOW)), worlds.USE_CASES)
+        assert all(told.values())
+    finally:
+        earlier.close()
+
+
+def test_an_earlier_release_without_an_asker_gets_todays_and_standard_questions(tmp_path: Path) -> None:
+    fleet, condition = worlds.world(1, models=(8, 8)), knowledge.CONDITIONS[0]
+    earlier = table.Earlier(tmp_path, python=[sys.executable])
+    try:
+        assert not earlier.knows_levels
+        events = list(knowledge.events(fleet, condition, table.NOW, 1, levels=earlier.knows_levels))
+        assert all(earlier.asked(events).values())
+    finally:
+        earlier.close()
+
+
+def test_an_earlier_release_that_ends_is_named(tmp_path: Path) -> None:
+    earlier = table.Earlier(tmp_path, python=["false"])
+    with pytest.raises(RuntimeError, match="ended with exit code 1"):
+        earlier.asked([])
+    earlier.close()
 
 
 @pytest.mark.parametrize(("signal", "within_s"), [("load", 15), ("reports", 30)])

@@ -1,7 +1,8 @@
-"""Ask the recommender of whatever checkout runs this: `python asker.py` reads fleets and prints who was chosen.
+"""Ask the recommender of the checkout that runs this: `python asker.py` reads fleets and prints which model was chosen.
 
 A line in is a JSON object: `now`, `use_cases`, and `events`, each a subject and what was published on it. A line out is
-a JSON object: by use case the model chosen as `[endpoint, name]`, or null.
+a JSON object: by use case the model chosen as `[endpoint, name]`, or null. Both stay as they are: an earlier release is
+asked by its own copy of this file, and by this one if it has none.
 """
 
 import json
@@ -15,9 +16,13 @@ from vedette.messages.catalogue import Catalogue
 from vedette.messages.codec import decode_event
 from vedette.messages.events import Event
 from vedette.settings import EndpointSettings
-from vedette.usecases import known
 from vedette_recommender.answers import Answers
 from vedette_recommender.as_of import At
+
+try:
+    from vedette.usecases import known
+except ImportError:  # a release without a copy of this file
+    from vedette_recommender.usecases import known  # type: ignore[import-not-found, no-redef]
 
 Chosen = dict[str, tuple[str, str] | None]
 

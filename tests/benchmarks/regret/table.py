@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -22,6 +23,8 @@ from vedette_recommender.as_of import At
 NOW: Final = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 UTILITIES: Final[Mapping[str, worth.Worth]] = {"own": worth.own, "plain": worth.plain}
 _ASKER: Final = Path(asker.__file__)
+_OWN_ASKER: Final = Path("tests/benchmarks/regret/asker.py")
+_LEVELS: Final = Path("shared/vedette/usecases/levels.py")
 _CODED: Final = ("gpt-4o", "claude-3-5-sonnet-20241022", "llama3.1:8b", "mistral:7b")  # names in old agents
 _SURE: Final = 1.96
 
@@ -51,9 +54,8 @@ def measure(fleets: int, *, before: Path | None = None, seed: int = 0) -> Lost:
                 events = list(knowledge.events(fleet, condition, NOW, number))
                 choices = {"Vedette": asker.chosen(asker.answers_to(events, At(NOW)), USE_CASES)}
                 if earlier is not None:
-                    choices["before"] = earlier(
-                        list(knowledge.events(fleet, condition, NOW, number, levels=False))
-                    )
+                    known = knowledge.events(fleet, condition, NOW, number, levels=earlier.knows_levels)
+                    choices["before"] = earlier.asked(list(known))
                 for key, values in judged(fleet, choices, number):
                     lost[condition.name, *key].append(values)
     return lost
@@ -127,12 +129,16 @@ def lines(lost: Lost) -> Iterator[str]:
     """Yield the tables as Markdown."""
     told = summed(lost)
     choosers = list(dict.fromkeys(who for _, _, who, _ in told))
+    compared = "before" in choosers
     for utility in UTILITIES:
+        columns = [*choosers, *(["Vedette - before, by pairs"] if compared else [])]
         yield f"\nRegret by the {utility} utility, points of 100 (mean ± 95 %):\n"
-        yield f"| what is known | {' | '.join(choosers)} |"
-        yield "|---|" + "---:|" * len(choosers)
+        yield f"| what is known | {' | '.join(columns)} |"
+        yield "|---|" + "---:|" * len(columns)
         for condition in knowledge.CONDITIONS:
-            row = (str(told[condition.name, utility, who, ""]) for who in choosers)
+            row = [str(told[condition.name, utility, who, ""]) for who in choosers]
+            if compared:
+                row.append(str(_difference(lost, condition.name, utility)))
             yield f"| {condition.name} | {' | '.join(row)} |"
     ours = [who for who in ("Vedette", "before") if who in choosers]
     yield "\nBy use case, plain utility, all measured and nothing measured:\n"
@@ -144,36 +150,64 @@ def lines(lost: Lost) -> Iterator[str]:
         yield f"| {use_case} | {' | '.join(row)} |"
 
 
-class _earlier:  # noqa: N801 - a context manager, used as a function
-    """The recommender of another checkout, in a process of its own; None without one."""
+def _difference(lost: Lost, condition: str, utility: str) -> Regret:
+    """Return by how much this version loses more than the earlier one, fleet by fleet."""
+    pairs = zip(*(lost[condition, utility, who, ""] for who in ("Vedette", "before")), strict=True)
+    return regret([ours - theirs for ours, theirs in pairs])
 
-    def __init__(self, checkout: Path | None) -> None:
-        self._checkout = checkout
-        self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Callable[[Sequence[ModelEvent]], Chosen] | None:
-        if self._checkout is None:
-            return None
-        command = ["uv", "run", "--quiet", "--project", str(self._checkout), "python", str(_ASKER)]
+class Earlier:
+    """The recommender of another checkout, in a process of its own that reads events as JSON.
+
+    It is asked by the checkout's own `asker.py`, so that releases may differ in everything but events and replies.
+    """
+
+    def __init__(self, checkout: Path, *, python: Sequence[str] = ()) -> None:
+        """Start it with *python*, by default that of the checkout's project."""
+        own = checkout / _OWN_ASKER
+        self.knows_levels = (checkout / _LEVELS).exists()
+        command = python or ("uv", "run", "--quiet", "--project", str(checkout), "python")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self._checkout
+            [*command, str((own if own.exists() else _ASKER).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=checkout,
         )
-        return self._ask
 
-    def _ask(self, events: Sequence[ModelEvent]) -> Chosen:
+    def asked(self, events: Sequence[ModelEvent]) -> Chosen:
+        """Return what it recommends after *events*. Raises RuntimeError when it ended."""
         process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise LookupError("no earlier release is running")
         sent = [[event.subject, json.loads(encode(event))] for event in events]
-        _write(process.stdin, {"now": NOW.isoformat(), "use_cases": USE_CASES, "events": sent})
-        told = json.loads(process.stdout.readline())
-        return {use_case: tuple(model) if model else None for use_case, model in told.items()}
+        with suppress(BrokenPipeError):  # it ended: nothing can be read either
+            _write(process.stdin, {"now": NOW.isoformat(), "use_cases": USE_CASES, "events": sent})
+        if not (line := _read(process.stdout)):
+            raise RuntimeError(f"the earlier release ended with exit code {process.wait()}")
+        return {use_case: tuple(model) if model else None for use_case, model in json.loads(line).items()}
 
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.communicate()
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
 
 
-def _write(stream: IO[str], line: object) -> None:
+@contextmanager
+def _earlier(checkout: Path | None) -> Iterator[Earlier | None]:
+    if checkout is None:
+        yield None
+        return
+    earlier = Earlier(checkout.resolve())
+    try:
+        yield earlier
+    finally:
+        earlier.close()
+
+
+def _write(stream: IO[str] | None, line: object) -> None:
+    assert stream is not None
     stream.write(json.dumps(line) + "\n")
     stream.flush()
+
+
+def _read(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline()
