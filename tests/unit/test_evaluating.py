@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from samples import model_info
 from vedette.endpoints import evaluating
 from vedette.settings import Evaluating
-from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Price
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Price, Thoughts
 from vedette.usecases.levels import split
 from vedette_benchmarker.suites import Item
 from vedette_benchmarker.suites.registry import SUITES
@@ -49,12 +49,12 @@ def test_the_cost_is_that_of_the_suites() -> None:
     ]
     prompts = sum(item.prompt_tokens for item in made)
     assert prompts * 0.95 <= evaluating.PROMPT_TOKENS <= prompts * 1.1
-    assert 400 * len(made) <= evaluating.THOUGHT_TOKENS
+    assert len(made) == evaluating.ANSWERS
     assert 40 * len(made) <= evaluating.ANSWER_TOKENS
 
 
 def test_thoughts_are_counted_where_they_may_come() -> None:
-    """A frontier model at 1.25 and 10 USD, terse, is some tens of cents; its thoughts cost more than all else."""
+    """A frontier model at 1.25 and 10 USD, terse, is ten cents; its thoughts cost more than all else."""
     terse, unsure, thinking = (
         evaluating.expected(hosted(usd=1.25, thinks=one)) for one in (False, None, True)
     )
@@ -62,11 +62,35 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
     assert unsure
     assert thinking
     assert terse.usd == unsure.usd == pytest.approx(0.098, abs=0.005)
-    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.748, abs=0.005)
+    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.414, abs=0.005)
     step = evaluating.expected(hosted(usd=1.25), 3)
     assert step
     assert (4 * step.usd, 4 * step.thinking_usd) == pytest.approx((unsure.usd, unsure.thinking_usd))
     assert evaluating.expected(hosted(usd=None)) is None
+
+
+def test_thoughts_cost_what_is_published_of_models_of_that_name() -> None:
+    """Some think three times as long as others before the same questions."""
+    usd = {
+        name: cost.usd
+        for name in ("gpt-oss-120b", "claude-opus-4-5", "qwen3-235b-a22b", "minimax-m1", "of-no-vendor")
+        if (cost := evaluating.expected(hosted(name, thinks=True)))
+    }
+    order = ["gpt-oss-120b", "claude-opus-4-5", "of-no-vendor", "qwen3-235b-a22b", "minimax-m1"]
+    assert sorted(usd, key=lambda name: usd[name]) == order
+    assert usd["minimax-m1"] > 2 * usd["gpt-oss-120b"]
+
+
+@pytest.mark.parametrize("thinks", [None, True])
+def test_thoughts_that_were_counted_replace_what_is_published(thinks: bool | None) -> None:
+    """Whether or not it is known to think: the count says so."""
+    info = hosted(usd=1.0, thinks=thinks)
+    cost = evaluating.expected(info, thoughts=Thoughts(answers=100, tokens=100_000))
+    assert cost
+    assert cost.usd == cost.thinking_usd
+    assert cost.usd == pytest.approx((28_000 + 8 * (6_300 + 156 * 977)) / 1e6, rel=0.01)
+    none = evaluating.expected(info, thoughts=Thoughts(answers=0, tokens=0))
+    assert none == evaluating.expected(info)
 
 
 def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
@@ -74,7 +98,7 @@ def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
         "never evaluated: hosted/gpt-5 (about 0.10 USD): vedette evaluate --hosted --budget 0.11, "
         "or set [evaluating] usd_per_day"
     )
-    assert "0.10 USD, 0.75 if it thinks" in evaluating.never_evaluated([hosted(usd=1.25)])
+    assert "0.10 USD, 0.41 if it thinks" in evaluating.never_evaluated([hosted(usd=1.25)])
     assert "price unknown: set price in [endpoints.hosted]" in evaluating.never_evaluated([hosted(usd=None)])
     assert "and 2 more" in evaluating.never_evaluated([hosted(f"m{n}") for n in range(5)])
     assert evaluating.never_evaluated([]) == ""

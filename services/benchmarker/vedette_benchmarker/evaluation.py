@@ -172,7 +172,8 @@ class Evaluation:
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
         """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
-        cost = evaluating.expected(info, PART)
+        state = self._catalogue.get(info.model)
+        cost = evaluating.expected(info, PART, state.quality.thoughts if state and state.quality else None)
         return self._limit.gives_leave(endpoint, info, cost.usd if cost else None, today=today)
 
     async def run(self, work: Work) -> Ended:

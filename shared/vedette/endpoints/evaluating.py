@@ -6,16 +6,17 @@ from typing import Final
 from msgspec import Struct
 
 from vedette.endpoints.budget import used_for
-from vedette.knowledge import known
+from vedette.knowledge import known, thoughts_of
 from vedette.messages.catalogue import Catalogue
-from vedette.types import ModelInfo, ModelRef
+from vedette.types import ModelInfo, ModelRef, Thoughts
+from vedette.usecases.thinking import thought_tokens
 
 ITEMS: Final = 12  # of each suite, in a whole evaluation
 # Of an evaluation by the built-in suites, ITEMS each, two of three of them harder ones, on the rough side;
 # tests/unit/test_evaluating.py compares.
 PROMPT_TOKENS: Final = 28_000
 ANSWER_TOKENS: Final = 6_300  # terse
-THOUGHT_TOKENS: Final = 65_000  # of a model that thinks before each of 156 answers
+ANSWERS: Final = 156  # a model that thinks does so before each
 _EMBEDDED_TOKENS: Final = 3_000
 _MAX_NAMED: Final = 3
 _MIN_USD: Final = 0.01
@@ -39,10 +40,11 @@ class Planned(Struct, frozen=True, kw_only=True):
     max_usd: float
 
 
-def expected(info: ModelInfo, items: int = ITEMS) -> Cost | None:
+def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = None) -> Cost | None:
     """Return what *items* of each suite cost, or None where the price of the model is not known.
 
-    A model known to think costs its thoughts in any case; one known not to think never does.
+    A model known to think costs its thoughts in any case; one known not to think never does. *thoughts* before its
+    answers so far replace step by step what is published of models like it.
     """
     if info.price is None:
         return None
@@ -51,10 +53,11 @@ def expected(info: ModelInfo, items: int = ITEMS) -> Cost | None:
         usd = share * info.price.usd(_EMBEDDED_TOKENS, 0)
         return Cost(usd=usd, thinking_usd=usd)
     terse = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS)
-    thinking = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS + THOUGHT_TOKENS)
-    if info.thinks is None:
+    thought = ANSWERS * thought_tokens(info.thinks is not False, thoughts, thoughts_of(info))
+    thinking = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS + round(thought))
+    if info.thinks is None and (thoughts is None or not thoughts.answers):
         return Cost(usd=terse, thinking_usd=thinking)
-    usd = thinking if info.thinks else terse
+    usd = terse if info.thinks is False else thinking
     return Cost(usd=usd, thinking_usd=usd)
 
 

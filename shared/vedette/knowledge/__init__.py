@@ -1,10 +1,23 @@
 """What published facts say of a model: which quality to expect of it, when it was released, when it ends. Pure.
 
-`known(info)` is what other rooms call. docs/knowledge.md says what the figures mean and how the tables are made.
+Other rooms call `known(info)`, and `thoughts_of(info)` for the tokens of thoughts before an answer. docs/knowledge.md
+says what the figures mean and how the tables are made.
 """
 
 from vedette.knowledge.knowing import known, of_name
 from vedette.knowledge.table import Table, bundled
+from vedette.knowledge.thoughts import thoughts_of
 from vedette.knowledge.values import USE_CASES, Basis, Expectation, Known, shut_down
 
-__all__ = ["USE_CASES", "Basis", "Expectation", "Known", "Table", "bundled", "known", "of_name", "shut_down"]
+__all__ = [
+    "USE_CASES",
+    "Basis",
+    "Expectation",
+    "Known",
+    "Table",
+    "bundled",
+    "known",
+    "of_name",
+    "shut_down",
+    "thoughts_of",
+]
