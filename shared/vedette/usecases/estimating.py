@@ -31,9 +31,12 @@ Floats = NDArray[np.float64]
 KIND_SPREAD: Final = 0.4
 # By how many logits suites may be easier or harder than what is published lets expect: standard deviation.
 EASE_SPREAD: Final = 0.7
-# Between the shares of right answers that one model reaches in several published tests of one use case, in logits.
-# Measured from the published facts of Vedette (tests/unit/test_own_tasks.py).
-TEST_SPREAD: Final = 0.9
+# Between the shares of right answers that one model reaches in several published tests of what a use case asks, in
+# logits; editions of one test are one. Measured from the published facts of Vedette (tests/unit/test_own_tasks.py).
+TEST_SPREAD: Final = 1.09
+TEST_FREEDOM: Final = (
+    4  # degrees of freedom that this counts for: some models differ more between tests than others
+)
 MAX_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
 _SURE: Final = 1.96  # standard deviations: 95 % of a normal distribution
@@ -148,21 +151,49 @@ def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[
     """Return the 95 % interval of the share of right answers to other tasks of a use case; None without answers.
 
     Suites are a sample of what a use case may ask, and so are the tasks of a caller: both may be easier or harder than
-    usual for a model, by TEST_SPREAD. More answers do not make that smaller, more suites only a part of it [prediction
-    interval of a random-effects model: Higgins, Thompson & Spiegelhalter 2009].
+    usual for a model, by TEST_SPREAD, and more where the suites themselves differ more for this model. More answers do
+    not make that smaller, more suites only a part of it [prediction interval of a random-effects model: Higgins,
+    Thompson & Spiegelhalter 2009].
     """
     seen = answered(scores, kinds)
     if not seen.trials:
         return None
-    asked = [
-        weight for kind, weight in kinds.items() if any(score.trials for _, score in levels.of(scores, kind))
-    ]
-    between = math.fsum(weight**2 for weight in asked) / math.fsum(asked) ** 2
-    slope: float = _slope(np.array([seen.logit]), np.array(seen.mix).reshape(-1, 1))[0].item()
-    sampled = 1.0 / (seen.effective * slope)
-    away = _SURE * math.sqrt(sampled + TEST_SPREAD**2 * (1.0 + between))
+    suites = {kind: found for kind in kinds if (found := answered(scores, {kind: 1.0})).trials}
+    weights = [kinds[kind] for kind in suites]
+    share = math.fsum(weight**2 for weight in weights) / math.fsum(weights) ** 2
+    between, freedom = _between([(one.logit, _variance(one)) for one in suites.values()])
+    away = _surely(freedom) * math.sqrt(_variance(seen) + between * (1.0 + share))
     low, high = (1.0 / (1.0 + math.exp(-seen.logit - side)) for side in (-away, away))
     return low, high
+
+
+def _variance(seen: Answered) -> float:
+    """Return how unsure chance leaves the logit of these answers."""
+    slope: float = _slope(np.array([seen.logit]), np.array(seen.mix).reshape(-1, 1))[0].item()
+    return 1.0 / (seen.effective * slope)
+
+
+def _between(suites: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the variance between tests for a model with these logits and variances by suite, and its freedom.
+
+    It is what is published of other models, together with what the suites differ more than chance explains.
+    """
+    middle = math.fsum(logit for logit, _ in suites) / len(suites)
+    free = len(suites) - 1
+    chance = math.fsum(variance for _, variance in suites) * free / len(suites)
+    squares = max(0.0, math.fsum((logit - middle) ** 2 for logit, _ in suites) - chance)
+    return (TEST_FREEDOM * TEST_SPREAD**2 + squares) / (TEST_FREEDOM + free), float(TEST_FREEDOM + free)
+
+
+def _surely(freedom: float) -> float:
+    """Return how many standard deviations to each side hold 95 % of Student's t [Cornish-Fisher, four terms]."""
+    z, n = _SURE, freedom
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
 
 
 class Estimated(NamedTuple):
