@@ -375,7 +375,7 @@ def ask_recommender(
 
 @app.command(name="answering")
 def answer_in_process(*, before: Path, models: int = 1_000, rounds: int = 20) -> None:
-    """Compare the processor time of an answer with that of an earlier release, in process, in turns.
+    """Compare the processor time of an answer, and the memory, with those of an earlier release, in process, in turns.
 
     Parameters
     ----------

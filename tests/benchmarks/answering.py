@@ -1,11 +1,12 @@
-"""The processor time of one answer in process, of this version and of an earlier one, in rounds in turns.
+"""The processor time of one answer in process, and the memory of the process: this version and an earlier one.
 
 `python -P answering.py MODELS` answers in a process of its own: a thousand queries each time a line comes on its input,
-no two of them answered alike. It prints the microseconds of processor time for one of them.
+no two of them answered alike. It prints the microseconds of processor time for one of them, and its peak memory (MB).
 """
 
 import gc
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -25,14 +26,17 @@ def measure(before: Path, models: int, rounds: int) -> Iterator[str]:
     with ExitStack() as stack:
         asked = [stack.enter_context(_answering(checkout, models)) for checkout in (before, _HERE)]
         took_us: list[list[float]] = [[], []]
+        memory_mb = [0.0, 0.0]
         for turn in range(rounds):
             for one in (0, 1) if turn % 2 == 0 else (1, 0):
-                took_us[one].append(_round(asked[one]))
+                us, memory_mb[one] = _round(asked[one])
+                took_us[one].append(us)
     low, middle, high = statistics.quantiles((now / was for was, now in zip(*took_us, strict=True)), n=4)
     was_us, now_us = map(statistics.median, took_us)
-    yield "| models | before, µs | this version, µs | ratio (quartiles of the pairs) | pairs |"
-    yield "|---|---|---|---|---|"
-    yield f"| {models} | {was_us:.0f} | {now_us:.0f} | **{middle:.2f}** ({low:.2f} to {high:.2f}) | {rounds} |"
+    yield "| models | before, µs | this version, µs | ratio (quartiles) | pairs | before, MB | this version, MB |"
+    yield "|---|---|---|---|---|---|---|"
+    times = f"{was_us:.0f} | {now_us:.0f} | **{middle:.2f}** ({low:.2f} to {high:.2f}) | {rounds}"
+    yield f"| {models} | {times} | {memory_mb[0]:.0f} | {memory_mb[1]:.0f} |"
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def _answering(checkout: Path, models: int) -> Iterator[Popen[str]]:
         process.stdin.close()
 
 
-def _round(process: Popen[str]) -> float:
+def _round(process: Popen[str]) -> tuple[float, float]:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")
@@ -56,7 +60,8 @@ def _round(process: Popen[str]) -> float:
     line = process.stdout.readline()
     if not line:
         raise subprocess.CalledProcessError(process.wait(), process.args)
-    return float(line)
+    us, memory_mb = map(float, line.split())
+    return us, memory_mb
 
 
 def _answer(models: int) -> None:
@@ -73,7 +78,8 @@ def _answer(models: int) -> None:
         began = time.process_time()
         for payload in asked:
             made.answers.answer("recommend.best", payload)
-        print((time.process_time() - began) / _QUERIES * 1e6, flush=True)
+        us = (time.process_time() - began) / _QUERIES * 1e6
+        print(us, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
 if __name__ == "__main__":
