@@ -177,6 +177,7 @@ class Answers:
             replies = kept.replies if kept else {}
             kept = _Alike(self._ranker.spread(ranking) if spread else ranking, replies, spread)
             if ranking.ranked:  # else the reply quotes the request
+                kept.ranking = kept.ranking.compact()
                 if len(self._alike) >= _MAX_ALIKE:
                     self._alike.clear()
                 self._alike[like] = kept

@@ -5,7 +5,7 @@ All of it follows from the columns and the field of the use case: nothing here w
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -18,12 +18,14 @@ from vedette.messages.validation import folded, unknown_name
 from vedette.settings import EndpointSettings
 from vedette.types import ModelRef
 from vedette.usecases import bounds_with
-from vedette_recommender.columns import Columns
+from vedette_recommender.columns import Columns, Mask
 from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import narrow
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, order, taking, weights
+
+_NO_MASK: Final[Mask] = np.zeros(0, np.bool_)
 
 
 class Ranking(Struct, frozen=True, kw_only=True):
@@ -36,6 +38,10 @@ class Ranking(Struct, frozen=True, kw_only=True):
     equals: tuple[Equal, ...] = ()  # over which callers are spread
     places: tuple[int, ...] = ()  # of the equals in `ranked`
     calm: tuple[int, ...] = ()  # the order of the equals by their scores at rest, for a caller without a name
+
+    def compact(self) -> "Ranking":
+        """Return it without the mask of all models, to be kept: replies that name a model do without."""
+        return replace(self, narrowed=replace(self.narrowed, candidates=_NO_MASK))
 
     def order(self, caller: bytes | None) -> tuple[int, ...]:
         """Return in which order the caller with that identity gets the equals, as places in `equals`."""
