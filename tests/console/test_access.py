@@ -12,17 +12,34 @@ from vedette_console.access import SESSION_S, Keys
 from vedette_console.app import keys
 
 
-def test_a_session_holds_for_its_time_and_for_its_process() -> None:
+def test_a_session_holds_for_its_time_in_all_replicas() -> None:
+    """And with the token of its role; another token ends it."""
     known = Keys(TOKEN, OPERATOR, open=False)
     session = known.session("operator", 1000.0, "n")
-    assert known.role_in(session, 1000.0 + SESSION_S) == "operator"
+    replica = Keys("another viewer's", OPERATOR, open=False)
+    assert known.role_in(session, 1000.0 + SESSION_S) == replica.role_in(session, 1000.0) == "operator"
     assert known.role_in(session, 1001.0 + SESSION_S) is None
-    assert Keys(TOKEN, OPERATOR, open=False).role_in(session, 1000.0) is None  # of another process
+    assert Keys(TOKEN, "a new one", open=False).role_in(session, 1000.0) is None
+    assert Keys(TOKEN, None, open=False).role_in(session, 1000.0) is None
 
 
-@pytest.mark.parametrize("session", ["", ".", "...", "operator.99999999999.n.", "operator.x.n.00", "é.1.2.3"])
+@pytest.mark.parametrize(
+    "session",
+    ["", ".", "...", "operator.99999999999.n.", "operator.x.n.00", "é.1.2.3", f"operator.99999999999.n.{'0' * 64}"],
+)
 def test_a_session_that_was_not_signed_is_none(session: str) -> None:
     assert Keys(TOKEN, OPERATOR, open=False).role_in(session, 0.0) is None
+
+
+def test_a_viewer_signs_nothing_but_what_a_viewer_may() -> None:
+    """It knows its token, and so the key of its sessions: not the operator's, and no text that is no session."""
+    known = Keys(TOKEN, OPERATOR, open=False)
+    own = Keys(TOKEN, TOKEN, open=False)  # what a viewer can compute
+    assert known.role_in(own.session("operator", 0.0, "n"), 0.0) is None
+    assert known.role_in(own.session("viewer", 0.0, "n"), 0.0) == "viewer"
+    for content in ("viewer", "viewer.x.n", "viewer.1.é"):
+        signature = own.form_token("")  # of a text that is none of a session
+        assert known.role_in(f"{content}.{signature}", 0.0) is None
 
 
 def test_a_viewer_cannot_make_itself_an_operator() -> None:

@@ -71,6 +71,24 @@ async def test_a_token_logs_in_and_out(closed: Rig) -> None:
         assert (await browser.get("/models")).status_code == 303
 
 
+async def test_replicas_share_logins() -> None:
+    """Logged in at one, an operator acts at another, and at both after they were started again."""
+    replicas = [Rig(fleet(3), keys=Keys(TOKEN, OPERATOR, open=False)) for _ in range(2)]
+    async with replicas[0].client() as browser:
+        await browser.post("/login", data={"token": OPERATOR})
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        page = (await browser.get("/endpoints")).text
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
+    assert found
+    async with replicas[1].client(cookie=cookie) as browser:
+        assert "Log out (operator)" in (await browser.get("/")).text
+        form = {"kind": "probe", "target": "gpu", "form_token": found[1]}
+        assert (await browser.post("/work", data=form)).status_code == 303
+    assert [job.kind for job in replicas[1].jobs] == ["probe"]
+    async with Rig(fleet(3), keys=Keys(TOKEN, "another", open=False)).client(cookie=cookie) as browser:
+        assert (await browser.get("/")).status_code == 303
+
+
 @pytest.mark.parametrize("to", ["//evil.example/x", "https://evil.example", "javascript:alert(1)"])
 async def test_a_login_leads_to_no_other_site(closed: Rig, to: str) -> None:
     async with closed.client() as browser:

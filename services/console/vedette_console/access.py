@@ -1,17 +1,24 @@
 """Who may look and who may act: decisions on tokens and sessions. Pure.
 
-A session is a text that the console signs by a secret of its process: no other process can make one, and it ends with
-the process.
+A session is a text that the console signs by a key that it derives from the token of its role: every replica has the
+same keys, and another token ends the sessions.
 """
 
+import hashlib
 import hmac
+import re
 import secrets
+from functools import cached_property
 from typing import Final, Literal
 
 from msgspec import Struct
 
 Role = Literal["viewer", "operator"]
 SESSION_S: Final = 12 * 3600
+_SESSION: Final = re.compile(
+    r"(?P<content>(?P<role>viewer|operator)\.(?P<until>[0-9]{1,12})\.[0-9A-Za-z]*)\.(?P<signature>[0-9a-f]{64})"
+)
+_SCRYPT_N: Final = 2**14  # 50 ms of a processor for each guess of the token behind a session [RFC 7914]
 
 
 class Caller(Struct, frozen=True):
@@ -38,7 +45,6 @@ class Keys:
         self.open = open
         self._token = token
         self._operator_token = operator_token
-        self._key = secrets.token_bytes(32)  # nothing that a viewer knows
 
     @property
     def has_operator(self) -> bool:
@@ -54,28 +60,50 @@ class Keys:
     def session(self, role: Role, now: float, nonce: str) -> str:
         """Return a session of *role* that holds for SESSION_S from *now* (seconds since 1970)."""
         content = f"{role}.{int(now) + SESSION_S}.{nonce}"
-        return f"{content}.{self._signed(content)}"
+        return f"{content}.{self._signed(content, role)}"
 
     def role_in(self, session: str, now: float) -> Role | None:
         """Return the role that *session* gives at *now*, or None where it is none of ours or is over."""
-        content, _, signature = session.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signed(content).encode()):
+        found = _SESSION.fullmatch(session)
+        if found is None or (found["role"] == "operator" and not self.has_operator):
             return None
-        role, until, _ = content.split(".", 2)
-        if int(until) < now:
+        role = _role(session)
+        if not hmac.compare_digest(found["signature"], self._signed(found["content"], role)):
             return None
-        return "operator" if role == "operator" and self.has_operator else "viewer"
+        return role if int(found["until"]) >= now else None
 
     def form_token(self, session: str) -> str:
         """Return what a form of *session* holds, so that no other site can send it."""
-        return self._signed(f"form.{session}")
+        return self._signed(f"form.{session}", _role(session))
 
     def is_form_token(self, token: str, session: str) -> bool:
         """Return whether *token* is that of *session*."""
         return hmac.compare_digest(token.encode(), self.form_token(session).encode())
 
-    def _signed(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), "sha256").hexdigest()
+    def _signed(self, text: str, role: Role) -> str:
+        key = self._operator_key if role == "operator" else self._viewer_key
+        return hmac.new(key, text.encode(), "sha256").hexdigest()
+
+    @cached_property
+    def _operator_key(self) -> bytes:
+        return _key(self._operator_token, "operator")
+
+    @cached_property
+    def _viewer_key(self) -> bytes:
+        return _key(self._token, "viewer")
+
+
+def _role(session: str) -> Role:
+    """Return the role that *session* says it is of."""
+    return "operator" if session.startswith("operator.") else "viewer"
+
+
+def _key(token: str | None, role: Role) -> bytes:
+    """Return the key that signs sessions of *role*: nothing that other roles know. Without a token, any."""
+    if token is None:
+        return secrets.token_bytes(32)
+    salt = f"vedette console: {role}".encode()
+    return hashlib.scrypt(token.encode(), salt=salt, n=_SCRYPT_N, r=8, p=1, dklen=32)
 
 
 def _equal(token: str, right: str | None) -> bool:
