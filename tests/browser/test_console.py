@@ -183,10 +183,14 @@ async def test_the_address_keeps_what_was_chosen() -> None:
 
 
 async def test_weights_rank_again_at_once() -> None:
-    """A slider that is moved asks the same query with other weights."""
+    """A slider that is moved asks the same query with other weights, and a constraint leaves them as they are."""
     rig = Rig(fleet(300))
     async with rig.served() as url, opened(url) as (page, complaints):
         await page.goto("/why/chat")
+        await page.fill("input[name=min_context_tokens]", "1024")
+        await page.press("input[name=min_context_tokens]", "Enter")
+        await page.wait_for_url("**/why/chat?**min_context_tokens=1024**")
+        assert "weights" not in page.url  # those that were not moved stay those of the use case
         slider = page.locator("input[name='weights.speed']")
         await slider.focus()
         await slider.press("End")

@@ -64,7 +64,8 @@ async def test_pages_hear_once_it_is_in_force() -> None:
         running = asyncio.create_task(redefining.run())
         redefining.on_defined(DEFINED, 5)
         redefining.on_appeared(APPEARED, 7)
-        heard = [await listener.next(60), await listener.next(60)]
+        news = listener.received(lambda: 60.0)
+        received = [await anext(news), await anext(news)]
         assert recommenders.asked == 2
-        assert {type(one.told) for one in heard if one} == {EndpointDefined, EndpointAppeared}
+        assert {type(one.content) for one in received if one} == {EndpointDefined, EndpointAppeared}
         running.cancel()

@@ -25,7 +25,7 @@ from vedette_console.asking import REQUESTS, Asking
 from vedette_console.changes import Changes, Listener, News, Place
 
 ROOT: Final = "/api/v1"
-_KEEP_ALIVE_S: Final = 15.0
+SIGN_OF_LIFE: Final = b": \n\n"  # a comment, so that proxies keep the stream open
 _BEHIND_S: Final = 5.0
 _STALL_S: Final = 60.0  # without reading anything
 _AS_OF: Final = re.compile(rb'"as_of":\{[^{}]*\}')
@@ -97,9 +97,9 @@ class Api:
                 problem = f"{one!r} is no event; {nearest(one, known)}"
                 return problems.respond(RequestError(code="unknown_event", message=problem, field="events"))
         last = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
-        return EventStream(self._changes, lambda listener: self._told(listener, wanted, Place.parse(last)))
+        return EventStream(self._changes, lambda listener: self._after(listener, wanted, Place.parse(last)))
 
-    async def _told(
+    async def _after(
         self, listener: Listener, wanted: Sequence[str], last: Place | None
     ) -> AsyncIterator[bytes]:
         """Yield the changes after *last*, then the events as they happen."""
@@ -114,11 +114,11 @@ class Api:
             # Only with the last of them is the reader as far as the place says.
             read_to = str(place) if change is missed[-1] else ""
             yield message(name_of(change.event), encode(change.event), read_to)
-        async for news in heard(listener):
+        async for news in listener.received():
             if news is None:
-                yield b": \n\n"
-            elif isinstance(news.told, Event) and _is_public(news.told):
-                name = name_of(news.told)
+                yield SIGN_OF_LIFE
+            elif isinstance(news.content, Event) and _is_public(news.content):
+                name = name_of(news.content)
                 if not wanted or name in wanted:
                     yield message(name, news.data, str(news.place))
 
@@ -132,28 +132,19 @@ def _is_public(event: Event) -> bool:
     return isinstance(event, AnswerChanged) or event.TYPE in PUBLIC_EVENTS
 
 
-async def heard(listener: Listener) -> AsyncIterator[News | None]:
-    """Yield the news of *listener*, and None now and then, until it ends."""
-    while True:
-        news = await listener.next(_KEEP_ALIVE_S)
-        if news is None and listener.ended:
-            return
-        yield news
-
-
 class EventStream(Response):
-    """Sends server-sent events as *told* to a listener, until the caller leaves or falls too far behind."""
+    """Sends the *parts* for a listener as server-sent events, until the caller leaves or falls too far behind."""
 
     def __init__(
         self,
         changes: Changes,
-        told: Callable[[Listener], AsyncIterator[bytes]],
+        parts: Callable[[Listener], AsyncIterator[bytes]],
         alike: Callable[[News], object] = id,
     ) -> None:
         super().__init__(media_type="text/event-stream", headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._changes = changes
-        self._told = told
+        self._parts = parts
         self._alike = alike
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,7 +174,7 @@ class EventStream(Response):
     async def _send(self, send: Send, listener: Listener) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         with suppress(TimeoutError):  # a reader that reads nothing gives its place to another
-            async for part in self._told(listener):
+            async for part in self._parts(listener):
                 async with asyncio.timeout(_STALL_S):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from vedette.messages.events import Progress
-from vedette_console.changes import Listener, News
+from vedette_console.changes import QUIET_S, Listener, News
 
 _SOON_S: Final = 0.1  # what happens together is one beat
 _EVERY_S: Final = 0.85  # what is shown is a second old at most
 _LATE_S: Final = 2.0
-_KEEP_ALIVE_S: Final = 15.0
 
 
 class Beats:
@@ -46,11 +45,11 @@ async def kinds_at_beats(
     """
     now_s = asyncio.get_running_loop().time
     due_s: dict[str, float] = {}  # when each kind is to come once more
-    while True:
-        wait_s = max(0.0, min(due_s.values()) - now_s()) if due_s else _KEEP_ALIVE_S
-        news = await listener.next(wait_s)
-        if news is None and listener.ended:
-            return
+
+    def quiet_s() -> float:
+        return max(0.0, min(due_s.values()) - now_s()) if due_s else QUIET_S
+
+    async for news in listener.received(quiet_s):
         if news is None and not due_s:
             yield set()
             continue
@@ -66,7 +65,7 @@ async def kinds_at_beats(
 
 def kind_of(news: News) -> str:
     """Return which parts of pages *news* are about: each names the kinds that it shows."""
-    if isinstance(news.told, Progress):
+    if isinstance(news.content, Progress):
         return "progress"
-    kind = news.told.TYPE
+    kind = news.content.TYPE
     return "load" if kind == "endpoint.load" else kind.partition(".")[0]

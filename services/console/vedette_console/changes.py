@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -33,6 +33,7 @@ MAX_OF_CALLER: Final = 250  # an address; behind a proxy all have one
 # Several consumers read MODELS, one for each kind of event, and one may be a little behind another.
 _MAX_BEHIND: Final = 32
 _MAX_DIGITS: Final = 20
+QUIET_S: Final = 15.0  # after which a reader gets a sign of life
 _MAX_JOBS: Final = 1000  # that run, or ran last: hundreds of probes begin at once
 
 Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
@@ -88,14 +89,14 @@ class Change(Shown, frozen=True, kw_only=True):
 class News:
     """What a listener gets: an event or the progress of a job, and how far the streams were read with it."""
 
-    def __init__(self, place: Place, told: Event | Progress) -> None:
+    def __init__(self, place: Place, content: Event | Progress) -> None:
         self.place = place
-        self.told = told
+        self.content = content
 
     @cached_property
     def data(self) -> bytes:
         """It as JSON: encoded once, however many listen."""
-        return encode(self.told)
+        return encode(self.content)
 
 
 class Listener:
@@ -126,7 +127,12 @@ class Listener:
         self.ended = True
         self._there.set()
 
-    async def next(self, within_s: float) -> News | None:
+    async def received(self, quiet_s: Callable[[], float] = lambda: QUIET_S) -> AsyncIterator[News | None]:
+        """Yield the news, and None after *quiet_s* without any, until it ends."""
+        while (news := await self._next(quiet_s())) is not None or not self.ended:
+            yield news
+
+    async def _next(self, within_s: float) -> News | None:
         """Return the next news, or None after *within_s* without any, and at the end."""
         if not self._waiting and not self.ended:
             self._there.clear()
@@ -221,15 +227,15 @@ class Changes:
             listener.tell(news)
 
     def _change(self, stream: Stream, event: Event, sequence: int) -> Change | None:
-        told = describe(event)
+        described = describe(event)
         if isinstance(event, EndpointObserved):
             before = self._outcomes.get(event.endpoint)
             self._outcomes[event.endpoint] = event.state.outcome
             if before is event.state.outcome or before is None:
                 return None
-        if told is None:
+        if described is None:
             return None
-        kind, text = told
+        kind, text = described
         return Change(
             stream=stream,
             sequence=sequence,

@@ -196,12 +196,12 @@ class Pages:
     async def _live(self, request: Request) -> Response:
         """Send at each beat what happened: the parts of pages that are about it ask again."""
 
-        async def told(listener: Listener) -> AsyncIterator[bytes]:
+        async def parts(listener: Listener) -> AsyncIterator[bytes]:
             yield b"retry: 1000\n\n"
             async for kinds in beats.kinds_at_beats(listener, self._beats):
-                yield api.message("changed", msgspec.json.encode(sorted(kinds))) if kinds else b": \n\n"
+                yield api.message("changed", msgspec.json.encode(sorted(kinds))) if kinds else api.SIGN_OF_LIFE
 
-        return api.EventStream(self._sources.changes, told, beats.kind_of)
+        return api.EventStream(self._sources.changes, parts, beats.kind_of)
 
     async def _work(self, request: Request) -> Response:
         form = await self._operators_form(request, "start jobs")
