@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -16,11 +16,12 @@ from eventually import eventually
 from require import missing
 from samples import lifecycle_event, probe_event
 from vedette.messages.events import Progress
-from vedette.messages.queries import BestReply, ModelsReply
+from vedette.messages.queries import BestReply, EndpointsReply, ModelsReply, TopReply
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 from vedette.usecases import known
 
+T = TypeVar("T")
 BROWSER = shutil.which("chromium")
 SCREENS = {
     "now": "/",
@@ -34,6 +35,18 @@ SCREENS = {
 }
 # For an operator alone.
 FORMS = {"change": "/define?endpoint=gpu", "add": "/define", "judge": "/judge/chat"}
+# What is said instead of a screen, and its status.
+ERRORS = {
+    "no page": ("/nothing", 404),
+    "no use case": ("/why/nothing", 400),
+    "no model": ("/models/gpu/none", 404),
+}
+# How the screens of a fleet are looked at: together, each width in both themes but for the middle ones.
+LOOKS = {
+    3: (("light", 768), ("dark", 360), ("light", 3840)),
+    300: (("dark", 1366), ("light", 360), ("dark", 1920)),
+    10_000: (("light", 1920), ("dark", 360), ("dark", 3840)),
+}
 
 
 @asynccontextmanager
@@ -94,24 +107,67 @@ def measuring(model: ModelRef) -> Progress:
     )
 
 
-@pytest.mark.parametrize("models", [3, 300, 10_000])
+@pytest.mark.parametrize("models", LOOKS)
 async def test_every_screen_is_whole(models: int) -> None:
-    """On fleets of all sizes: no complaint, nothing wider than the screen, no barrier, in both themes."""
+    """On fleets of all sizes: no complaint, nothing wider than the screen, no barrier, also in what is opened."""
     rig = Rig(fleet(models))
     for use_case in known({}):
         rig.announce(use_case)
+    past = {"past": f"/?at={EPOCH - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"}
     async with rig.served() as url:
-        for scheme, width in (("light", 768), ("dark", 360), ("light", 3840)):
+        for scheme, width in LOOKS[models]:
             size = {"width": width, "height": 800}
             async with opened(url, color_scheme=scheme, viewport=size) as (page, complaints):
-                for name, path in (SCREENS | {"left": "/", "operator": f"/login#{OPERATOR}"} | FORMS).items():
+                for name, (path, status) in ERRORS.items():
+                    await page.goto(path)
+                    assert [str(status) in one for one in complaints] == [True], name  # of the page itself
+                    complaints.clear()
+                    await whole(page, width, name)
+                for name, path in (SCREENS | past | {"operator": f"/login#{OPERATOR}"} | FORMS).items():
+                    await page.goto(
+                        "/"
+                    ) if name == "operator" else None  # from /login itself it is no other page
                     await page.goto(path)
                     if name == "operator":
                         await page.wait_for_url(f"{url}/")
-                    await live(page)
-                    assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+                    if name != "past":
+                        await live(page)
+                    await whole(page, width, name)
                     assert complaints == [], name
-                    assert await barriers(page) == [], (name, scheme, width)
+
+
+async def whole(page: Any, width: int, name: str) -> None:
+    """Check that nothing of *page* is wider than the screen, and that nothing keeps people out, with all opened."""
+    await page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert await barriers(page) == [], (name, width)
+
+
+@pytest.mark.parametrize("models", [3, 300, 10_000])
+async def test_screens_show_what_the_queries_reply(models: int) -> None:
+    """The winners, the first page of models, a ranking and the endpoints; the same after a reload."""
+    rig = Rig(fleet(models))
+
+    def asked(subject: str, kind: type[T], **request: Any) -> T:
+        return msgspec.json.decode(rig.recommender.ask(subject, request), type=kind)
+
+    winners = [asked("recommend.best", BestReply, use_case=name).recommendation for name in known({})]
+    ranked = asked("recommend.top", TopReply, use_case="chat", limit=10).recommendations
+    listed = asked("models.list", ModelsReply, limit=50)
+    endpoints = asked("endpoints.list", EndpointsReply).endpoints
+    shown = {
+        "/": (".card .winner", [str(one.model) for one in winners if one]),
+        "/why/chat": (".ranking tbody th a.model", [str(one.model) for one in ranked]),
+        "/models": (".models tbody a.model", [str(one.model) for one in listed.models]),
+        "/endpoints": (".card h2", [one.endpoint for one in endpoints]),
+    }
+    async with rig.served() as url, opened(url) as (page, complaints):
+        for path, (where, texts) in shown.items():
+            await page.goto(path)
+            assert await page.locator(where).all_inner_texts() == texts, path
+            await page.reload()
+            assert await page.locator(where).all_inner_texts() == texts, path
+        assert complaints == []
 
 
 async def test_now_moves_without_a_reload() -> None:

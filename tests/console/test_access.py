@@ -25,7 +25,15 @@ def test_a_session_holds_for_its_time_in_all_replicas() -> None:
 
 @pytest.mark.parametrize(
     "session",
-    ["", ".", "...", "operator.99999999999.n.", "operator.x.n.00", "é.1.2.3", f"operator.99999999999.n.{'0' * 64}"],
+    [
+        "",
+        ".",
+        "...",
+        "operator.99999999999.n.",
+        "operator.x.n.00",
+        "é.1.2.3",
+        f"operator.99999999999.n.{'0' * 64}",
+    ],
 )
 def test_a_session_that_was_not_signed_is_none(session: str) -> None:
     assert Keys(TOKEN, OPERATOR, open=False).role_in(session, 0.0) is None

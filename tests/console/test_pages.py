@@ -308,6 +308,21 @@ async def test_an_empty_fleet_says_what_to_do() -> None:
     assert "No models are known yet" in text
 
 
+async def test_what_is_only_expected_looks_so() -> None:
+    """In the first minutes a winner is one by published facts alone; the page says so until something is measured."""
+    ref, rig = ModelRef("gpu", "qwen3:8b"), Rig([])
+    chats = {Capability.CHAT: Claim(value=True, evidence=Evidence.DECLARED, source="/props")}
+    info = model_info(ref, provider="openai-compatible", url="http://gpu-box:8000", capabilities=chats)
+    rig.hear(lifecycle_event("found", ref, at=EPOCH, info=info))
+    text = await page(rig, "/")
+    assert "No model is measured yet." in text
+    assert text.count("expected, not measured</span>") == text.count('class="winner"') > 0
+    measured = await page(Rig(fleet(6)), "/")
+    assert "No model is measured yet." not in measured
+    assert measured.count("expected, not measured</span>") < measured.count('class="winner"')
+    assert "confidence" in measured
+
+
 # What test_hostile.py cannot put into one text: these do harm only as a whole one.
 HOSTILE = ('"><img src=x onerror=alert(1)>', "javascript:alert(1)", "../../etc/passwd", "a?b#c%2e")
 

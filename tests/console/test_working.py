@@ -79,3 +79,18 @@ async def test_pages_say_what_runs() -> None:
         rig.changes.progress(progress(state="done", message=f"{MODEL}"), EPOCH)
         assert "Nothing is being measured" in (await browser.get("/")).text
         assert "done" in (await browser.get("/endpoints")).text
+
+
+async def test_a_deferred_job_has_not_failed() -> None:
+    """The newest of the jobs that ended is shown, and the others on demand."""
+    rig = Rig([])
+    rig.changes.progress(progress(state="failed", message=f"{MODEL}: HTTP 500"), EPOCH)
+    late = progress(
+        job_id="c", state="failed", message=f"{MODEL}: deferred for 1 min", waits_for="retry", retry_s=60.0
+    )
+    rig.changes.progress(late, EPOCH)
+    async with rig.client() as browser:
+        text = (await browser.get("/endpoints")).text
+    last, others = text.partition("Last job:")[2].split("</summary>")[:2]
+    assert ("job-deferred" in last, "deferred for 1 min" in last, "HTTP 500" in last) == (True, True, False)
+    assert ("job-failed" in others, "HTTP 500" in others) == (True, True)

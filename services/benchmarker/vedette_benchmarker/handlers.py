@@ -356,7 +356,7 @@ class Measurements:
         )
         minutes = max(1, round(wait_s / 60))
         why = f"{gives_way.why} at {endpoint.name}: {job.kind} deferred for {minutes} min"
-        await self._bus.jobs.publish_progress(job, "failed", f"{job.model}: {why}")
+        await self._bus.jobs.publish_progress(job, "failed", f"{job.model}: {why}", retry_s=wait_s)
         self._bus.spawn(self._queue_again(endpoint, job, wait_s))
 
     async def _queue_again(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:

@@ -199,7 +199,9 @@ class Pages:
         async def parts(listener: Listener) -> AsyncIterator[bytes]:
             yield b"retry: 1000\n\n"
             async for kinds in beats.kinds_at_beats(listener, self._beats):
-                yield api.message("changed", msgspec.json.encode(sorted(kinds))) if kinds else api.SIGN_OF_LIFE
+                yield (
+                    api.message("changed", msgspec.json.encode(sorted(kinds))) if kinds else api.SIGN_OF_LIFE
+                )
 
         return api.EventStream(self._sources.changes, parts, beats.kind_of)
 

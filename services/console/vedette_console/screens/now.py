@@ -12,6 +12,7 @@ from vedette.errors import RequestError
 from vedette.messages.constraints import Constraints
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import (
+    Contribution,
     EndpointsReply,
     EndpointView,
     ExplainReply,
@@ -53,8 +54,7 @@ class Card(Struct, frozen=True, kw_only=True):
     margin: float | None
     since: datetime | None
     why: str
-    kinds: tuple[str, ...]  # of evidence behind the quality
-    considered: int
+    is_expected: bool  # neither its quality nor its speed is measured
     spread: dict[str, float]  # shares of callers by model, where several models are equally good
 
 
@@ -128,10 +128,13 @@ def card(reply: ExplainReply, winners: Mapping[str, AnswerChanged]) -> Card:
         margin=best.score - fallbacks[0].score if best and fallbacks else None,
         since=changed.at if best and changed and changed.model == best.model else None,
         why=_why(reply.summary[0], best) if best else " ".join(reply.summary[:2]),
-        kinds=tuple(part.kind for part in best.contributions if part.signal == "quality") if best else (),
-        considered=reply.considered,
+        is_expected=best is not None and not any(map(_is_measured, best.contributions)),
         spread=reply.spread,
     )
+
+
+def _is_measured(part: Contribution) -> bool:
+    return part.signal in ("quality", "speed", "ttft") and part.confidence > 0
 
 
 def _why(sentence: str, best: Recommendation) -> str:
@@ -232,7 +235,11 @@ def _evaluates(sources: Sources) -> bool:
 def _unevaluated(fleet: Fleet, *, is_running: bool) -> list[Attention]:
     if not fleet.unevaluated:
         return []
-    until = "an evaluation is under way" if is_running else '"vedette evaluate" measures it'
+    until = (
+        "an evaluation is under way"
+        if is_running
+        else 'models are evaluated after their benchmark, and now by "vedette evaluate"'
+    )
     return [
         Attention(
             kind="note",

@@ -38,6 +38,7 @@ def jobs(sources: Sources, *, model: str = "", only_running: bool = False) -> di
         "running": running(known, now),
         "recent": () if only_running else others[:_MAX_RECENT],
         "only_running": only_running,
+        "of_all": not model,
     }
 
 
