@@ -38,7 +38,7 @@ FORMS = {"change": "/define?endpoint=gpu", "add": "/define", "judge": "/judge/ch
 # What is said instead of a screen, and its status.
 ERRORS = {
     "no page": ("/nothing", 404),
-    "no use case": ("/why/nothing", 400),
+    "no use case": ("/why/nothing", 404),
     "no model": ("/models/gpu/none", 404),
 }
 # How the screens of a fleet are looked at: together, each width in both themes but for the middle ones.

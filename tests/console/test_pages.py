@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
+import httpx
 import msgspec
 import pytest
 
@@ -301,6 +302,17 @@ async def test_without_a_recommender_the_page_says_so() -> None:
     assert reply.status_code == 503
     assert "is a recommender running?" in reply.text
     assert "vedette doctor" in reply.text
+
+
+async def test_a_bug_is_a_page_for_people_and_a_problem_for_programs() -> None:
+    rig = Rig(fleet(3))
+    rig.asking.recommender = None  # type: ignore[assignment]
+    async with rig.served() as url, httpx.AsyncClient(base_url=url, timeout=60) as browser:
+        shown = await browser.get("/models")
+        problem = await browser.get("/api/v1/models")
+    assert (shown.status_code, problem.status_code) == (500, 500)
+    assert ('<a href="/endpoints">' in shown.text, "its log says why" in shown.text) == (True, True)
+    assert problem.json()["code"] == "internal"
 
 
 async def test_an_empty_fleet_says_what_to_do() -> None:

@@ -1,6 +1,7 @@
 """Addresses of endpoints beside plain URLs: unix sockets, and Azure OpenAI's older paths with their query."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from providers.conftest import opened
 from providers.replay import Replay, reply, stream
-from vedette.errors import ProviderError
+from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Generation, Listing, load
 from vedette.providers.addresses import http_url, query_of, socket_of, wrong_with
 from vedette.providers.openai_compatible import is_ours
@@ -148,3 +149,19 @@ def test_a_query_is_kept_by_name() -> None:
     """Nothing else of the URL is."""
     assert query_of(f"https://x.openai.azure.com{AZURE}") == {"api-version": "2024-10-21"}
     assert query_of("http://h/v1") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("olama", 'did you mean "ollama"?'),
+        ("openai_compatible", 'did you mean "openai-compatible"?'),
+        ("llamacpp", '"openai-compatible" is for llama.cpp'),
+        ("vllm", '"openai-compatible" is for llama.cpp, vLLM'),
+        ("lmstudio", '"openai-compatible" is for'),
+    ],
+)
+def test_a_provider_that_there_is_not_leads_to_the_right_one(name: str, hint: str) -> None:
+    """The name of a server is near that of another provider by chance, which would not do."""
+    with pytest.raises(ConfigurationError, match=re.escape(hint)):
+        load(name)

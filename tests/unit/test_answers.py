@@ -148,6 +148,9 @@ def test_a_model_that_fails_every_call_is_no_candidate(asked: Asked) -> None:
     listed: ModelsReply = asked.ask("models.list")
     view = next(one for one in listed.models if one.model == FAST)
     assert view.status == "degraded"
+    asked.apply(lifecycle_event("lost", SLOW, at=EPOCH, revision=2))
+    alone: ExplainReply = asked.ask("recommend.explain", use_case="chat")
+    assert alone.summary[1] == "None of them has answered a call."
     assert view.availability is not None
     assert view.availability.uptime_24h == 0.0
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -186,8 +186,10 @@ class Pages:
     async def failed(self, request: Request, error: Exception) -> Response:
         """Log what went wrong, and say that it did."""
         self._log.error("request.failed", path=request.url.path, exc_info=error)
-        message = "the console could not answer; its log says why"
-        return problems.respond(RequestError(code="internal", message=message))
+        problem = RequestError(code="internal", message="the console could not answer; its log says why")
+        if request.url.path.startswith(("/api/", "/series/")) or isinstance(error, TemplateError):
+            return problems.respond(problem)
+        return self._problem(request, problem)
 
     async def _series(self, request: Request) -> Response:
         found = await model.series(self._sources, _view(request))

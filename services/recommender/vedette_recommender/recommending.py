@@ -124,7 +124,14 @@ class Recommending:
             as_of=as_of,
             summary=(
                 *summary(
-                    request.use_case, first, second, len(columns), relax, improve, lacking(rules, columns)
+                    request.use_case,
+                    first,
+                    second,
+                    len(columns),
+                    relax,
+                    improve,
+                    lacking(rules, columns),
+                    silent=ranking.narrowed.rejected.get("never_answered", 0),
                 ),
                 *spread_over(ranking.equals, order[0] if order else 0),
                 *unloading(recommendations),

@@ -26,12 +26,17 @@ def summary(
     relax: Relaxation | None,
     improve: Improvement | None,
     lacking: Sequence[str] = (),
+    *,
+    silent: int = 0,
 ) -> tuple[str, ...]:
-    """Return the answer in two sentences; *lacking* are the capabilities that no model is known to have."""
+    """Return the answer in two sentences. *lacking* are the capabilities that no model is known to have.
+
+    *silent* is the number of models that never answered a call.
+    """
     if best is None:
         return (
             f"No model is a candidate for {use_case}; {considered} considered.",
-            advice(relax, considered, lacking),
+            advice(relax, considered, lacking, silent=silent),
         )
     account, standing = best
     parts = account.contributions()
@@ -163,10 +168,14 @@ def _changed(improve: Improvement) -> str:
     return f"a {_said(improve.signal)} of {to} {improve.unit} instead of {raw}"
 
 
-def advice(relax: Relaxation | None, considered: int, lacking: Sequence[str] = ()) -> str:
+def advice(relax: Relaxation | None, considered: int, lacking: Sequence[str] = (), *, silent: int = 0) -> str:
     """Return in a sentence what would admit the nearest of the models *considered*, or what all are *lacking*."""
     if relax is None and considered and lacking:
         return f"None of them is known to have {' or '.join(name.replace('_', ' ') for name in lacking)}."
+    if relax is None and silent:
+        if silent == considered:
+            return "None of them has answered a call."
+        return f"{silent} of them never answered a call, and no other has every capability needed."
     if relax is None:
         return "None of them has every capability needed." if considered else "The catalogue is empty."
     also = f" and {', '.join(relax.also)}" if relax.also else ""

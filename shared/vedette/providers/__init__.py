@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache, lru_cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -299,6 +299,9 @@ def names() -> list[str]:
     return sorted(point.name for point in entry_points(group="vedette.providers"))
 
 
+_ALIKE: Final = 0.75  # "olama" is; "llamacpp" is another server than "ollama"
+
+
 @cache  # what is installed stays so, and looking takes milliseconds
 def load(name: str) -> Provider:
     """Return the provider registered as *name*. Raises ConfigurationError naming those that are."""
@@ -306,8 +309,12 @@ def load(name: str) -> Provider:
         if point.name == name:
             provider: Provider = point.load()
             return provider
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    near = difflib.get_close_matches(name, names(), n=1, cutoff=_ALIKE)
+    hint = (
+        f'; did you mean "{near[0]}"?'
+        if near
+        else '; "openai-compatible" is for llama.cpp, vLLM, LM Studio and other servers with OpenAI\'s API'
+    )
     raise ConfigurationError(
         where=f"provider {name!r}", problem=f"not installed; installed: {', '.join(names())}{hint}"
     )
