@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from console.test_hostile import PAGES, strange
 from consoles import OPERATOR, Rig, fleet
 from eventually import eventually
 from require import missing
@@ -168,6 +169,21 @@ async def test_screens_show_what_the_queries_reply(models: int) -> None:
             await page.reload()
             assert await page.locator(where).all_inner_texts() == texts, path
         assert complaints == []
+
+
+async def test_text_of_strangers_breaks_no_screen() -> None:
+    """Markup runs nowhere, and words of 2 kB, the most that messages take, make nothing wider than a small screen."""
+    size, dialogs = {"width": 360, "height": 800}, list[str]()
+    rig = strange()
+    async with rig.served() as url, opened(url, viewport=size) as (page, complaints):
+        page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        await page.goto(f"/login#{OPERATOR}")
+        await page.wait_for_url(f"{url}/")
+        for path in PAGES:
+            await page.goto(path)
+            await live(page)
+            await whole(page, 360, path)
+        assert (complaints, dialogs) == ([], [])
 
 
 async def test_now_moves_without_a_reload() -> None:

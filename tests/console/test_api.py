@@ -191,6 +191,36 @@ async def test_a_slow_reader_is_cut_off_and_costs_nobody_else() -> None:
     assert [reader is None for reader in readers] == [False] * MAX_LISTENERS + [True]
 
 
+async def test_two_hundred_readers_that_read_nothing_cost_no_other() -> None:
+    """On real connections: a reader gets every event, pages are answered, and who goes leaves nothing behind."""
+    rig, before = Rig(fleet(3)), 200
+    async with (
+        rig.served() as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as caller,
+        asyncio.timeout(120),
+    ):
+        host, port = url.removeprefix("http://").split(":")
+        silent = [await asyncio.open_connection(host, int(port), limit=1) for _ in range(before)]
+        for _, writer in silent:
+            writer.write(f"GET /api/v1/events HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+        await eventually(lambda: _are_listening(rig, before), what="all listen")
+        async with caller.stream("GET", "/api/v1/events?events=recommend.changed") as reader:
+            lines = reader.aiter_lines()
+            await eventually(lambda: _are_listening(rig, before + 1), what="the reader listens, too")
+            for number in range(300):
+                rig.announce("chat", f"change {number}")
+                line = await anext(line async for line in lines if line.startswith("data:"))
+                assert f"change {number}" in line
+            assert (await caller.get("/")).status_code == 200
+        for _, writer in silent:
+            writer.transport.abort()
+        await eventually(lambda: _are_listening(rig, 0), what="none listens")
+
+
+async def _are_listening(rig: Rig, number: int) -> bool:
+    return rig.changes.listeners == number
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "m1", "m" + "9" * 5000 + ".e1.a1", "m1.e2", "m1.e2.a", "m1.e2.a-3", "m1.e2.a3.b4", "mé.e2.a3"],

@@ -50,6 +50,25 @@ NAME = (  # messages refuse names with control characters
     " a\u202egnp.exe zero\u200bwidth \u2066 &lt;b&gt; ../../etc/passwd"
 )
 NASTY = f"{NAME} bell\x07\x1b[31m"
+# Screens with such texts.
+PAGES = (
+    *(
+        "/",
+        "/why/chat",
+        "/why/chat?limit=100",
+        "/models",
+        "/models?bars=1",
+        f"/models/gpu/{quote(f'm {NAME}', safe='')}",
+    ),
+    *(
+        f"/compare?model=gpu/{quote(f'm {NAME}', safe='')}",
+        "/endpoints",
+        "/define?endpoint=gpu",
+        "/jobs",
+        "/changes",
+    ),
+    *("/judge/chat", f"/login?to={quote(NASTY)}", f"/changes?text={quote(NASTY)}"),
+)
 # Whatever must be on some page; the name of each field is in its text.
 FIELDS = (
     *("license", "family", "quantization", "source", "url"),
@@ -59,18 +78,18 @@ FIELDS = (
 )
 
 
-def nasty(field: str) -> str:
-    """Return what a stranger puts in *field*."""
-    return f"[{field}] {NASTY}"
+def nasty(field: str, most: int = 2048) -> str:
+    """Return what a stranger puts in *field*: as long as messages take, in one word."""
+    return f"[{field}] {NASTY} ".ljust(most, "w")
 
 
-def told() -> Rig:
+def strange() -> Rig:
     """Return a console whose model and whose endpoint say such things everywhere."""
     rig, ref = Rig([]), ModelRef("gpu", f"m {NAME}")
     before = EPOCH - timedelta(minutes=1)
     info = model_info(
         ref,
-        url=f"http://gpu-box:8000/{nasty('url')}",
+        url=f"http://gpu-box:8000/{nasty('url', most=2000)}",
         provider="openai-compatible",
         kind="chat",
         license=nasty("license"),
@@ -124,7 +143,7 @@ def told() -> Rig:
             id="5",
             at=EPOCH,
             model=ref,
-            ratings=(Rating(score=0.5, source=nasty("rating"), as_of=EPOCH.date()),),
+            ratings=(Rating(score=0.5, source=nasty("rating", most=500), as_of=EPOCH.date()),),
         ),
         _observed(),
     )
@@ -187,18 +206,16 @@ def _progress(state: str, field: str, ref: ModelRef) -> Progress:
 @pytest.mark.fault("names, replies, transcripts and states that are markup", "I13")
 async def test_text_of_strangers_stays_text_in_every_field() -> None:
     """On every screen, for an operator."""
-    rig = told()
-    name = f"gpu/{quote(f'm {NAME}', safe='')}"
+    rig = strange()
     # A text in an address that is no name is answered with an error, which quotes it.
-    paths = (
-        *("/", "/why/chat", "/why/chat?limit=100", "/models", "/models?bars=1", f"/models/{name}"),
-        *(f"/compare?model={name}", "/endpoints", "/define?endpoint=gpu", "/jobs", "/changes", "/judge/chat"),
-        *(f"/login?to={quote(NASTY)}", f"/models?text={quote(NASTY)}", f"/changes?text={quote(NASTY)}"),
-        *(f"/why/{quote(NASTY, safe='')}", f"/models/gpu/{quote(NASTY, safe='')}"),
+    errors = (
+        f"/models?text={quote(NASTY)}",
+        f"/why/{quote(NASTY, safe='')}",
+        f"/models/gpu/{quote(NASTY, safe='')}",
     )
     seen = ""
     async with rig.client(authorization=f"Bearer {OPERATOR}") as browser:
-        for path in paths:
+        for path in (*PAGES, *errors):
             reply = await browser.get(path)
             assert reply.status_code in (200, 400, 404), path
             shown = reply.text

@@ -40,7 +40,7 @@ from vedette.settings import CONSOLE_PORT, GATEWAY_PORT, Nats, Secret, Settings,
 _ORDER = ("recorder", "recommender", "gateway", "console", "benchmarker", "prober", "discoverer", "ticker")
 # What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
 # the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
-_COLLECT_AFTER = (20_000, 20, 100)
+COLLECT_AFTER = (20_000, 20, 100)
 # What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
 _APART = ("recommender", "console", "gateway")
 # All others work on without these, so they are started again when they end.
@@ -176,7 +176,7 @@ async def run(
     Those named in *apart* get a process of their own. Yields when all are warm. Health and metrics are served from the
     beginning. If *patient*, what a service needs and does not find is waited for.
     """
-    gc.set_threshold(*_COLLECT_AFTER)
+    gc.set_threshold(*COLLECT_AFTER)
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing.exporting())
         starts = {name: Start(name, say) for name in sorted(names, key=_rank)}
