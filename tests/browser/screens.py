@@ -1,9 +1,11 @@
 """Pictures of every page of the console, for docs/screens: light and dark, wide and narrow.
 
-Run it from `tests`: uv run --group browser python -m browser.screens
+Run it from `tests`: uv run --group browser python -m browser.screens [SCREEN...]
 """
 
 import asyncio
+import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from browser.test_console import FORMS, SCREENS, expected, measuring, opened
@@ -17,8 +19,8 @@ SIZES = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 390, "heigh
 MODELS = 45
 
 
-async def main() -> None:
-    """Write the pictures."""
+async def main(wanted: Collection[str]) -> None:
+    """Write the pictures of the screens *wanted*, by default of all."""
     rig = Rig(fleet(MODELS))
     for use_case in known({}):
         rig.announce(use_case, "ahead by 2.4 points")
@@ -28,6 +30,8 @@ async def main() -> None:
             for name, size in SIZES.items():
                 async with opened(url, color_scheme=theme, viewport=size) as (page, _):
                     for screen, path in (SCREENS | FORMS).items():
+                        if wanted and screen not in wanted:
+                            continue
                         if screen in FORMS:
                             await page.goto("/")  # from /login itself it would be no other page
                             await page.goto(f"/login#{OPERATOR}")
@@ -44,4 +48,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))
