@@ -142,8 +142,8 @@ class Probes:
         # Of many, the endpoint is probed again as a whole.
         for model in suspicious if len(suspicious) <= _MAX_APART else [None]:
             self._bus.spawn(self._probe_again(endpoint, job, model))
-        done = f"{job.endpoint}: {counted(len(models), 'model')} probed"
-        await self._bus.jobs.publish_progress(job, "done", done)
+        done = f"{counted(len(models), 'model')} probed" if models else "no model to probe"
+        await self._bus.jobs.publish_progress(job, "done", f"{job.endpoint}: {done}")
 
     async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
         """Publish the result of *contact*, and add what readings of the load used meanwhile to the endpoint's usage."""
