@@ -114,7 +114,8 @@ async def test_every_screen_is_whole(models: int) -> None:
     rig = Rig(fleet(models))
     for use_case in known({}):
         rig.announce(use_case)
-    past = {"past": f"/?at={EPOCH - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"}
+    yesterday = f"{EPOCH - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    past = {"past": f"/?at={yesterday}"} if models < 10_000 else {}  # this recorder has all of it in memory
     async with rig.served() as url:
         for scheme, width in LOOKS[models]:
             size = {"width": width, "height": 800}
