@@ -130,6 +130,17 @@ def test_models_of_a_paused_endpoint_are_no_candidates(asked: Asked) -> None:
     assert asked.ask("recommend.best", use_case="chat").recommendation.model == FAST
 
 
+def test_a_model_that_answered_one_run_is_a_candidate(asked: Asked) -> None:
+    """Although the next one of the same benchmark came too late: the page shows its speed, so it has answered."""
+    good = RunSample(job_id="b", at=EPOCH, prompt="short", cold=False, output_tps=0.7)
+    late = RunSample(job_id="b", at=EPOCH, prompt="long", cold=False, outcome=Outcome.TIMEOUT)
+    performance = Performance(measured_at=EPOCH, n=1, failures=1, samples=(good, late))
+    event = benchmark_event(FAST, at=EPOCH, tps=80.0)
+    asked.apply(msgspec.structs.replace(event, outcome=Outcome.TIMEOUT, performance=performance, job_id="b"))
+    reply: ExplainReply = asked.ask("recommend.explain", use_case="chat")
+    assert FAST in [one.model for one in reply.recommendations]
+
+
 @pytest.mark.fault("a server that lists its models and fails every call", "I10")
 def test_a_model_that_fails_every_call_is_no_candidate(asked: Asked) -> None:
     """Whatever its listing and its prior say: it is degraded, and the reason is told."""

@@ -19,6 +19,7 @@ from vedette.types import (
     Judged,
     ModelInfo,
     ModelRef,
+    Outcome,
     Performance,
     Price,
     Quality,
@@ -58,7 +59,9 @@ class Facts(Value, frozen=True, kw_only=True):
 
     @property
     def never_answered(self) -> MeasuredCall | None:
-        """The last call, if every call of the model failed."""
+        """The last call, if every call of the model failed: also every run of a benchmark."""
+        if self.performance and any(one.outcome is Outcome.OK for one in self.performance.samples):
+            return None
         return all_failed(self.calls, self.health, reported=self.reports.succeeded if self.reports else 0.0)
 
     def status(self) -> Status:
