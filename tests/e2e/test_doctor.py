@@ -48,6 +48,22 @@ WRONG = {
         "redirects to https://models.example.com/llm/v1/models",
         r'^set url = "https://models\.example\.com/llm"$',
     ),
+    "moved-by-path": Wrong(
+        reply(308, Location="/llm/v1/models"),
+        "redirects to /llm/v1/models, which",
+        r'^set url = "http://127\.0\.0\.1:\d+/llm"$',
+    ),
+    "tunnel": Wrong(
+        reply(530, "error code: 1033"), "530: error code: 1033", "tunnel in front of the server has no"
+    ),
+    "web-ui": Wrong(
+        reply(200, PAGE.replace("Guest Wi-Fi", "Open WebUI")), "titled 'Open WebUI'", "add /api to its url"
+    ),
+    "xml": Wrong(
+        reply(200, "<?xml version='1.0'?><Error><Message>Access Denied</Message></Error>"),
+        "is XML titled 'Access Denied'",
+        "check url and provider",
+    ),
     "portal": Wrong(reply(200, PAGE), "HTML page titled 'Guest Wi-Fi'", "a login page, a proxy"),
     "portal-redirects": Wrong(
         reply(302, PAGE, Location="http://login.example.com/?from=x"),

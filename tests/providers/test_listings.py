@@ -19,7 +19,7 @@ from vedette.providers._flavours import entry_and_props
 from vedette.providers._lenient import moment
 from vedette.providers._places import is_ours
 from vedette.settings import EndpointSettings
-from vedette.types import Capability
+from vedette.types import Capability, Outcome
 from vedette_discoverer.capabilities import infer
 
 
@@ -236,6 +236,45 @@ def test_a_model_that_writes_text_need_not_chat() -> None:
     assert infer(entry_and_props({"id": "acme-8b", **heard}, {}), "acme-8b")[0] == "unknown"
     guard = {"id": "acme-guard", "architecture": {"modality": "text->text"}}
     assert infer(entry_and_props(guard, {}), "acme-guard")[0] == "unknown"
+
+
+@pytest.mark.fault("a server lists hundreds of thousands of entries", "I6")
+async def test_a_listing_that_would_stop_everything_else_is_refused(replay: Replay) -> None:
+    """To read 700,000 entries took more than a minute, in which a service did nothing else."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "x"}] * 50_001})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        with pytest.raises(ProviderError, match="more than 50,000 models are listed") as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is Outcome.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "remedy"),
+    [
+        # LM Studio answers every path with 200 (lmstudio-bug-tracker#618, #1323).
+        (
+            {"error": "Unexpected endpoint or method. (GET /api/tags)"},
+            "Unexpected endpoint",
+            "openai-compatible",
+        ),
+        # llama.cpp lists under Ollama's path as well, and has another /api/chat.
+        (
+            {"models": [{"name": "x.gguf"}], "object": "list", "data": [{"id": "x.gguf"}]},
+            "llama.cpp's server, not Ollama",
+            'set provider = "openai-compatible"',
+        ),
+        ({"status": "ok"}, "no models field", 'set provider = "openai-compatible"'),
+    ],
+)
+async def test_another_server_under_ollamas_paths_is_named(
+    body: Any, said: str, remedy: str, replay: Replay
+) -> None:
+    """With the provider that it needs."""
+    replay.routes["GET", "/api/tags"] = reply(200, body)
+    async with opened("ollama", replay.url) as endpoint:
+        with pytest.raises(ProviderError, match=said) as caught:
+            await endpoint.list_models()
+    assert remedy in (caught.value.remedy or "")
 
 
 async def test_a_listing_without_names_is_none(replay: Replay) -> None:

@@ -11,7 +11,7 @@ from providers.replay import Replay, reply, stream
 from vedette import providers
 from vedette.errors import ProviderError
 from vedette.providers import Described, Finished, Generation, Listing, Publishing, Tool
-from vedette.providers._entries import price
+from vedette.providers._prices import price, with_unit_of_listing
 from vedette.settings import parse
 from vedette.types import Capability, Outcome, Percentiles
 
@@ -97,6 +97,26 @@ async def test_openai_is_asked_as_its_thinking_models_will_have_it(replay: Repla
         ({"pricing": {"input": 0.15, "output": 0.6, "unit": "USD"}}, (0.15, 0.6)),
         ({"input_cost_per_token": 0.0002, "output_cost_per_token": 0.0006}, (200, 600)),
         ({"input_cost_per_token": 0.15, "output_cost_per_token": 0.6}, None),
+        ({"pricing": {"input_per_1m": 0.05, "output_per_1m": 0.08}}, (0.05, 0.08)),
+        ({"pricing": {"inputPerMillion": 0.05, "outputPerMillion": "0.08"}}, (0.05, 0.08)),
+        ({"input_price_per_million_tokens": 0.02, "output_price_per_million_tokens": 0.03}, (0.02, 0.03)),
+        ({"prompt_cost_per_1k": 0.0005, "completion_cost_per_1k": 0.0015}, (0.5, 1.5)),
+        ({"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "input_cost_per_image": 0.1}, (1, 2)),
+        ({"input_cost_per_character": 1e-6, "output_cost_per_character": 2e-6}, None),
+        ({"input_cents_per_million": 15, "output_cents_per_million": 60}, None),
+        ({"pricing": {"prompt": 1, "completion": 2, "unit": "per_1m_tokens"}}, (1, 2)),
+        ({"pricing": {"prompt": "0.05", "completion": "0.08", "unit": "per_mtok"}}, (0.05, 0.08)),
+        (
+            {
+                "pricing": {
+                    "prompt": "3.00",
+                    "completion": "12.00",
+                    "unit": "per_1m_tokens",
+                    "currency": "CNY",
+                }
+            },
+            None,
+        ),
     ],
 )
 def test_a_price_is_read_for_a_token_or_a_million(
@@ -105,6 +125,49 @@ def test_a_price_is_read_for_a_token_or_a_million(
     """Its unit says which, else its size. What is no price in USD for tokens in and out is none."""
     found = price(listed, "listing")
     assert (found and (found.input_usd_per_mtok, found.output_usd_per_mtok)) == usd_per_mtok
+
+
+FOR_A_MILLION = [(0.15, 0.6), (3, 15), (0.02, 0.05), (0.01, 0.03), (0, 0)]
+FOR_A_THOUSAND = [(0.03, 0.06), (0.0005, 0.0015), (0.06, 0.12)]
+FOR_A_TOKEN = [(2.5e-6, 1e-5), (1.5e-4, 6e-4), (2e-8, 5e-8)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "outputs"),
+    [
+        (FOR_A_MILLION, [0.6, 15, 0.05, 0.03, 0]),
+        (FOR_A_THOUSAND, [60, 1.5, 120]),
+        (FOR_A_TOKEN, [10, 600, 0.05]),
+        # Nothing but cheap models: for a thousand tokens they would be the dearest of all, or they are cheap.
+        ([(0.05, 0.08), (0.02, 0.03)], [None, None]),
+        ([(0.05, 0.08)], [None]),
+        # One of them is in another unit than the others: each by its own size alone.
+        ([(0.15, 0.6), (2.5e-6, 1e-5), (0.03, 0.06)], [0.6, 10, None]),
+        ([(3, 15), (0.0005, 0.0015)], [15, None]),
+        ([(-1, -1), (0.3, 1.2), (0.04, 0.05)], [None, 1.2, 0.05]),
+    ],
+)
+def test_prices_without_a_unit_have_that_of_their_listing(
+    rates: list[tuple[float, float]], outputs: list[float | None]
+) -> None:
+    """0.05 may be for a thousand tokens or for a million; the other models show which, where they agree."""
+    for name in ("input", "output"), ("prompt", "completion"):
+        listed = [
+            {"id": str(n), "pricing": dict(zip(name, rate, strict=True))} for n, rate in enumerate(rates)
+        ]
+        found = [price(entry, "listing") for entry in with_unit_of_listing(listed)]
+        assert [one and one.output_usd_per_mtok for one in found] == outputs
+
+
+def test_a_unit_that_is_stated_is_not_that_of_the_listing() -> None:
+    """Nor does it say anything of the other prices."""
+    stated = {"pricing": {"input": 0.0005, "output": 0.0015, "unit": "1k"}}
+    providers = {
+        "providers": [{"pricing": {"input": 0.02, "output": 0.04}}, {"pricing": {"input": 1, "output": 2}}]
+    }
+    listed = [stated, providers, {"pricing": {"input": 0.03, "output": 0.05}}, {"id": "free of charge"}]
+    found = [price(entry, "listing") for entry in with_unit_of_listing(listed)]
+    assert [one and one.output_usd_per_mtok for one in found] == [1.5, 2, 0.05, None]
 
 
 async def test_openrouter_tells_its_prices(replay: Replay) -> None:

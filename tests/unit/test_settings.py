@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from vedette import providers
 from vedette.bus.connection import servers, without_secrets
 from vedette.errors import ConfigurationError, NotRunning
 from vedette.local.instance import find, state_directory
-from vedette.settings import Secret, load, ollama_url, parse, seconds
+from vedette.providers.access import access
+from vedette.settings import EndpointSettings, Secret, load, ollama_url, parse, seconds
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,74 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
     )
     settings = load(environ={"VEDETTE_CONFIG": str(tmp_path / "v.toml")})
     assert settings.endpoints["gpu"].group == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"),
+    [
+        ("sk-abc", "Bearer sk-abc"),
+        ("Bearer sk-abc", "Bearer sk-abc"),  # pasted with the header
+        ("bearer  sk-abc", "Bearer sk-abc"),
+        ("bearer", "Bearer bearer"),
+    ],
+)
+def test_a_key_is_sent_as_it_is_meant(key: str, sent: str, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(key)
+    assert access("a", EndpointSettings(url="http://h", api_key=Secret(file=str(file)))).headers == {
+        "Authorization": sent
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("sk-canary…", "place 10 of 10 is not ASCII"),  # copied from a page that shortens it
+        ("“sk-canary”", "place 1 of 11 is not ASCII"),  # pasted into a word processor
+        ("sk-canary\u200b", "place 10 of 10 is not ASCII"),
+        ("sk-can\nary", "place 7 of 10 is a control character"),
+        ("sk-can\0ary", "place 7 of 10 is a control character"),
+    ],
+)
+@pytest.mark.fault("a key or a header holds what no header can carry")
+def test_what_no_header_can_carry_is_refused_without_being_shown(
+    value: str, place: str, tmp_path: Path
+) -> None:
+    """Not by a traceback, nor by a server's refusal of what is not the key."""
+    file = tmp_path / "key"
+    file.write_text(value)
+    for endpoint in (
+        EndpointSettings(url="http://h", api_key=Secret(file=str(file))),
+        EndpointSettings(url="http://h", headers={"X-Key": value}),
+    ):
+        with pytest.raises(ConfigurationError, match=place) as caught:
+            access("a", endpoint)
+        assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("olama", '"ollama"'),
+        ("OpenAI", '"openai"'),
+        ("vllm", '"openai-compatible"'),
+        ("LM Studio", '"openai-compatible"'),
+        ("llama.cpp", '"openai-compatible"'),
+        ("openai_compatible", '"openai-compatible"'),
+        ("azure-openai", '"openai-compatible"'),
+    ],
+)
+def test_a_provider_that_is_none_gets_the_one_that_is_meant(name: str, hint: str) -> None:
+    """Engines with OpenAI's protocol are no providers of their own."""
+    with pytest.raises(ConfigurationError, match=f"did you mean {hint}"):
+        providers.load(name)
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "vedette.toml"
+    file.write_text("a = " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        load(str(file))
 
 
 def test_secrets_are_read_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ Fields by the API references of Together, Mistral, Groq, Azure OpenAI, LiteLLM, 
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from vedette.providers._lenient import (
     http_date,
     mapping,
     moment,
-    number,
     score,
     sequence,
     since_epoch,
@@ -21,7 +20,7 @@ from vedette.providers._lenient import (
     tokens,
 )
 from vedette.providers.redaction import REDACTED
-from vedette.types import Capability, Claim, Evidence, Kind, Price
+from vedette.types import Capability, Claim, Evidence, Kind
 
 Entry = Mapping[str, Any]
 # Where a listing says what kind of model it lists, and its words for those that are asked for text.
@@ -116,30 +115,6 @@ _ENDS: Final = (
 )
 _FIRST_MODELS: Final = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier end means that none is set
 _SWITCHES: Final = ("active", "enabled", "available", "is_active")
-# Where listings name prices, and for tokens in and out: OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty,
-# models.dev, Hugging Face.
-_PRICES: Final = (
-    ("prompt", "completion"),
-    ("input", "output"),
-    ("input_tokens", "output_tokens"),
-    ("input_cost_per_token", "output_cost_per_token"),
-    ("input_price", "output_price"),
-    ("prompt_price", "completion_price"),
-)
-# USD for the dearer of the tokens in and out. What asks more for a token, or less for a million, says its unit.
-_MAX_FOR_A_TOKEN: Final = 1e-4
-_MIN_FOR_A_MILLION: Final = 0.1
-_MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
-_UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
-_CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
-_CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
-_UNIT: Final = re.compile(
-    r"(?:(?:in |us)?(?:usd|\$|dollars?))?[ _]*(?:per|/|for)?[ _]*(?:"
-    r"(?P<million>(?:1 ?)?m|(?:1|one|a)?[ _]?million|1[ ,_]?000[ ,_]?000(?:\.0)?|1e6)"
-    r"|(?P<thousand>(?:1 ?)?k|(?:1|one|a)?[ _]?thousand|1[ ,_]?000(?:\.0)?|1e3)|(?P<token>(?:1|one|a)?(?=[ _]?tok|\Z)))"
-    r"(?:[ _-]?tok(?:en)?s?)?"
-)
-_TOKENS_OF: Final = {"million": 1e6, "thousand": 1e3, "token": 1.0}
 _SWITCHED_OFF: Final = ("archived", "disabled", "retired")
 _OFF: Final = frozenset(("offline", "disabled", "retired", "removed", "shutdown", "end_of_life"))
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*tokens)?\Z")
@@ -172,10 +147,10 @@ def _is_switched_off(entry: Entry) -> bool:
 def retires_at(entry: Entry) -> datetime | None:
     """Return when the service says that the model ends, or None."""
     for name in _ENDS:
-        value = entry.get(name)
-        for given in (value, mapping(value).get("inference")):
-            if at := _moment(given):
-                return at
+        if (value := entry.get(name)) is not None:
+            for given in (value, mapping(value).get("inference")):
+                if at := _moment(given):
+                    return at
     return None
 
 
@@ -214,84 +189,6 @@ def _tokens(value: object) -> int | None:
         amount = decimal(found[1])
         return tokens(int(amount * scale)) if amount is not None and amount < 1e9 else None
     return tokens(value)
-
-
-def price(entry: Entry, source: str) -> Price | None:
-    """Return what *entry* says that tokens cost, where it says so in USD; of several providers, the highest.
-
-    Listings name a price for one token, a thousand or a million, as a number or as text. Where they do not say for
-    how many, its size does; None where that could mean either. A router's own price is -1, and none.
-    """
-    by_provider = [_own_price((mapping(one), entry), source) for one in sequence(entry.get("providers"))]
-    given = [one for one in by_provider if one is not None]
-    if given and len(given) == len(by_provider):
-        return Price(
-            input_usd_per_mtok=max(one.input_usd_per_mtok for one in given),
-            output_usd_per_mtok=max(one.output_usd_per_mtok for one in given),
-            source=source,
-        )
-    return _own_price((entry,), source)
-
-
-def _own_price(entries: tuple[Entry, ...], source: str) -> Price | None:
-    """Return the price in the first of *entries*, the others of which surround it."""
-    entry = entries[0]
-    inner = (mapping(entry.get(name)) for name in ("metadata", "model_spec"))
-    places = [mapping(place.get(name)) for place in (entry, *inner) for name in ("pricing", "cost", "price")]
-    for place in (*places, entry):
-        for asked, answered in _PRICES:
-            rates = [rate for name in (asked, answered) if (rate := _usd(place.get(name))) is not None]
-            if len(rates) == len(_PRICES[0]):
-                around = (place, *entries)
-                scale = _scale(_stated(around, _UNITS) or _unit_of(asked), max(rates))
-                is_usd = (_stated(around, _CURRENCIES) or "usd") in _CURRENCY
-                fee = _usd(place.get("request"))
-                return _per_million(rates, scale, fee, source) if scale and is_usd else None
-    return None
-
-
-def _stated(places: Iterable[Entry], names: Collection[str]) -> str | None:
-    """Return what the nearest of *places* says under any of *names*, in lower case."""
-    for place in places:
-        for name in names:
-            if (found := place.get(name)) not in (None, ""):
-                return str(found).strip().lower()[:64]
-    return None
-
-
-def _unit_of(name: str) -> str | None:
-    return "token" if name.endswith("_per_token") else None
-
-
-def _scale(unit: str | None, highest: float) -> float | None:
-    """Return how many of the tokens that a rate is for are in a million; None where that is not clear.
-
-    *unit* is what the listing says, *highest* the higher of the rates (USD).
-    """
-    if unit is None or unit in _CURRENCY:
-        # Between the two a rate may be for a thousand tokens, or for a cheap model's million, or a dear one's token.
-        scale = 1e6 if highest < _MAX_FOR_A_TOKEN else 1.0 if highest >= _MIN_FOR_A_MILLION else None
-    else:
-        found = _UNIT.fullmatch(unit)
-        scale = 1e6 / _TOKENS_OF[found.lastgroup] if found and found.lastgroup else None
-    if scale is None or not highest:
-        return scale
-    return scale if _MIN_PER_MTOK <= scale * highest <= _MAX_PER_MTOK else None
-
-
-def _per_million(rates: list[float], scale: float, fee: float | None, source: str) -> Price:
-    if fee:
-        source = f"{source}, plus {fee:g} USD for each request"
-    asked, answered = (round(scale * rate, 6) for rate in rates)
-    return Price(input_usd_per_mtok=asked, output_usd_per_mtok=answered, source=source)
-
-
-def _usd(value: object) -> float | None:
-    """Return an amount of USD: a number, a text of one (`"0.15"`, `"$0.15"`), or an object with `usd`."""
-    if isinstance(value, dict):
-        value = value.get("usd")
-    amount = number(decimal(value.strip().lstrip("$")) if isinstance(value, str) else value)
-    return amount if amount is not None and amount < 1e6 else None
 
 
 def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:

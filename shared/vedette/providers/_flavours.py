@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette.providers import Described, _litellm, _metrics
-from vedette.providers._entries import Entry, context, kind_and_claims, price, retires_at, usual_kind
+from vedette.providers._entries import Entry, context, kind_and_claims, retires_at, usual_kind
 from vedette.providers._lenient import (
     count,
     is_name,
@@ -26,6 +26,7 @@ from vedette.providers._lenient import (
     tokens,
 )
 from vedette.providers._metrics import Metrics
+from vedette.providers._prices import price
 from vedette.types import Capability, Claim, Evidence, Kind, Locality
 
 

@@ -6,7 +6,6 @@ Nothing else opens an HTTP client: `passing` and `posting` post by the transport
 import asyncio
 import base64
 import logging
-import re
 import socket
 import ssl
 import zlib
@@ -26,8 +25,8 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden
-from vedette.providers._outcomes import NO_UPSTREAM
 from vedette.providers._refusals import context_limit, is_page, judged, wait_s
+from vedette.providers._remedies import of_page, of_redirect, of_refusal
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import http_url, query_of, socket_of
 from vedette.providers.redaction import Secrets
@@ -60,11 +59,6 @@ _PIECE_BYTES = 64 * 1024
 # servers that compress nothing.
 _COMPRESSIONS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz")
 _READABLE = frozenset(_COMPRESSIONS[:3])
-_HTTP_TO_TLS = re.compile(r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE)  # nginx, Go, Apache
-_WRITE_BASIC = (
-    'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
-    "[endpoints.<name>]"
-)
 # What a transcript keeps of a request's body, and of a reply's; and from how much of a reply that is taken, since
 # secrets are redacted before anything is cut.
 _MAX_TRANSCRIPT_CHARS = 500
@@ -152,7 +146,11 @@ class Http:
             raw = await self._read(response, most_bytes or self._access.max_body_bytes, transcript)
             arrived_at = self._clock.monotonic()
             counting.count_bytes(len(raw))
-            return decode(self._secrets.clean(raw)), response.headers, arrived_at
+            try:
+                return decode(self._secrets.clean(raw)), response.headers, arrived_at
+            except ProviderError as error:
+                error.remedy = error.remedy or of_page(error.detail)
+                raise
 
     async def chunks(
         self, path: str, body: object, *, deadline_s: float
@@ -265,34 +263,27 @@ class Http:
             f"HTTP {status}{f': {said}' if said else ''}{asked}",
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
             context_tokens=context_limit(said, body) if 400 <= status < 500 else None,
-            remedy=self._remedy(response, said, by_page=is_page(body)),
+            remedy=of_refusal(
+                status,
+                response.headers,
+                said,
+                by_page=is_page(body),
+                logged_in=self._headers.get("authorization", "").startswith("Basic "),
+            ),
         )
-
-    def _remedy(self, response: httpx.Response, said: str, *, by_page: bool) -> str | None:
-        """Return what to do about a refusal that shows more than its outcome."""
-        if response.status_code == httpx.codes.BAD_REQUEST and _HTTP_TO_TLS.search(said):
-            return "write https:// in its url"
-        asks = response.headers.get("WWW-Authenticate", "").lower()
-        has_login = self._headers.get("authorization", "").startswith("Basic ")
-        if response.status_code == httpx.codes.UNAUTHORIZED and asks.startswith("basic") and not has_login:
-            return _WRITE_BASIC
-        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and NO_UPSTREAM.search(said):
-            return "a proxy answers in place of the server; check that the server behind it runs"
-        if by_page and response.status_code in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
-            return "a web page replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
-        return None
 
     def _redirected(self, response: httpx.Response, transcript: "_Transcript") -> ProviderError:
         """Return that a reply redirects, and where to, without query and secrets."""
-        place = text(self._secrets.redact(response.headers.get("Location", "")).partition("?")[0], 200) or ""
+        asked = self._absolute(transcript.path.lstrip("/"))
+        place = self._without_query(response.headers.get("Location", ""))
         where = f" to {place}" if place else ""
-        base = place.removesuffix(f"/{transcript.path.lstrip('/')}")
-        if base != place:
-            remedy = f'set url = "{base}"'
-        else:
-            remedy = "set url to where it leads; if that is a login page, log in there or go round it"
+        leads = self._without_query(_location(response, asked))
+        remedy = of_redirect(self._without_query(asked), leads, transcript.path)
         seen = f"HTTP {response.status_code}: it redirects{where}, which is not followed"
         return ProviderError(Outcome.GARBAGE, seen, remedy=remedy)
+
+    def _without_query(self, url: str) -> str:
+        return text(self._secrets.redact(url).partition("?")[0], 200) or ""
 
     async def _read(self, response: httpx.Response, most: int, transcript: "_Transcript") -> bytes:
         raw = bytearray()
@@ -427,6 +418,17 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
                 break
 
 
+def _location(response: httpx.Response, asked: str) -> str:
+    """Return the URL that the reply of *asked* redirects to, whole where it names a path; empty where nothing."""
+    named: str = response.headers.get("Location", "")
+    if not named.startswith("/"):
+        return named
+    try:
+        return str(httpx.URL(asked).join(named))
+    except httpx.InvalidURL:
+        return named
+
+
 def _only_adds_slash(response: httpx.Response, url: str) -> bool:
     """Return whether a server redirects *url* to the same path with a slash at its end, as many frameworks do."""
     if not 300 <= response.status_code < 400:
@@ -444,7 +446,8 @@ def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout as error:
-        late = f"{url}: no connection within {CONNECT_TIMEOUT_S:g} s"
+        how = "connection by TLS" if url.startswith("https:") else "connection"
+        late = f"{url}: no {how} within {CONNECT_TIMEOUT_S:g} s"
         remedy = _WRITE_HTTP if url.startswith("https:") else "check that its host is up and its port is open"
         raise ProviderError(Outcome.TIMEOUT, late, remedy=remedy) from error
     except httpx.ConnectError as error:

@@ -30,7 +30,12 @@ _AT_THE_LIMIT = frozenset(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_S = 1e11  # in the year 5138; as milliseconds in 1973
 _DIGITS = re.compile(r"[0-9]{1,16}")
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
+_HEADING = re.compile(
+    rb"<(?:h1|message)\b[^>]*>([^<]{1,400})", re.IGNORECASE
+)  # HAProxy's pages, S3's refusals
+_HTML = re.compile(rb"<(?:!doctype html|html|head|body|title|h1|a|p|div|script|meta|center)\b", re.IGNORECASE)
 
 
 def decoded(raw: bytes, what: str = "the reply") -> Any:
@@ -48,7 +53,8 @@ def decoded(raw: bytes, what: str = "the reply") -> Any:
         raise ProviderError(Outcome.GARBAGE, f"{what} is empty")
     if begun[:1] == b"<":
         title = html_title(begun)
-        raise ProviderError(Outcome.GARBAGE, f"{what} is an HTML page{f' titled {title!r}' if title else ''}")
+        kind = "an HTML page" if _HTML.search(begun[:MAX_TITLE_AT]) else "XML"
+        raise ProviderError(Outcome.GARBAGE, f"{what} is {kind}{f' titled {title!r}' if title else ''}")
     try:
         return _without_surrogates(json.loads(begun.decode(errors="replace"), parse_constant=lambda _: None))
     except (ValueError, RecursionError):
@@ -56,8 +62,9 @@ def decoded(raw: bytes, what: str = "the reply") -> Any:
 
 
 def html_title(page: bytes) -> str | None:
-    """Return the title of an HTML page, at most 80 characters."""
-    found = _TITLE.search(page[:MAX_TITLE_AT])
+    """Return the title of a page, else its first heading or what its XML says, at most 80 characters."""
+    begun = page[:MAX_TITLE_AT]
+    found = _TITLE.search(begun) or _HEADING.search(begun)
     return text(found[1].decode(errors="replace"), 80) if found else None
 
 
@@ -243,8 +250,4 @@ def tool_object(tool: Tool) -> dict[str, Any]:
 
 def is_name(value: object) -> bool:
     """Return whether *value* can be a model's name: text of 1 to 512 characters, none of them a control."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= MAX_NAME
-        and not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in value)
-    )
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and _NO_NAME.search(value) is None

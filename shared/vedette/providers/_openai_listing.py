@@ -23,11 +23,13 @@ from vedette.providers._flavours import (
 from vedette.providers._gateways import gateway, may_be_litellm
 from vedette.providers._http import Http
 from vedette.providers._lenient import is_name, listings, mapping, sequence, text
+from vedette.providers._prices import with_unit_of_listing
 from vedette.providers._refusals import in_stream
 from vedette.types import Outcome
 
 T = TypeVar("T")
 _MAX_PAGES: Final = 100
+_MAX_ENTRIES: Final = 50_000  # of one listing, before `exclude`: to read each takes about 0.1 ms
 _QUIET_ANSWERS_S: Final = 2.0  # a path that takes no lock answers at once
 # How a server without a listing answers to a request for it.
 _NO_LISTING: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
@@ -119,6 +121,7 @@ class OpenAIListing:
         for _ in range(_MAX_PAGES):
             page, known = mapping(body), {entry["id"] for entry in entries}
             entries += (found := _named(_listed(body)))
+            _refuse_more(len(entries))
             last = text(page.get("last_id"), 512)
             brought = any(entry["id"] not in known for entry in found)  # a server may ignore `after`
             if page.get("has_more") is not True or last is None or not brought:
@@ -131,7 +134,7 @@ class OpenAIListing:
         now = self._clock.now()
         await self._recognise(entries, headers)
         offered = [entry for entry in entries if is_offered(entry, now) and self._is_served(entry)]
-        self.entries = {entry["id"]: entry for entry in offered}
+        self.entries = {entry["id"]: entry for entry in with_unit_of_listing(offered)}
         return list(listings(Listing(name=entry["id"]) for entry in offered))
 
     async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
@@ -256,10 +259,20 @@ def _listed(body: object) -> list[Any]:
 
 
 def _named(listed: list[Any]) -> list[Mapping[str, Any]]:
-    """Return the entries that name a model: by their `id`, which may be a number, by `model` or `name`, or as text."""
+    """Return the entries that name a model: by their `id`, which may be a number, by `model` or `name`, or as text.
+
+    Raises ProviderError for too many of them.
+    """
+    _refuse_more(len(listed))
     entries = [mapping({"id": entry} if isinstance(entry, str) else entry) for entry in listed]
     entries = [
         entry if isinstance(entry.get("id"), str) else {**entry, "id": entry.get("model", entry.get("name"))}
         for entry in entries
     ]
     return [entry for entry in entries if is_name(entry.get("id"))]
+
+
+def _refuse_more(entries: int) -> None:
+    """Raise ProviderError where a listing has more *entries* than can be read without delay to everything else."""
+    if entries > _MAX_ENTRIES:
+        raise ProviderError(Outcome.TOO_LARGE, f"more than {_MAX_ENTRIES:,} models are listed")

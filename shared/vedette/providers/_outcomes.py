@@ -109,6 +109,9 @@ _API_KEY: Final = _words(
     r"(?:invalid|incorrect|missing|wrong|no|provide an?|valid) api[ _-]?key\b",
     r"api[ _-]?key (?:not|is|was|has|expired|invalid)|credential is (?:only|not)",
 )
+_NO_KEYS_KEPT: Final = _words(
+    r"no_db_connection|no connected db"
+)  # LiteLLM without a database knows one key alone
 _OF_THE_PLACE: Final = _words(
     r"\b(?:your|this|the user's) (?:country|region|location|territory)|country, region"
 )
@@ -163,6 +166,7 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((401,), _NO_ACCESS_TO_MODEL, Outcome.FORBIDDEN),
     ((401,), _UNVERIFIED, Outcome.FORBIDDEN),
     ((400,), _API_KEY, Outcome.AUTH_FAILED),  # Google, xAI
+    ((400,), _NO_KEYS_KEPT, Outcome.AUTH_FAILED),
 )
 
 

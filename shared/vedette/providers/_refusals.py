@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from vedette.errors import ProviderError
 from vedette.providers._lenient import (
+    MAX_TITLE_AT,
     decimal,
     decoded,
     html_title,
@@ -20,7 +21,7 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
-from vedette.providers._outcomes import outcome, without_status
+from vedette.providers._outcomes import NO_UPSTREAM, outcome, without_status
 from vedette.types import Outcome
 
 MAX_WORDS: Final = 300  # characters
@@ -226,7 +227,8 @@ def words(body: bytes) -> str:
         reply = decoded(body)
     except ProviderError:
         if is_page(body):
-            return html_title(body) or ""
+            shown = NO_UPSTREAM.search(body[:MAX_TITLE_AT].decode("utf-8", "replace"))
+            return "; ".join(dict.fromkeys(filter(None, (html_title(body), shown and shown[0]))))
         return text(body.decode("utf-8", "replace"), MAX_WORDS) or ""
     return said(reply)
 

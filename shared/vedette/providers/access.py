@@ -4,12 +4,15 @@ import re
 
 import msgspec
 
+from vedette.errors import ConfigurationError
 from vedette.providers import Access
 from vedette.providers._http import basic
 from vedette.providers.redaction import credential
 from vedette.settings import EndpointSettings, Outbound, Secret
 
 # Headers that carry a credential also when it is written into the configuration as it is.
+_UNSENDABLE = re.compile(r"[^\t\x20-\x7e]")
+_SCHEME = re.compile(r"bearer +", re.IGNORECASE)  # of a header that was pasted whole
 _CREDENTIAL = re.compile("auth|key|token|secret|password|cookie", re.IGNORECASE)
 
 
@@ -19,11 +22,15 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
     headers: dict[str, str] = {}
     secrets: list[str] = []
     for header, value in endpoint.headers.items():
-        headers[header] = value.read(f"{where}.headers.{header}") if isinstance(value, Secret) else value
+        read = value.read(f"{where}.headers.{header}") if isinstance(value, Secret) else value
+        headers[header] = _sendable(f"{where}.headers.{header}", read)
         if isinstance(value, Secret) or _CREDENTIAL.search(header):
             secrets.append(credential(headers[header]))
     if endpoint.api_key is not None:
-        key = endpoint.api_key.read(f"{where}.api_key")
+        pasted = endpoint.api_key.read(f"{where}.api_key")
+        key = _sendable(
+            f"{where}.api_key", _SCHEME.sub("", pasted, count=1) if _SCHEME.match(pasted) else pasted
+        )
         headers["Authorization"] = f"Bearer {key}"
         secrets.append(key)
     if endpoint.basic is not None:
@@ -43,6 +50,21 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
         locality=endpoint.locality,
         models=endpoint.models,
     )
+
+
+def _sendable(where: str, value: str) -> str:
+    """Return *value* if a header can carry it. Raises ConfigurationError, which names no more of it than one place."""
+    if wrong := _UNSENDABLE.search(value):
+        problem = (
+            f"the character at place {wrong.start() + 1} of {len(value)} is {_kind(wrong[0])}, which no HTTP "
+            "header can carry; copy it again, as plain text"
+        )
+        raise ConfigurationError(where=where, problem=problem)
+    return value
+
+
+def _kind(character: str) -> str:
+    return "not ASCII" if character > "\x7f" else "a control character, such as the end of a line"
 
 
 def of_load(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access | None:  # noqa: B008

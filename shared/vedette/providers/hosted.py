@@ -16,7 +16,7 @@ import msgspec
 from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
 from vedette.providers._base_urls import root
-from vedette.providers._entries import Entry, price
+from vedette.providers._entries import Entry
 from vedette.providers._flavours import Flavour, declared, entry_and_props, modalities
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
@@ -27,6 +27,7 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
+from vedette.providers._prices import price
 from vedette.providers.openai_compatible import OpenAICompatibleEndpoint
 from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Published
 
@@ -89,7 +90,7 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
         sources=dict.fromkeys(facts, source),
         claims=claims,
         origin=text(entry.get("hugging_face_id")),
-        price=price({"price_unit": "token", **entry}, source),
+        price=price({**entry, "price_unit": "token"}, source),
     )
 
 

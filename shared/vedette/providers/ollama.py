@@ -71,6 +71,11 @@ _API_PATH = re.compile(
     r"(?:/v1(?:/(?:chat/completions|completions|models|embeddings|responses))?"
     r"|/api(?:/(?:chat|generate|tags|embed|embeddings|ps|show|version|pull|push|create))?)\Z"
 )
+_SPEAKS_OPENAIS = 'set provider = "openai-compatible"'
+_NOT_OLLAMA = (
+    "it is not Ollama, or its url has a path too many; for any server with OpenAI's protocol, "
+    f"{_SPEAKS_OPENAIS}"
+)
 # A reply's date has whole seconds, and the reply took a while.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 _MAX_STUB_BYTES = 1_000_000  # no weights are smaller
@@ -114,10 +119,20 @@ class OllamaEndpoint:
         """Return what /api/tags lists. Its capabilities can be wrong and are not taken from it."""
         with _another_server():
             body = await self._http.get("/api/tags")
+            if mapping(body).get("error"):
+                raise in_stream(body)
+        if "data" in mapping(body):
+            raise ProviderError(
+                Outcome.GARBAGE, "this is llama.cpp's server, not Ollama", remedy=_SPEAKS_OPENAIS
+            )
         if not isinstance(mapping(body).get("models"), list | None):
             raise ProviderError(Outcome.GARBAGE, "/api/tags did not list models")
         if "models" not in mapping(body):
-            raise ProviderError(Outcome.GARBAGE, "/api/tags has no models field; is this an Ollama server?")
+            raise ProviderError(
+                Outcome.GARBAGE,
+                "/api/tags has no models field; is this an Ollama server?",
+                remedy=_NOT_OLLAMA,
+            )
         entries = [_with_name(mapping(entry)) for entry in sequence(body["models"])]
         found = list(listings(_listing(entry) for entry in entries if is_name(entry.get("name"))))
         self._listed = {entry.name: entry.digest for entry in found}
@@ -236,10 +251,7 @@ def _another_server() -> Iterator[None]:
         yield
     except ProviderError as error:
         if error.outcome is Outcome.NOT_FOUND:
-            remedy = (
-                "it is not Ollama, or its url has a path too many; for any server with OpenAI's protocol, set provider "
-                '= "openai-compatible"'
-            )
+            remedy = _NOT_OLLAMA
         elif error.detail.endswith("HTTP 403"):  # without a word
             remedy = (
                 "an Ollama that listens on loopback refuses other host names: write its address in its url, start it "

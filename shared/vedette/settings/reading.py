@@ -62,6 +62,8 @@ def read(
         raise ConfigurationError(where=file, problem="is not UTF-8; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(where=file, problem=f"is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(where=file, problem="has values nested too deeply") from error
 
 
 def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ) -> Settings:

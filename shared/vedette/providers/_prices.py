@@ -1,0 +1,187 @@
+"""What entries of a listing say that tokens cost, whatever the unit. Pure.
+
+Fields by the listings of OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty, Hugging Face, 2026-11-29.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from vedette.providers._entries import Entry
+from vedette.providers._lenient import decimal, mapping, number, sequence
+from vedette.types import Price
+
+# Where listings name prices, and for tokens in and out: OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty,
+# models.dev, Hugging Face.
+_PRICES: Final = (
+    ("prompt", "completion"),
+    ("input", "output"),
+    ("input_tokens", "output_tokens"),
+    ("input_price", "output_price"),
+    ("prompt_price", "completion_price"),
+)
+# USD for the dearer of the tokens in and out. What asks more for a token, or less for a million, says its unit.
+_MAX_FOR_A_TOKEN: Final = 1e-4
+_MIN_FOR_A_MILLION: Final = 0.1
+_MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
+# What all models of one listing cost for a million. The cheapest of July 2026 ask 0.01 USD, the dearest 600.
+_MIN_OF_LISTING, _MAX_OF_LISTING = 5e-3, 1e3
+_UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
+_CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
+_CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
+# Names that say the unit, in lower case without `_`: LiteLLM's `input_cost_per_token`, AnyRouter's `output_per_1m`.
+_RATE: Final = re.compile(r"(input|prompt|output|completion)(?:tokens?)?(?:price|cost|rate|usd)*(per.+)")
+_ASKS: Final = ("input", "prompt")
+_UNIT: Final = re.compile(
+    r"(?:(?:in |us)?(?:usd|\$|dollars?))?[ _]*(?:per|/|for)?[ _]*(?:"
+    r"(?P<million>(?:1 ?)?m|(?:1|one|a)?[ _]?million|1[ ,_]?000[ ,_]?000(?:\.0)?|1e6)"
+    r"|(?P<thousand>(?:1 ?)?k|(?:1|one|a)?[ _]?thousand|1[ ,_]?000(?:\.0)?|1e3)|(?P<token>(?:1|one|a)?(?=[ _]?tok|\Z)))"
+    r"(?:[ _-]?tok(?:en)?s?)?"
+)
+_TOKENS_OF: Final = {"million": 1e6, "thousand": 1e3, "token": 1.0}
+
+
+def price(entry: Entry, source: str) -> Price | None:
+    """Return what *entry* says that tokens cost, where it says so in USD; of several providers, the highest.
+
+    Listings name a price for one token, a thousand or a million, as a number or as text. Where they do not say for
+    how many, its size does; None where that could mean either. A router's own price is -1, and none.
+    """
+    by_provider = [_own_price((mapping(one), entry), source) for one in sequence(entry.get("providers"))]
+    given = [one for one in by_provider if one is not None]
+    if given and len(given) == len(by_provider):
+        return Price(
+            input_usd_per_mtok=max(one.input_usd_per_mtok for one in given),
+            output_usd_per_mtok=max(one.output_usd_per_mtok for one in given),
+            source=source,
+        )
+    return _own_price((entry,), source)
+
+
+def _own_price(entries: tuple[Entry, ...], source: str) -> Price | None:
+    """Return the price in the first of *entries*, the others of which surround it."""
+    if (found := _listed(entries)) is None:
+        return None
+    place, unit, rates = found
+    around = (place, *entries)
+    scale = _scale(unit or _stated(around, _UNITS), max(rates))
+    is_usd = (_stated(around, _CURRENCIES) or "usd") in _CURRENCY
+    return _per_million(rates, scale, _usd(place.get("request")), source) if scale and is_usd else None
+
+
+def _listed(entries: tuple[Entry, ...]) -> tuple[Entry, str | None, list[float]] | None:
+    """Return where the first of *entries* names rates, the unit in their names, and those for tokens in and out."""
+    entry = entries[0]
+    inner = (mapping(entry.get(name)) for name in ("metadata", "model_spec"))
+    places = [mapping(place.get(name)) for place in (entry, *inner) for name in ("pricing", "cost", "price")]
+    for place in filter(None, (*places, entry)):
+        if by_name := _with_unit(place):
+            return place, *by_name
+        for asked, answered in _PRICES:
+            if asked in place and answered in place:
+                rates = [rate for name in (asked, answered) if (rate := _usd(place[name])) is not None]
+                if len(rates) == len(_PRICES[0]):
+                    return place, None, rates
+    return None
+
+
+def _with_unit(place: Entry) -> tuple[str, list[float]] | None:
+    """Return the unit and the rates for tokens in and out that *place* names with their unit, or None."""
+    found: dict[str, dict[bool, float]] = {}
+    for name, value in place.items():
+        named = _RATE.fullmatch(name.lower().replace("_", ""))
+        if named and _UNIT.fullmatch(named[2]) and (rate := _usd(value)) is not None:
+            found.setdefault(named[2], {}).setdefault(named[1] in _ASKS, rate)
+    return next(
+        ((unit, [rates[True], rates[False]]) for unit, rates in found.items() if len(rates) == len(_ASKS)),
+        None,
+    )
+
+
+def with_unit_of_listing(entries: Sequence[Entry]) -> list[Entry]:
+    """Return *entries*, those of one listing, with the unit that their prices have together where none says it.
+
+    0.05 alone may be for a thousand tokens or for a million. Where another model of the listing costs 2, it is for a
+    million.
+    """
+    silent = [_silent(entry) for entry in entries]
+    scale = _scale_of_listing([rate for rates in silent for rate in rates if rate])
+    unit = next((name for name, tokens in _TOKENS_OF.items() if scale == 1e6 / tokens), None)
+    if unit is None:
+        return list(entries)
+    return [
+        {**entry, "price_unit": unit} if rates else entry
+        for entry, rates in zip(entries, silent, strict=True)
+    ]
+
+
+def _silent(entry: Entry) -> list[float]:
+    """Return the higher rates of *entry*, and of each provider in it, of which nothing says the unit."""
+    places = ((entry,), *((mapping(one), entry) for one in sequence(entry.get("providers"))))
+    found = ((place, _listed(place)) for place in places)
+    return [
+        max(listed[2])
+        for place, listed in found
+        if listed is not None
+        and listed[1] is None
+        and (_stated((listed[0], *place), _UNITS) or "usd") in _CURRENCY
+    ]
+
+
+def _scale_of_listing(highest: Collection[float]) -> float | None:
+    """Return how many of the tokens of one listing's rates are in a million, or None where that is not clear.
+
+    *highest* are the higher rates of each model (USD), none of them 0.
+    """
+    if not highest:
+        return None
+    scales = [
+        scale
+        for scale in (1e6 / tokens for tokens in _TOKENS_OF.values())
+        if all(_MIN_OF_LISTING <= scale * rate <= _MAX_OF_LISTING for rate in highest)
+    ]
+    alone = {_scale(None, rate) for rate in highest} - {None}
+    if len(alone) > 1:
+        return None  # some can only be for a token, others only for a million
+    likely = [scale for scale in scales if scale in alone] or scales
+    return likely[0] if len(likely) == 1 else None
+
+
+def _stated(places: Iterable[Entry], names: Collection[str]) -> str | None:
+    """Return what the nearest of *places* says under any of *names*, in lower case."""
+    for place in places:
+        for name in names:
+            if (found := place.get(name)) not in (None, ""):
+                return str(found).strip().lower()[:64]
+    return None
+
+
+def _scale(unit: str | None, highest: float) -> float | None:
+    """Return how many of the tokens that a rate is for are in a million; None where that is not clear.
+
+    *unit* is what the listing says, *highest* the higher of the rates (USD).
+    """
+    if unit is None or unit in _CURRENCY:
+        # Between the two a rate may be for a thousand tokens, or for a cheap model's million, or a dear one's token.
+        scale = 1e6 if highest < _MAX_FOR_A_TOKEN else 1.0 if highest >= _MIN_FOR_A_MILLION else None
+    else:
+        found = _UNIT.fullmatch(unit)
+        scale = 1e6 / _TOKENS_OF[found.lastgroup] if found and found.lastgroup else None
+    if scale is None or not highest:
+        return scale
+    return scale if _MIN_PER_MTOK <= scale * highest <= _MAX_PER_MTOK else None
+
+
+def _per_million(rates: list[float], scale: float, fee: float | None, source: str) -> Price:
+    if fee:
+        source = f"{source}, plus {fee:g} USD for each request"
+    asked, answered = (round(scale * rate, 6) for rate in rates)
+    return Price(input_usd_per_mtok=asked, output_usd_per_mtok=answered, source=source)
+
+
+def _usd(value: object) -> float | None:
+    """Return an amount of USD: a number, a text of one (`"0.15"`, `"$0.15"`), or an object with `usd`."""
+    if isinstance(value, dict):
+        value = value.get("usd")
+    amount = number(decimal(value.strip().lstrip("$")) if isinstance(value, str) else value)
+    return amount if amount is not None and amount < 1e6 else None

@@ -1,0 +1,92 @@
+"""What to do about a reply that shows more than its outcome: who answers in place of the server, say. Pure.
+
+Pages and headers of Cloudflare, ngrok, nginx, HAProxy, Squid, tinyproxy, Privoxy, Open WebUI, 2026-11-30.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from vedette.providers._outcomes import NO_UPSTREAM
+
+_HTTP_TO_TLS: Final = re.compile(
+    r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE
+)  # nginx, Go, Apache
+_TUNNEL: Final = re.compile(r"\b1033\b|tunnel", re.IGNORECASE)
+_WEB_PROXY: Final = re.compile(
+    r"requested url could not be retrieved|unable to connect|privoxy|tinyproxy|zscaler|fortigate|blue ?coat",
+    re.IGNORECASE,
+)
+_NO_LINK: Final = "the tunnel in front of the server has no connection to it; check that both run"
+_BEHIND: Final = "a proxy answers in place of the server; check that the server behind it runs"
+_BY_STATUS: Final[Mapping[int, str]] = {
+    407: "a proxy answers in place of the server and wants a login; let this machine reach the server without it",
+    511: "the network wants a login first; open any page in a browser of this machine, and log in there",
+    520: _BEHIND,
+    521: _BEHIND,
+    522: _BEHIND,
+    523: _BEHIND,
+    525: "the proxy in front of the server cannot agree on TLS with it; see the certificate of the server",
+    526: "the proxy in front of the server does not trust its certificate; renew it on the server",
+    530: _NO_LINK,
+}
+_LATE: Final = (
+    "a proxy gave up waiting for the server; see the server's log, or raise the time limit of the proxy"
+)
+_WRITE_BASIC: Final = (
+    'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
+    "[endpoints.<name>]"
+)
+_PAGE: Final = "a web page replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
+# Titles of pages that servers and tunnels show where their API is elsewhere.
+_BY_TITLE: Final = (
+    (
+        re.compile(r"\bopen webui\b", re.IGNORECASE),
+        "the API of Open WebUI is under /api: add /api to its url",
+    ),
+    (
+        re.compile(r"\bngrok\b", re.IGNORECASE),
+        'ngrok shows a warning: set headers = { ngrok-skip-browser-warning = "1" } under its [endpoints.<name>]',
+    ),
+)
+
+
+def of_refusal(
+    status: int, headers: Mapping[str, str], said: str, *, by_page: bool, logged_in: bool
+) -> str | None:
+    """Return what to do about a refusal with *status* whose words are *said*, or None where its outcome says it.
+
+    *headers* have lower-case names. *logged_in* says whether the request had a name and a password.
+    """
+    if status == 400 and _HTTP_TO_TLS.search(said):
+        return "write https:// in its url"
+    if status == 401 and headers.get("www-authenticate", "").lower().startswith("basic") and not logged_in:
+        return _WRITE_BASIC
+    if headers.get("ngrok-error-code") or (status >= 500 and _TUNNEL.search(said)):
+        return _NO_LINK
+    if status >= 500 and ("x-squid-error" in headers or _WEB_PROXY.search(said)):
+        return (
+            "a web proxy of the network answers, not the server; let this machine reach the server without it"
+        )
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status == 524 or (status == 504 and by_page):
+        return _LATE
+    if status >= 500 and NO_UPSTREAM.search(said):
+        return _BEHIND
+    return _PAGE if by_page and status in (403, 404) else None
+
+
+def of_page(said: str) -> str | None:
+    """Return what to do about a page that came with status 200, by what was *said* of it."""
+    return next((remedy for title, remedy in _BY_TITLE if title.search(said)), None)
+
+
+def of_redirect(asked: str, place: str, path: str) -> str:
+    """Return what to do about a request for *path*, at the URL *asked*, that was sent to the URL *place*."""
+    if place == asked:
+        return "it redirects to itself: write https:// in its url, or correct the proxy in front of it"
+    base = place.removesuffix(f"/{path.lstrip('/')}")
+    if base != place:
+        return f'set url = "{base}"'
+    return "set url to where it leads; if that is a login page, log in there or go round it"

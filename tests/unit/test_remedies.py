@@ -1,0 +1,141 @@
+"""What to do about a reply that shows more than its outcome, by the pages and headers of public reports."""
+
+import pytest
+
+from vedette.providers._refusals import is_page, judged
+from vedette.providers._remedies import of_page, of_redirect, of_refusal
+from vedette.types import Outcome
+
+TUNNEL = "the tunnel in front of the server has no connection to it; check that both run"
+BEHIND = "a proxy answers in place of the server; check that the server behind it runs"
+WEB_PROXY = "a web proxy of the network answers, not the server; let this machine reach the server without it"
+
+
+def page(title: str, body: str = "") -> str:
+    return f"<!DOCTYPE html><html><head><title>{title}</title></head><body>{body}</body></html>"
+
+
+HAPROXY = "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>"
+TINYPROXY = (
+    '<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN"><html><head>'
+    "<title>500 Unable to connect</title></head></html>"
+)
+CLOUDFLARE = (
+    '{"title": "Error 1033: Cloudflare Tunnel error", "status": 530, "detail": "The host is configured as a '
+    'Cloudflare Tunnel, but Cloudflare is currently unable to reach it.", "error_code": 1033}'
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "remedy"),
+    [
+        (530, {}, CLOUDFLARE, TUNNEL),  # ungate#28
+        (530, {}, page("Argo Tunnel error | x.trycloudflare.com | Cloudflare"), TUNNEL),  # curxy#18
+        (530, {}, "error code: 1033", TUNNEL),  # no-as-a-service#83
+        (404, {"ngrok-error-code": "ERR_NGROK_3200"}, page("ngrok - endpoint offline"), TUNNEL),
+        (502, {}, page("example.com | 502: Bad gateway"), BEHIND),
+        (521, {}, page("example.com | 521: Web server is down"), BEHIND),
+        (522, {}, page("example.com | 522: Connection timed out"), BEHIND),
+        (523, {}, "error code: 523", BEHIND),
+        (503, {}, HAPROXY, BEHIND),
+        (503, {}, "no healthy upstream", BEHIND),
+        (502, {}, "Bad Gateway", BEHIND),  # Traefik
+        (525, {}, page("SSL handshake failed"), "cannot agree on TLS"),
+        (526, {}, page("Invalid SSL certificate"), "does not trust its certificate"),
+        (504, {}, page("504 Gateway Time-out"), "gave up waiting"),
+        (524, {}, page("A timeout occurred"), "gave up waiting"),
+        (504, {}, '{"error": "upstream timeout of the model"}', None),
+        (503, {"x-squid-error": "ERR_CONNECT_FAIL 111"}, page("ERROR"), WEB_PROXY),  # opencode#531
+        (503, {}, page("ERROR: The requested URL could not be retrieved"), WEB_PROXY),
+        (500, {}, TINYPROXY, WEB_PROXY),  # ollama#7772
+        (500, {}, page("500 Internal Privoxy Error"), WEB_PROXY),  # llama_index#14880
+        (407, {}, page("407 Proxy Authentication Required"), "wants a login; let this machine reach"),
+        (511, {}, page("Login required"), "open any page in a browser"),
+        (401, {"www-authenticate": 'Basic realm="Restricted"'}, page("401"), "name and a password"),
+        (400, {}, "Client sent an HTTP request to an HTTPS server.", "write https:// in its url"),
+        (403, {}, page("Sign In"), "a web page replies"),
+        (404, {}, page("Not Found"), "a web page replies"),
+        (404, {}, "404 page not found", None),
+        (500, {}, '{"error": "model runner has unexpectedly stopped"}', None),
+        (401, {}, '{"error": "Unauthorized"}', None),
+    ],
+)
+def test_who_answers_in_place_of_a_server_is_named(
+    status: int, headers: dict[str, str], body: str, remedy: str | None
+) -> None:
+    """A remedy of the outcome alone ("see the log of the server") would lead to the wrong machine."""
+    raw = body.encode()
+    said = judged(status, raw)[1]
+    found = of_refusal(status, headers, said, by_page=is_page(raw), logged_in=False)
+    assert found is None if remedy is None else found and remedy in found
+
+
+def test_a_login_that_was_sent_is_not_asked_for_again() -> None:
+    """The name or the password is wrong: the outcome says so."""
+    asks = {"www-authenticate": 'Basic realm="Restricted"'}
+    assert of_refusal(401, asks, "", by_page=True, logged_in=True) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "said"),
+    [
+        # HAProxy's page has no title, and does not mean that the server has too many requests.
+        (503, HAPROXY, Outcome.SERVER_ERROR, "503 Service Unavailable; No server is available"),
+        (
+            403,
+            "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+            Outcome.FORBIDDEN,
+            "Access Denied",
+        ),
+        # LiteLLM without a database, for any key but its master key (litellm#12273, #4880).
+        (
+            400,
+            '{"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}}',
+            Outcome.AUTH_FAILED,
+            "No connected db.",
+        ),
+        (
+            401,
+            '{"error": {"message": "Authentication Error, LiteLLM Virtual Key expected. Received=not-needed"}}',
+            Outcome.AUTH_FAILED,
+            "Authentication Error, LiteLLM Virtual Key expected. Received=not-needed",
+        ),
+        (
+            404,
+            '{"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}',
+            Outcome.NOT_FOUND,
+            "The API deployment does not exist.",
+        ),
+    ],
+)
+def test_refusals_of_public_reports_mean_what_they_say(
+    status: int, body: str, expected: Outcome, said: str
+) -> None:
+    assert judged(status, body.encode()) == (expected, said)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("the reply is an HTML page titled 'Open WebUI'", "add /api to its url"),
+        ("the reply is an HTML page titled 'ngrok'", "ngrok-skip-browser-warning"),
+        ("the reply is an HTML page titled 'Guest Wi-Fi'", None),
+    ],
+)
+def test_a_page_in_place_of_an_api_says_where_the_api_is(said: str, remedy: str | None) -> None:
+    found = of_page(said)
+    assert found is None if remedy is None else found and remedy in found
+
+
+@pytest.mark.parametrize(
+    ("place", "remedy"),
+    [
+        ("http://box:8000/llm/v1/models", 'set url = "http://box:8000/llm"'),
+        ("https://box/v1/models", 'set url = "https://box"'),
+        ("http://box:8000/login", "set url to where it leads; if that is a login page"),
+        ("http://box:8000/v1/models", "it redirects to itself: write https://"),
+        ("", "set url to where it leads"),
+    ],
+)
+def test_a_redirect_leads_to_a_url_that_can_be_written(place: str, remedy: str) -> None:
+    assert remedy in of_redirect("http://box:8000/v1/models", place, "/v1/models")
