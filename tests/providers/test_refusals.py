@@ -434,6 +434,12 @@ async def test_a_redirect_says_where_it_leads(replay: Replay) -> None:
         (b"<html><title>Sign in</title></html>", "HTML page titled 'Sign in'"),
         (b'{"error": {"message": "invalid token"}}', "invalid token"),
         (b'{"success": false, "message": "token expired"}', "token expired"),
+        (b'{"detail": "Not authenticated"}', "did not list models: Not authenticated"),
+        (b'{"status": "error", "message": "no such user"}', "no such user"),
+        (b'{"errcode": 50001, "errmsg": "internal"}', "did not list models: internal"),
+        (b'{"message": "Forbidden"}', "did not list models: Forbidden"),
+        (b'"Unauthorized"', "did not list models: Unauthorized"),
+        (b'{"version": "1.0"}', "did not list models$"),
     ],
 )
 async def test_a_listing_that_is_none_says_why(body: bytes, said: str, replay: Replay) -> None:

@@ -145,6 +145,14 @@ async def test_thoughts_are_told_from_words(case: str, replay: Replay) -> None:
 
 
 FAILURES = {
+    "the Responses API's failure, passed on": (
+        events(
+            '{"type": "response.failed", "response": {"status": "failed", "error": '
+            '{"code": "server_is_overloaded", "message": "Our servers are overloaded."}}}'
+        ),
+        Outcome.BUSY,
+        "Our servers are overloaded.",
+    ),
     "an error in a choice": (
         events(
             HELLO,

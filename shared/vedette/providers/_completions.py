@@ -54,6 +54,8 @@ class Answer:
 
         Raises ProviderError for an error, in the chunk or in its choice, and for an answer of another model.
         """
+        if chunk.get("type") == "response.failed":  # the Responses API, of which some gateways pass events on
+            chunk = mapping(chunk.get("response"))
         if _is_error(chunk):
             raise in_stream(chunk)
         if self._is_of_server is not None and self._is_of_server(chunk):

@@ -23,8 +23,9 @@ from vedette.providers._flavours import (
 from vedette.providers._gateways import gateway, may_be_litellm
 from vedette.providers._http import Http
 from vedette.providers._lenient import is_name, listings, mapping, sequence, text
+from vedette.providers._outcomes import without_status
 from vedette.providers._prices import with_unit_of_listing
-from vedette.providers._refusals import in_stream
+from vedette.providers._refusals import in_stream, said
 from vedette.types import Outcome
 
 T = TypeVar("T")
@@ -255,7 +256,18 @@ def _listed(body: object) -> list[Any]:
         return []  # how Go writes an empty list
     if isinstance(page.get("models"), list):  # Cohere, and servers that list as Ollama does
         return sequence(page["models"])
-    raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
+    raise _no_listing(body)
+
+
+def _no_listing(body: object) -> ProviderError:
+    """Return the failure of a reply with status 200 that lists nothing, in its own words where it has some."""
+    problem = "/v1/models did not list models"
+    if not (words := said(body)):
+        return ProviderError(Outcome.GARBAGE, problem)
+    found = without_status(words)
+    # What only says that something is wrong may come from any server.
+    outcome = Outcome.GARBAGE if found is Outcome.SERVER_ERROR else found
+    return ProviderError(outcome, f"{problem}: {words}")
 
 
 def _named(listed: list[Any]) -> list[Mapping[str, Any]]:

@@ -259,7 +259,8 @@ def said(error: Any) -> str:
 
 # Where errors say what is wrong; in `base_resp` MiniMax does.
 _WORDS: Final = (
-    "error", "message", "msg", "detail", "errors", "error_description", "error_msg", "status_msg", "base_resp",
+    "error", "message", "msg", "detail", "errors", "error_description", "error_msg", "errmsg", "status_msg",
+    "base_resp",
 )  # fmt: skip
 
 
