@@ -188,3 +188,38 @@ async def _benchmarked(running: Found) -> bool:
     await running.ask("benchmark", "broke/m", "unknown/m")
     models = (await running.ask("models", "--json")).json()["models"]
     return len(models) == 2 and all(model["last_call"] for model in models)
+
+
+@pytest.mark.parametrize(
+    ("nats", "seen", "remedy"),
+    [
+        (
+            'url = "nats://127.0.0.1:1"',
+            "nats://127.0.0.1:1: no NATS server listens there",
+            "start NATS there",
+        ),
+        ('url = "nats://nats.invalid:4222"', "nats.invalid:4222: no NATS server answers", "correct url"),
+        (
+            'url = "nats://127.0.0.1:1"\npassword = { env = "VEDETTE_TEST_UNSET" }\nuser = "u"',
+            "nats.password: the environment variable VEDETTE_TEST_UNSET is not set",
+            "set what it names",
+        ),
+    ],
+)
+@pytest.mark.fault("doctor is asked where the configured NATS server cannot be used", "I5")
+async def test_a_nats_server_that_cannot_be_used_has_a_cause_and_a_remedy(
+    nats: str, seen: str, remedy: str, tmp_path: Path
+) -> None:
+    """Beside what else is wrong, in both forms; that no Vedette runs here says nothing of the cause."""
+    file = tmp_path / "vedette.toml"
+    file.write_text(f'[endpoints.a]\nurl = "http://127.0.0.1:1"\n[nats]\n{nats}\n')
+    where = ("--config", str(file), "--state-dir", str(tmp_path / "state"))
+    ended = await vedette("doctor", "--json", *where)
+    assert ended.code == 1
+    (finding,) = [finding for finding in ended.json()["findings"] if finding["what"] == "NATS"]
+    assert not finding["ok"]
+    assert seen in finding["seen"]
+    assert remedy in finding["remedy"]
+    shown = await vedette("doctor", *where)
+    assert shown.code == 1
+    assert finding["seen"] in shown.out

@@ -7,6 +7,7 @@ import pytest
 from providers.conftest import opened
 from providers.replay import Replay, reply
 from vedette.providers import Described, Listing
+from vedette.types import Capability
 
 DIGEST = "0" * 64
 
@@ -98,6 +99,26 @@ async def test_a_cloud_model_is_remote_and_converses(replay: Replay) -> None:
     )
     assert listing.facts == {"locality": "remote"}
     assert (known.locality, known.kind) == ("remote", "chat")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "kind", "chats"),
+    [
+        (["image"], "unknown", False),
+        (["image", "vision"], "unknown", False),
+        (["completion", "image"], "chat", None),
+        (["completion"], "chat", None),
+        (["vision"], "chat", None),  # as mlx-knife writes of a model that chats
+        (["embedding"], "embedding", None),
+    ],
+)
+async def test_a_model_that_only_draws_is_no_chat(
+    capabilities: list[str], kind: str, chats: bool | None, replay: Replay
+) -> None:
+    """Ollama declares `image` of its picture models, whatever they are called."""
+    known = await described(replay, capabilities=capabilities, template="{{ .Messages }}")
+    chat = known.claims.get(Capability.CHAT)
+    assert (known.kind, chat and chat.value) == (kind, chats)
 
 
 async def test_a_stub_that_is_called_cloud_is_remote(replay: Replay) -> None:

@@ -283,8 +283,17 @@ async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[
                 await provisioning.require_jetstream(connection)
             bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
             trouble = await bus.clock.trouble()
-    except (NotRunning, BusUnreachable):
+    except NotRunning:
         return  # said already
+    except BusUnreachable as error:
+        if where.nats is None and settings.nats.url is not None:  # else it was said already
+            remedy = "start NATS there, or correct url, user, password or ca_file in [nats]"
+            yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
+        return
+    except ConfigurationError as error:
+        remedy = "correct [nats], or set what it names where Vedette starts"
+        yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
+        return
     except JetStreamOff as error:
         seen = f"{error.where}: JetStream is not switched on"
         yield Finding(what="NATS", ok=False, seen=seen, remedy=error.remedy)

@@ -66,6 +66,7 @@ _CAPABILITIES = {
     "embedding": Capability.EMBEDDING,
     "thinking": Capability.THINKING,
 }
+_SAID_BY_SHOW = "ollama /api/show capabilities"
 _CONTEXT_PARAMETER = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
 _API_PATH = re.compile(
     r"(?:/v1(?:/(?:chat/completions|completions|models|embeddings|responses))?"
@@ -353,13 +354,14 @@ def _described(body: Mapping[str, Any], *, remote: bool) -> Described:
 def _claims(body: Mapping[str, Any], own: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Claim]:
     declared = body.get("capabilities")
     if isinstance(declared, list):  # since 0.6.4
-        return {
-            capability: Claim(
-                value=name in declared, evidence=Evidence.DECLARED, source="ollama /api/show capabilities"
-            )
+        claims = {
+            capability: Claim(value=name in declared, evidence=Evidence.DECLARED, source=_SAID_BY_SHOW)
             for name, capability in _CAPABILITIES.items()
             if capability is not None
         }
+        if "image" in declared and "completion" not in declared:  # it draws; since 0.14
+            claims[Capability.CHAT] = Claim(value=False, evidence=Evidence.DECLARED, source=_SAID_BY_SHOW)
+        return claims
     template = body.get("template") if isinstance(body.get("template"), str) else ""
     families = {text(family) for family in sequence(details.get("families"))} | {text(details.get("family"))}
     implied = {
@@ -407,6 +409,8 @@ def _active(parameters: int | None, architecture: str | None, own: Mapping[str, 
 def _kind(claims: Mapping[str, Claim], body: Mapping[str, Any], *, remote: bool) -> Kind:
     if _claimed(claims, Capability.EMBEDDING):
         return "embedding"
+    if Capability.CHAT in claims:
+        return "unknown"
     # Since 0.12 a renderer can stand for the template; a cloud model's template is not here.
     if remote or text(body.get("renderer")) or _claimed(claims, Capability.TOOLS):
         return "chat"
