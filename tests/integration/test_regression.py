@@ -21,11 +21,12 @@ from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import ModelInfo, ModelRef, Residency
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Measurements
+from vedette_benchmarker.place import Place
 from vedette_benchmarker.racing import PART
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
 from vedette_benchmarker.work import Ended, Work
-from vedette_benchmarker.yielding import turn_of
+from vedette_benchmarker.yielding import at_any_time
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("box", "m")
@@ -81,9 +82,10 @@ class Evaluated:
         info: ModelInfo = model_info(MODEL, digest=digest, kind="chat")
         found = lifecycle_event("found", MODEL, at=NOW, info=info)
         state = Catalogue.of([(1, found)]).get(MODEL) or ModelState(model=MODEL)
-        turn = turn_of(
-            self.endpoint, {MODEL.name}, Sent(ended_at=0.0), self.bus.clock, manual=job.cause == "manual"
+        place = Place(
+            self.endpoint, {MODEL.name}, Sent(ended_at=0.0), self.bus.clock, loaded={MODEL.name: None}
         )
+        turn = at_any_time if job.cause == "manual" else place.turn
         return await self.measure.run(
             Work(endpoint=self.endpoint, state=state, info=info, job=job, turn=turn)
         )
@@ -184,7 +186,7 @@ async def test_wrong_answers_are_kept_with_the_reason(bus: Bus) -> None:
     assert state.evaluated.event.use.requests == 20
 
 
-async def is_none(*_: object) -> bool:
+def is_none(*_: object) -> bool:
     """Notice nothing."""
     return False
 
@@ -210,7 +212,7 @@ async def interrupted(bus: Bus, cause: JobCause) -> tuple[Ended, int, Evaluated]
 @pytest.mark.fault(
     "a user loads another model while one is being evaluated",
     "I13",
-    without=("vedette_benchmarker.yielding:has_pushed_out", is_none),
+    without=("vedette_benchmarker.place:is_lost", is_none),
 )
 async def test_an_evaluation_ends_when_its_model_is_pushed_out(bus: Bus) -> None:
     """With its next question it would push out the user's. What it used is counted; no score is made of it."""

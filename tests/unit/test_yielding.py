@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vedette.providers import Activity
-from vedette.types import Occupancy, Residency
+from vedette.types import Occupancy
 from vedette_benchmarker import yielding
 from vedette_benchmarker.yielding import DEFER, Loaded, after, defer_s, used_lately
 
@@ -125,15 +125,6 @@ def test_another_model_that_takes_the_place_of_ours_is_use_of_others(ours_ended:
     assert other_use(used(m=SOON), used(n=SOON), ours_ended=ours_ended) == "n loaded by others"
     assert other_use(used(n=SOON), used(m=SOON), ours_ended=ours_ended) is None
     assert other_use(None, used(n=SOON), ours_ended=ours_ended) is None
-
-
-def test_an_empty_place_at_a_server_that_swaps_is_looked_at_again() -> None:
-    """A swap ends the one model before it starts the other. Elsewhere a model may be unloaded after each call."""
-    here, gone = Residency(resident=True, swaps=True), Residency(resident=False, swaps=True)
-    assert yielding.is_pushed_out({"m": here, "n": gone}, {"m"}, NOW) is False
-    assert yielding.is_pushed_out({"m": gone, "n": gone}, {"m"}, NOW) is None
-    assert yielding.is_pushed_out({"m": gone, "n": here}, {"m"}, NOW) is True
-    assert yielding.is_pushed_out({}, {"m"}, NOW) is False
 
 
 def test_the_same_model_in_use_is_seen_by_its_next_time_of_unloading() -> None:

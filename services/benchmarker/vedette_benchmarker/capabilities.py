@@ -81,15 +81,14 @@ class Capabilities:
     async def _prove(self, work: Work) -> Proof:
         endpoint, info = work.endpoint, work.info
         if info.kind in _VECTORS:
-            return await _VECTORS[info.kind](endpoint.endpoint, info)
+            return await _VECTORS[info.kind](work.in_turn, info)
         made = calls(info, self._rng)
         proof = Proof()
         for step, call in enumerate(made, start=1):
-            await work.turn()
             await self._bus.jobs.publish_progress(
                 work.job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made)
             )
-            proof = await prove(endpoint.endpoint, call, proof, endpoint.secrets)
+            proof = await prove(work.in_turn, call, proof, endpoint.secrets)
             if proof.failure is not None:
                 break  # the endpoint could not serve it; what it says to the next call proves no more
         return proof

@@ -192,7 +192,7 @@ class Evaluation:
     ) -> Ended:
         endpoint, info, job = work.endpoint, work.known, work.job
         asker = Asker(
-            endpoint.endpoint,
+            work.in_turn,
             info,
             self._settings,
             self._grader,
@@ -207,7 +207,6 @@ class Evaluation:
             level, items = _part(suite, count, scores, job)
 
             async def on_trial(so_far: Graded, asked: int = asked) -> None:
-                await work.turn()
                 await self._publish_step(so_far, job, asked, steps)
 
             held = scores.get(level.kind)

@@ -30,6 +30,7 @@ from vedette.types import ModelRef, Occupancy, Use
 from vedette.usecases.levels import split
 from vedette_benchmarker.judging.steps import May, Next
 from vedette_benchmarker.permission import Permission
+from vedette_benchmarker.place import Place
 from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import at_first, following, in_turns
 from vedette_benchmarker.work import Ended, Measure, Work
@@ -42,9 +43,7 @@ from vedette_benchmarker.yielding import (
     names_of,
     ours_by_probes,
     require_turn,
-    turn_of,
     unloading,
-    until_used,
     used_lately,
 )
 
@@ -260,8 +259,7 @@ class Measurements:
                     monotonic=self._clock.monotonic,
                     model=state.model.name,
                 ):
-                    was_loaded = seen is not None and any(name in seen.loaded for name in names)
-                    ended = await self._measure(measure, endpoint, state, job, sent, was_loaded=was_loaded)
+                    ended = await self._measure(measure, endpoint, state, job, sent, seen)
                 loaded = await look(endpoint, self._clock.now())
             except Exception:
                 await account(self._bus, endpoint, looked + sent.use, job)
@@ -281,8 +279,7 @@ class Measurements:
         state: ModelState,
         job: Job,
         sent: Sent,
-        *,
-        was_loaded: bool,
+        seen: Occupancy | None,
     ) -> Ended:
         """Run *measure*; stop it when another user needs the server, unless an operator requested it."""
         if state.info is None:
@@ -291,15 +288,13 @@ class Measurements:
         if job.cause == "manual":
             return await measure.run(work)
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
-        turn = turn_of(endpoint, names, sent, self._clock)
-        measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=turn)))
-        watching = asyncio.ensure_future(
-            until_used(endpoint, names, sent, self._clock, was_loaded=was_loaded)
-        )
+        place = Place(endpoint, names, sent, self._clock, loaded=seen.loaded if seen else None)
+        measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=place.turn)))
+        watching = asyncio.ensure_future(place.until_used())
         try:
             await asyncio.wait((measuring, watching), return_when=asyncio.FIRST_COMPLETED)
-            if not measuring.done() and (gave_way := await watching) is not None:
-                return Ended(ok=False, use=Use(), gave_way=gave_way)
+            if not measuring.done():
+                return Ended(ok=False, use=Use(), gave_way=await watching)
             return await measuring
         except GaveWay as error:
             return Ended(ok=False, use=Use(), gave_way=error)
@@ -313,7 +308,7 @@ class Measurements:
     ) -> tuple[Occupancy | None, GaveWay | None]:
         """Return what is loaded now, where the server reports it, and why the job must wait for another user."""
         loaded = await look(endpoint, self._clock.now())
-        if loaded is not None and not any(name in loaded for name in names):
+        if loaded is not None and not loaded:
             busy = None  # of a server that sleeps not even its metrics are asked
         else:
             busy = await self._turn_of_others(endpoint, job)

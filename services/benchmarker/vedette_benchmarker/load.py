@@ -21,6 +21,7 @@ from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
 from vedette_benchmarker.answered import thoughts_apart
 from vedette_benchmarker.contention import other_work, others
 from vedette_benchmarker.pacing import pace
+from vedette_benchmarker.yielding import Turn, at_any_time
 
 PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
 EMBEDDED_TEXTS = 8
@@ -112,19 +113,22 @@ async def measure(
     clock: Clock,
     plan: Sequence[Run],
     on_step: OnStep,
+    turn: Turn = at_any_time,
     server_version: str | None = None,
 ) -> list[RunSample]:
     """Make the runs of *plan* one after another and return their samples, failures among them.
 
-    `on_step(step, steps, message)` is awaited before each run. A warm-up is a sample only when it found the
-    model not resident, or failed. A failed warm-up ends the job, since nothing after it would be warm; so
-    does a failure of the whole endpoint, which is one failure and not as many as there are runs left.
+    `on_step(step, steps, message)` is awaited before each run, *turn* before each request. A warm-up is a sample
+    only when it found the model not resident, or failed. A failed warm-up ends the job, since nothing after it
+    would be warm; so does a failure of the whole endpoint, which is one failure and not as many as there are runs
+    left.
     """
     bench = _Bench(
         endpoint=endpoint,
         info=info,
         rng=rng,
         clock=clock,
+        turn=turn,
         stamp={"job_id": job_id, "digest": info.digest, "server_version": server_version},
     )
     samples = [] if plan else [bench.unsupported()]
@@ -146,6 +150,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
     info: ModelInfo
     rng: Random
     clock: Clock
+    turn: Turn
     stamp: dict[str, Any]
 
     def unsupported(self) -> RunSample:
@@ -208,6 +213,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
     async def generate(self, run: Run) -> dict[str, Any]:
         """Stream one answer and return its figures. Raises ProviderError."""
         request = generation(self.info, run, self.rng)
+        await self.turn()
         sent_at = self.clock.monotonic()
         items = [item async for item in self.endpoint.generate(request)]
         return answer_figures(sent_at, items)
@@ -215,6 +221,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
     async def embed(self, run: Run) -> dict[str, Any]:
         """Embed texts in one call and return its figures. Raises ProviderError."""
         texts = [text(self.rng, run.prompt_tokens) for _ in range(EMBEDDED_TEXTS)]
+        await self.turn()
         embedded = await self.endpoint.embed(self.info.model.name, texts, deadline_s=run.deadline_s)
         if embedded.vectors != len(texts):
             detail = f"{embedded.vectors} vectors for {len(texts)} texts"

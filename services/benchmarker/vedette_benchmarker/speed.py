@@ -90,7 +90,6 @@ class Speed:
         steps = len(runs) + len(job.streams)
 
         async def on_step(step: int, _: int, message: str) -> None:
-            await work.turn()
             await self._bus.jobs.publish_progress(
                 job, "step", f"{info.model}: {message}", step=step, steps=steps
             )
@@ -105,23 +104,24 @@ class Speed:
             clock=self._own,
             plan=runs,
             on_step=on_step,
+            turn=work.turn,
             server_version=observed.server_version if observed else None,
         )
-        loads = await self._sweep(endpoint, info, runs, job, on_step) if _went_well(samples) else []
+        loads = await self._sweep(work, runs, on_step) if _went_well(samples) else []
         event = await self._publish(info, samples, loads, before, await _residency(endpoint, info), job)
         ok = event is None or event.outcome is Outcome.OK
         detail = "" if ok or event is None else str(event.detail or event.outcome)
         return Ended(ok=ok, detail=detail, use=_used(endpoint, info, samples, loads, runs))
 
-    async def _sweep(
-        self, endpoint: OpenEndpoint, info: ModelInfo, runs: Sequence[Run], job: Job, on_step: OnStep
-    ) -> list[StreamsLoad]:
+    async def _sweep(self, work: Work, runs: Sequence[Run], on_step: OnStep) -> list[StreamsLoad]:
         """Ask for as many streams at once as the job names, fewest first; an endpoint that fails ends it."""
         loads: list[StreamsLoad] = []
+        endpoint, info, job = work.endpoint, work.info, work.job
         if info.asked_as not in GENERATING:
             return loads
         for number, streams in enumerate(sorted(set(job.streams)), start=1):
             await on_step(len(runs) + number, 0, f"{counted(streams, 'stream')} at once")
+            await work.turn()
             load = await at_once(streams, endpoint.endpoint, info, runs[0], rng=self._rng, clock=self._clock)
             if load is None:
                 break

@@ -9,6 +9,7 @@ from vedette.endpoints import OpenEndpoint
 from vedette.messages.catalogue import ModelState
 from vedette.messages.events import Job
 from vedette.types import ModelInfo, Use
+from vedette_benchmarker.place import InTurn
 from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
 
 
@@ -20,6 +21,11 @@ class Work(Struct, frozen=True, kw_only=True):
     info: ModelInfo  # what is declared and inferred of the model, when the job began
     job: Job
     turn: Turn = at_any_time
+
+    @property
+    def in_turn(self) -> InTurn:
+        """The endpoint, whose requests take their turns. Figures of a request that it sends include the wait."""
+        return InTurn(self.endpoint.endpoint, self.turn)
 
     @property
     def known(self) -> ModelInfo:

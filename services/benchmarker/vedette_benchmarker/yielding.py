@@ -11,14 +11,12 @@ from typing import Final
 
 import msgspec
 
-from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
 from vedette.endpoints.own import SETTLES_S
 from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState
 from vedette.messages.tolerance import is_within
 from vedette.providers import Activity, Endpoint
-from vedette.providers.counting import Sent
 from vedette.text.figures import counted
 from vedette.types import Occupancy, Residency
 
@@ -27,13 +25,11 @@ DEFER: Final = timedelta(minutes=15)
 # For so long after another used the same model, or ran a request, a measurement waits.
 QUIET: Final = timedelta(minutes=1)
 LOOK_EVERY_S: Final = 2.0
-_RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
-_SWAPS_S: Final = 0.5  # a look that takes longer may have waited for another model to be loaded
+RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
 # Servers report the time of unloading to the second, by a clock of their own.
 _SLACK: Final = timedelta(seconds=5)
 
-Loaded = Mapping[str, datetime | None]  # by name: when it will be unloaded, None where that is not reported
-
+Loaded = Mapping[str, datetime | None]  # by name: a time that each use moves, None where none is reported
 
 Turn = Callable[[], Awaitable[None]]  # awaited before each request of a measurement. Raises GaveWay
 
@@ -45,13 +41,6 @@ class GaveWay(Exception):
         self.why = why
         self.wait = wait
         super().__init__(why)
-
-
-class PushedOut(GaveWay):
-    """Another model was loaded in place of the one that is asked."""
-
-    def __init__(self) -> None:
-        super().__init__("another model is in use", wait=DEFER)
 
 
 async def at_any_time() -> None:
@@ -96,51 +85,10 @@ def _has_moved(before: str | None, mark: str) -> bool:
     return moved.total_seconds() > SETTLES_S
 
 
-async def until_used(
-    endpoint: OpenEndpoint, names: Collection[str], sent: Sent, clock: Clock, *, was_loaded: bool
-) -> GaveWay | None:
-    """Return what another user does at *endpoint* while Vedette measures the model with these *names*.
-
-    *was_loaded*: the model was before that. None where the server does not report it. Nothing is asked before the first
-    request of the measurement: that would wake a server that sleeps. A request that waits while another model is loaded
-    would push that out when its turn comes.
-    """
-    before: Activity | None = None
-    before_at, suspected = 0.0, False
-    while True:
-        await asyncio.sleep(LOOK_EVERY_S)
-        if not sent.in_flight and sent.ended_at is None:
-            continue
-        may_be_out = was_loaded or sent.ended_at is not None  # else it may be loading for our first request
-        if may_be_out and await has_pushed_out(endpoint, names, clock.now()):
-            return PushedOut()
-        ours, began = sent.in_flight, clock.monotonic()
-        try:
-            seen = await endpoint.endpoint.activity()
-            held = await endpoint.endpoint.resident() if seen is None else {}
-        except ProviderError:
-            continue
-        if seen is None:
-            if held is None:
-                return None
-            continue  # a server that swaps tells what its models do, and may have none loaded yet
-        if sent.ended_at is None:
-            seen = without_marks(seen, names)
-        since = began if before is None else before_at
-        ended = sent.ended_at is not None and sent.ended_at > since - SETTLES_S
-        why = other_use(before, seen, names=names, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
-        if why and (suspected or seen.requests is None):
-            return GaveWay(why)
-        # One look may meet the end of one request of ours and the beginning of the next.
-        suspected = why is not None
-        if ended or before is None:
-            before, before_at = seen, began
-
-
 async def require_turn(endpoint: Endpoint) -> None:
     """Return if no other request runs. Raises GaveWay if one does."""
     running = 0
-    for wait_s in _RECOUNTS_S:
+    for wait_s in RECOUNTS_S:
         await asyncio.sleep(wait_s)
         try:
             seen = await endpoint.activity()
@@ -150,30 +98,6 @@ async def require_turn(endpoint: Endpoint) -> None:
             return
         running = seen.requests
     raise GaveWay(counted(running, "other request runs", "other requests run"))
-
-
-def turn_of(
-    endpoint: OpenEndpoint, names: Collection[str], sent: Sent, clock: Clock, *, manual: bool = False
-) -> Turn:
-    """Return what a measurement of the model with these *names* awaits before each request.
-
-    The caller has looked before the first request. A measurement that a person asked for does not wait.
-    """
-
-    async def require_place() -> None:
-        if await has_pushed_out(endpoint, names, clock.now()):
-            raise PushedOut
-
-    async def turn() -> None:
-        if manual or sent.ended_at is None:
-            return
-        await require_place()  # before the slots of the model are read: llama-swap would load it for that
-        began = clock.monotonic()
-        await require_turn(endpoint.endpoint)
-        if clock.monotonic() - began > _SWAPS_S:  # reading the slots waited for a swap
-            await require_place()
-
-    return turn
 
 
 def used_lately(
@@ -243,44 +167,28 @@ def ours_by_probes(loaded: Loaded, probed: Loaded) -> set[str]:
     return {name for name, at in loaded.items() if at is not None and _is_same(at, probed.get(name))}
 
 
-async def has_pushed_out(endpoint: OpenEndpoint, names: Collection[str], now: datetime) -> bool:
-    """Return whether another model was loaded in place of the one that has *names*."""
-    for wait_s in _RECOUNTS_S:
-        await asyncio.sleep(wait_s)
-        held = await _residency(endpoint)
-        found = False if held is None else is_pushed_out(held, names, now)
-        if found is not None:
-            return found
-    return False
-
-
-def is_pushed_out(held: Mapping[str, Residency], names: Collection[str], now: datetime) -> bool | None:
-    """Return whether another model took the place of the one that has *names*. Pure.
-
-    None where the place is empty at a server that swaps: whether another is loaded there next, the next look shows.
-    """
-    loaded = _loaded(held, now)
-    if any(name in loaded for name in names):
-        return False
-    return bool(loaded) or (None if any(name in held and held[name].swaps for name in names) else False)
-
-
 def _is_same(at: datetime, other: datetime | None) -> bool:
     return other is not None and abs(at - other) <= _SLACK
 
 
 async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
-    """Return what is loaded at *endpoint*, or None where it does not report that."""
-    held = await _residency(endpoint)
-    return None if held is None else _loaded(held, now)
+    """Return what is loaded at *endpoint*, or None where it does not report that.
 
-
-async def _residency(endpoint: OpenEndpoint) -> Mapping[str, Residency] | None:
+    A server that swaps does not report when it unloads a model: where it records the last use of each, that is taken.
+    """
     try:
-        return await endpoint.endpoint.resident()
+        held = await endpoint.endpoint.resident()
+        loaded = None if held is None else loaded_of(held, now)
+        if not held or not loaded or not any(held[name].swaps for name in loaded):
+            return loaded
+        seen = await endpoint.endpoint.activity()
     except ProviderError:
         return None
+    used = seen.used if seen else {}
+    last = {name: datetime.fromisoformat(used[name]) for name in loaded if name in used}
+    return {name: at or last.get(name) for name, at in loaded.items()}
 
 
-def _loaded(held: Mapping[str, Residency], now: datetime) -> Loaded:
+def loaded_of(held: Mapping[str, Residency], now: datetime) -> Loaded:
+    """Return which of the models *held* are loaded. Pure."""
     return {name: one.expires_at for name, one in held.items() if one.is_resident(now)}

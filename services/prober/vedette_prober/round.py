@@ -123,6 +123,8 @@ class Round:
     async def _ask(self, entry: Listing, info: ModelInfo, seen: Residency | None) -> Probed:
         """Have the model say something, unless its host is being measured."""
         left_out = await self._closed()
+        if left_out is None:
+            await self.look()  # others may have loaded another model in its place since the round began
         return await self._go(entry, info, self._take(info, seen, answers=left_out is None), left_out)
 
     async def _go(self, entry: Listing, info: ModelInfo, level: Level, left_out: str | None = None) -> Probed:

@@ -323,6 +323,9 @@ class Flavour(Struct, frozen=True, kw_only=True):
     load: str | None = None  # a path that reports how many requests it has, where /metrics is off
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
     slots_of_each: str | None = None  # the same path of each loaded model, where it runs several
+    record: str | None = (
+        None  # the path of its latest requests: model and timestamp of each, the last one first
+    )
     reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
     quiet: str | None = None  # where its listing disturbs it: a path of its OpenAPI document, which does not
     titled: str = ""  # the title of that document
@@ -354,6 +357,7 @@ FLAVOURS = (
         resident="by_running",
         health="health",
         slots_of_each="upstream/{model}/slots",
+        record="api/metrics/activity?limit=50",
         writes_into_streams=_is_loading_state,
     ),
     # It downloads a model that is not listed, as mlx does: such a name is never sent.

@@ -3,6 +3,7 @@
 Its flavour says which of these it has: properties, slots, a page of metrics, or a path of its own.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,12 +14,13 @@ from vedette.providers import Activity, ModelActivity, _metrics
 from vedette.providers._entries import context
 from vedette.providers._flavours import GENERIC, Flavour
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, mapping, sequence, text
+from vedette.providers._lenient import count, mapping, moment, sequence, text
 from vedette.providers._llamacpp import LlamaCppLoad
 from vedette.providers._metrics import Metrics
 from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optional
 from vedette.types import Outcome, Residency
 
+_SLOTS_S: Final = 0.3  # a model that is loaded reports its slots sooner, unless it computes
 _MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
 # How servers call all requests they have, and those of them that wait.
 _COUNTED_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
@@ -167,12 +169,32 @@ class OpenAILoad:
         return Activity(running=max(0, running - own), waiting=waiting, source=f"{flavour.name} /{path}")
 
     async def _activity_of_each(self, path: str) -> Activity | None:
-        """Return what the slots of each loaded model say; a model that is not loaded is not asked."""
+        """Return what the slots of each loaded model say, and the record of requests; no other model is asked."""
         loaded = await self.resident() or {}
         names = [name for name, one in loaded.items() if one.resident]
-        busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
-        known = [running for running in busy if running is not None]
-        return Activity(running=sum(known)) if known else None
+        busy = [await self._slots_in_time(path.format(model=quote(name, safe=""))) for name in names]
+        known = [sum(slots) for slots in busy if slots is not None]
+        used = await self._recorded()
+        return Activity(running=sum(known) if known else None, used=used) if known or used else None
+
+    async def _slots_in_time(self, path: str) -> list[bool] | None:
+        """Return the slots, or None where they do not come at once: then llama-swap would load the model for that."""
+        try:
+            async with asyncio.timeout(_SLOTS_S):
+                return await self._slots(path)
+        except TimeoutError:
+            return None
+
+    async def _recorded(self) -> dict[str, str]:
+        """Return when each model's last request ended, by the server's own record, where it keeps one."""
+        record = self._listing.flavour.record
+        reply = mapping(await optional(self._http.get(record), without=_NO_LOAD)) if record else {}
+        used: dict[str, str] = {}
+        for entry in map(mapping, sequence(reply.get("data"))):  # the latest first
+            name, at = text(entry.get("model")), moment(entry.get("timestamp"))
+            if name is not None and at is not None:
+                used.setdefault(name, at.isoformat())
+        return used
 
     async def _busy_slots(self, path: str) -> int | None:
         """Return how many slots are at work, or None where the server does not report it."""

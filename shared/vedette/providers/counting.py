@@ -15,6 +15,7 @@ class Sent(Struct):
     requests: int = 0
     bytes: int = 0  # of whole replies that were read; streamed ones are not counted
     in_flight: int = 0  # requests with a body that have no complete reply yet
+    began_at: float | None = None  # monotonic seconds: when the last of these was sent
     ended_at: float | None = None  # monotonic seconds: when the last of these ended
     seconds: float = 0.0  # that requests took until their replies were complete, all together
 
@@ -62,6 +63,7 @@ def in_flight(monotonic: Callable[[], float]) -> Iterator[None]:
     counters = _counters.get()
     for sent in counters:
         sent.in_flight += 1
+        sent.began_at = monotonic()
     try:
         yield
     finally:

@@ -8,7 +8,6 @@ from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE
 from vedette_benchmarker.asking import Asker, Spent
 from vedette_benchmarker.suites import Item, Verdict
-from vedette_benchmarker.yielding import Turn
 
 _FAILURES_IN_A_ROW: Final = 3
 _REMEMBERED: Final = 4096  # answers of sessions that were broken off
@@ -24,9 +23,8 @@ class TooCostly(Exception):
 class Author:
     """A model that says something, one call after the other."""
 
-    def __init__(self, asker: Asker, turn: Turn, *, who: str, answers: Answers) -> None:
+    def __init__(self, asker: Asker, *, who: str, answers: Answers) -> None:
         self._asker = asker
-        self._turn = turn
         self._who = who
         self._answers = answers
         self._failures = 0
@@ -44,7 +42,6 @@ class Author:
         key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
         if key in self._answers:
             return self._answers[key]
-        await self._turn()
         try:
             answered = await self._asker.answer(Item(prompt=prompt, check=_unchecked, max_tokens=max_tokens))
         except ProviderError as error:

@@ -137,14 +137,13 @@ class Judging:
         with self._limit.reserved(endpoint, known, job, self._most_usd(endpoint, known, job)) as max_usd:
             author = Author(
                 Asker(
-                    endpoint.endpoint,
+                    work.in_turn,
                     known,
                     self._settings,
                     self._grader,
                     secrets=endpoint.secrets,
                     max_usd=max_usd,
                 ),
-                work.turn,
                 who=f"{info.model} {info.digest} {job.suites} {job.pool}",
                 answers=self._answers,
             )

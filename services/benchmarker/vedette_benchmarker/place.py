@@ -1,0 +1,258 @@
+"""The place of a measured model at a server that may load another in its place.
+
+One rule: before each request of a measurement, and while one waits, Vedette reads what is loaded. Where another
+took the place of its model, the measurement gives way: its next request would push that model out.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint
+from vedette.endpoints.own import SETTLES_S
+from vedette.errors import ProviderError
+from vedette.providers import (
+    Activity,
+    Delta,
+    Described,
+    Embedded,
+    Endpoint,
+    Finished,
+    Generation,
+    Listing,
+    Reranked,
+    Server,
+)
+from vedette.providers.counting import Sent
+from vedette.types import Outcome, Residency
+from vedette_benchmarker.yielding import (
+    DEFER,
+    LOOK_EVERY_S,
+    RECOUNTS_S,
+    GaveWay,
+    Loaded,
+    Turn,
+    loaded_of,
+    other_use,
+    require_turn,
+    without_marks,
+)
+
+# A request of a user that waited for ours begins at once when ours has ended; it shows after this.
+_BEGINS_S: Final = 0.1
+# A request may have met a swap on its way: after it was sent, looks are this close, and each later one further apart.
+_TICK_S: Final = 0.1
+# Where no server is, none has a model of a user's.
+_GONE: Final = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def is_lost(before: Loaded, now: Loaded, names: Collection[str]) -> bool | None:
+    """Return whether another model took the place of the one with these *names* between two looks. Pure.
+
+    None where the place became empty: a swap ends the one model before it starts the other.
+    """
+    if any(name in now for name in names):
+        return False
+    if any(name not in before for name in now):
+        return True
+    if not any(name in before for name in names):
+        return False  # not loaded yet
+    return True if now else None
+
+
+class Looks(Struct, frozen=True):
+    """What the looks at a server's work showed so far."""
+
+    before: Activity | None = None
+    at: float = 0.0  # monotonic: of `before`
+    suspected: bool = False
+
+    def then(
+        self, seen: Activity, *, at: float, names: Collection[str], ours: int, ended_at: float | None
+    ) -> tuple["Looks", str | None]:
+        """Return the looks with *seen*, begun *at*, and what another user did since the look before, or None. Pure.
+
+        *ours*: Vedette's own requests meanwhile, of which the last *ended_at*. One look may meet the end of one and
+        the beginning of the next, so a count needs a second look.
+        """
+        since = at if self.before is None else self.at
+        ended = ended_at is not None and ended_at > since - SETTLES_S
+        why = other_use(self.before, seen, names=names, ours=max(ours, 1), ours_ended=ended)
+        certain = why if self.suspected or seen.requests is None else None
+        if ended or self.before is None:
+            return Looks(seen, at, why is not None), certain
+        return Looks(self.before, self.at, why is not None), certain
+
+
+class Place:
+    """The place of the model with these *names*, while *sent* counts what Vedette sends to it.
+
+    *loaded* is what was loaded before, None where the server does not report it.
+    """
+
+    def __init__(
+        self,
+        endpoint: OpenEndpoint,
+        names: Collection[str],
+        sent: Sent,
+        clock: Clock,
+        *,
+        loaded: Loaded | None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._endpoint = endpoint
+        self._names = names
+        self._sent = sent
+        self._clock = clock
+        self._loaded = loaded
+        self._sleep = sleep
+
+    async def turn(self) -> None:
+        """Return when a request of Vedette pushes out no model of a user. Raises GaveWay.
+
+        While another of its requests runs, the model cannot lose its place.
+        """
+        ended_at = self._sent.ended_at
+        if self._sent.in_flight:
+            return
+        if ended_at is not None:
+            if self._loaded is not None:
+                await self._sleep(max(0.0, ended_at + _BEGINS_S - self._clock.monotonic()))
+            await require_turn(self._endpoint.endpoint)
+        await self._require_place()
+
+    async def _require_place(self) -> None:
+        """Return where the model has its place, or nothing has. Raises GaveWay, also where that is not known."""
+        failed: ProviderError | None = None
+        for wait_s in RECOUNTS_S:
+            if self._loaded is None:
+                return
+            await self._sleep(wait_s)
+            try:
+                lost = await self._look(self._loaded)
+            except ProviderError as error:
+                if error.outcome in _GONE:
+                    return
+                failed = error
+                continue
+            if lost:
+                raise _pushed_out()
+            failed = None
+            if lost is False:
+                return
+        if failed is not None:
+            raise GaveWay(f"what is loaded is not known ({failed.outcome})")
+        self._loaded = {}
+
+    async def _look(self, before: Loaded) -> bool | None:
+        """Return `is_lost` since *before*, and remember what is loaded where it is not. Raises ProviderError."""
+        held: Mapping[str, Residency] | None = await self._endpoint.endpoint.resident()
+        now = None if held is None else loaded_of(held, self._clock.now())
+        lost = False if now is None else is_lost(before, now, self._names)
+        if lost is False:
+            self._loaded = now
+        return lost
+
+    async def until_used(self) -> GaveWay:
+        """Return what another user does at the server while requests of Vedette run.
+
+        Before the first request nothing is read: that would wake a server that sleeps.
+        """
+        looks, looked_at, read_at = Looks(), self._clock.monotonic(), self._clock.monotonic()
+        while True:
+            await self._sleep(_TICK_S)
+            now, began_at = self._clock.monotonic(), self._sent.began_at
+            if began_at is None:
+                continue
+            # Between two requests, `turn` looks: an empty place is no swap then.
+            if self._sent.in_flight and now - looked_at >= min(
+                LOOK_EVERY_S, max(_TICK_S, (now - began_at) / 2)
+            ):
+                looked_at = now
+                if self._loaded is not None and await self._is_taken(self._loaded):
+                    return _pushed_out()
+            if now - read_at >= LOOK_EVERY_S:
+                read_at = now
+                looks, why = await self._read(looks, now)
+                if why:
+                    return GaveWay(why)
+
+    async def _read(self, looks: Looks, now: float) -> tuple[Looks, str | None]:
+        """Return *looks* with what the server does *now*, and what another user did. A failed look shows nothing."""
+        ours = self._sent.in_flight
+        try:
+            seen = await self._endpoint.endpoint.activity()
+        except ProviderError:
+            return looks, None
+        if seen is None:
+            return looks, None
+        ended_at = self._sent.ended_at
+        if ended_at is None:
+            seen = without_marks(seen, self._names)
+        ours = max(ours, self._sent.in_flight)
+        return looks.then(seen, at=now, names=self._names, ours=ours, ended_at=ended_at)
+
+    async def _is_taken(self, before: Loaded) -> bool:
+        """Return whether the model lost its place while a request of Vedette waits; a failed look is followed soon."""
+        try:
+            return await self._look(before) is not False
+        except ProviderError:
+            return False
+
+
+def _pushed_out() -> GaveWay:
+    return GaveWay("another model is in use", wait=DEFER)
+
+
+class InTurn:
+    """An endpoint at which each request to a model takes its *turn* first. It raises GaveWay."""
+
+    def __init__(self, endpoint: Endpoint, turn: Turn) -> None:
+        self.features = endpoint.features
+        self._endpoint = endpoint
+        self._turn = turn
+
+    async def reach(self) -> Server:
+        """Return what answers at the endpoint."""
+        return await self._endpoint.reach()
+
+    async def list_models(self) -> list[Listing]:
+        """Return all models the endpoint lists."""
+        return await self._endpoint.list_models()
+
+    async def describe(self, model: Listing) -> Described:
+        """Return what the server declares of *model*."""
+        return await self._endpoint.describe(model)
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        """Return residency by model name."""
+        return await self._endpoint.resident()
+
+    async def activity(self) -> Activity | None:
+        """Return what the endpoint is doing."""
+        return await self._endpoint.activity()
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
+        """Stream an answer."""
+        await self._turn()
+        async with aclosing(self._endpoint.generate(request)) as items:
+            async for item in items:
+                yield item
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Score *documents* against *query*."""
+        await self._turn()
+        return await self._endpoint.rerank(model, query, documents, deadline_s=deadline_s)
+
+    async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
+        """Embed *texts*."""
+        await self._turn()
+        return await self._endpoint.embed(model, texts, deadline_s=deadline_s)

@@ -1,0 +1,288 @@
+"""A measurement keeps no model of a user's out of its place: looks before each request and while one waits."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vedette.endpoints import OpenEndpoint
+from vedette.errors import ProviderError
+from vedette.providers import Activity, Generation
+from vedette.providers.counting import Sent
+from vedette.settings import EndpointSettings
+from vedette.testing import FakeEndpoint, FakeProvider
+from vedette.types import Outcome, Residency
+from vedette_benchmarker.place import InTurn, Loaded, Looks, Place, is_lost
+from vedette_benchmarker.yielding import DEFER, QUIET, GaveWay
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+IDLE: dict[str, Residency] = {}
+
+
+class Over(Exception):
+    """The script has ended."""
+
+
+class Script:
+    """A clock and a server: at its moments the script changes the server, and at the last one it ends."""
+
+    def __init__(self, *changes: tuple[float, Callable[["Script"], object]]) -> None:
+        self.passed = 0.0
+        self.sent = Sent()
+        self.changes = sorted(changes, key=lambda change: change[0])
+        self.fake = FakeEndpoint(self, residency={})
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.passed)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.passed + seconds
+        while self.changes and self.changes[0][0] <= until:
+            at, change = self.changes.pop(0)
+            self.passed = max(self.passed, at)
+            change(self)
+        self.passed = until
+
+    def place(self, *, loaded: Loaded | None) -> Place:
+        endpoint = OpenEndpoint(
+            name="box",
+            settings=EndpointSettings(provider="fake", url="http://box"),
+            provider=FakeProvider({"http://box": self.fake}),
+            endpoint=self.fake,
+            clock=self,
+        )
+        return Place(endpoint, {"ours"}, self.sent, self, loaded=loaded, sleep=self.sleep)
+
+    def looks(self, method: str) -> int:
+        return sum(called == method for called, _ in self.fake.calls)
+
+
+def over(_: Script) -> None:
+    raise Over
+
+
+def begin(script: Script) -> None:
+    script.sent.in_flight, script.sent.began_at = 1, script.passed
+
+
+def end(script: Script) -> None:
+    script.sent.in_flight, script.sent.ended_at = 0, script.passed
+
+
+def holds(*names: str) -> Callable[[Script], None]:
+    """Return the change after which models with these *names* are loaded, of two."""
+
+    def change(script: Script) -> None:
+        script.fake.residency = {
+            name: Residency(resident=name in names, swaps=True) for name in ("ours", "theirs")
+        }
+
+    return change
+
+
+def fails(outcome: Outcome | None) -> Callable[[Script], None]:
+    def change(script: Script) -> None:
+        script.fake.failures = {"resident": ProviderError(outcome, "no reply")} if outcome else {}
+
+    return change
+
+
+def does(*activities: Activity) -> Callable[[Script], None]:
+    def change(script: Script) -> None:
+        script.fake.activities = list(activities)
+
+    return change
+
+
+def loaded(names: Iterable[str]) -> Loaded:
+    return dict.fromkeys(names)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "lost"),
+    [
+        ("ours", "ours", False),
+        ("ours", "theirs", True),
+        ("ours", "", None),
+        ("ours", "ours theirs", False),
+        ("ours theirs", "theirs", True),
+        ("theirs", "theirs", False),  # ours waits for its first load
+        ("theirs", "", False),
+        ("", "theirs", True),
+        ("", "", False),
+    ],
+)
+def test_a_place_is_lost_to_a_model_that_came(before: str, now: str, *, lost: bool | None) -> None:
+    """An empty place of ours may be a swap; what was there before ours, and still is, took no place."""
+    assert is_lost(loaded(before.split()), loaded(now.split()), {"ours"}) is lost
+
+
+def test_other_requests_count_at_the_second_look() -> None:
+    """One look may meet the end of one request of ours and the beginning of the next."""
+    two = Activity(running=2)
+    looks, why = Looks().then(two, at=0.0, names={"ours"}, ours=1, ended_at=None)
+    assert why is None
+    again, why = looks.then(two, at=2.0, names={"ours"}, ours=1, ended_at=None)
+    assert why == "1 other request runs"
+    calm, _ = looks.then(Activity(running=1), at=2.0, names={"ours"}, ours=1, ended_at=None)
+    assert calm.then(two, at=4.0, names={"ours"}, ours=1, ended_at=None)[1] is None
+    assert again.suspected
+
+
+async def watched(script: Script, *, before: Loaded | None) -> GaveWay | None:
+    """Return how watching ends by *script*; None where it goes on until the script is over."""
+    try:
+        return await script.place(loaded=before).until_used()
+    except Over:
+        return None
+
+
+@pytest.mark.fault(
+    "a user's short call swaps the model of a waiting request of ours",
+    "I13",
+    without=("vedette_benchmarker.place:is_lost", lambda *_: False),
+)
+@pytest.mark.parametrize("lasts_s", [0.2, 0.5, 1.5])
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.1])
+async def test_a_short_call_is_seen_while_ours_waits(lasts_s: float, after_s: float) -> None:
+    """Before it ends, and with it the time in which our request can be taken back."""
+    sent_at = 10.0
+    script = Script(
+        (0.0, holds("ours")),
+        (1.0, begin),
+        (2.0, end),
+        (sent_at, begin),
+        (sent_at + after_s, holds("theirs")),
+        (sent_at + after_s + lasts_s, over),
+    )
+    gave_way = await watched(script, before=loaded(["ours"]))
+    assert gave_way
+    assert (gave_way.why, gave_way.wait) == ("another model is in use", DEFER)
+
+
+async def test_an_empty_place_under_a_waiting_request_is_a_swap() -> None:
+    """The one model is stopped before the other starts."""
+    script = Script((0.0, holds("ours")), (10.0, begin), (10.4, holds()), (11.0, over))
+    assert await watched(script, before=loaded(["ours"]))
+
+
+async def test_our_own_load_takes_no_place_of_ours() -> None:
+    """What was at rest there is stopped for it, and then ours starts."""
+    script = Script(
+        (0.0, holds("theirs")), (1.0, begin), (1.5, holds()), (4.0, holds("ours")), (9.0, end), (20.0, over)
+    )
+    assert await watched(script, before=loaded(["theirs"])) is None
+    assert script.looks("resident")
+
+
+async def test_nothing_is_read_before_the_first_request() -> None:
+    """That would wake a server that sleeps."""
+    script = Script((0.0, holds("theirs")), (60.0, over))
+    assert await watched(script, before={}) is None
+    assert not script.fake.calls
+
+
+async def test_looks_are_close_where_a_request_was_sent_and_then_rare() -> None:
+    """A request that runs for a minute costs a look every two seconds."""
+    script = Script((0.0, holds("ours")), (0.0, begin), (60.0, over))
+    assert await watched(script, before=loaded(["ours"])) is None
+    assert script.looks("resident") < 45
+    assert script.looks("activity") <= 30
+
+
+async def test_a_look_that_fails_shows_nothing_and_the_next_does() -> None:
+    script = Script(
+        (0.0, fails(Outcome.TIMEOUT)),
+        (1.0, begin),
+        (1.2, holds("theirs")),
+        (1.7, fails(None)),
+        (4.0, over),
+    )
+    assert await watched(script, before=loaded(["ours"]))
+
+
+async def test_another_request_at_the_same_model_ends_the_measurement() -> None:
+    """Where the server counts its requests, at two looks; where it reports neither that nor loads, never."""
+    both = Activity(running=2)
+    script = Script((0.0, holds("ours")), (0.0, does(both)), (0.0, begin), (9.0, over))
+    gave_way = await watched(script, before=loaded(["ours"]))
+    assert gave_way
+    assert (gave_way.why, gave_way.wait) == ("1 other request runs", QUIET)
+    silent = Script((0.0, begin), (30.0, over))
+    assert await watched(silent, before=None) is None
+    assert not silent.looks("resident")
+
+
+async def test_a_call_that_waited_for_ours_begins_before_our_next() -> None:
+    """At the moment when ours ends its model is still loaded: a moment later it is not."""
+    script = Script((0.0, holds("ours")), (0.05, holds("theirs")))
+    end(script)
+    with pytest.raises(GaveWay, match="another model is in use"):
+        await script.place(loaded=loaded(["ours"])).turn()
+
+
+async def test_a_swap_that_stops_our_model_is_waited_for() -> None:
+    """Until the other is there. An empty place that stays empty is free: a server unloads what is idle."""
+    swapping = Script((0.0, holds()), (0.5, holds("theirs")))
+    idle = Script((0.0, holds()))
+    for script in (swapping, idle):
+        end(script)
+    with pytest.raises(GaveWay):
+        await swapping.place(loaded=loaded(["ours"])).turn()
+    await idle.place(loaded=loaded(["ours"])).turn()
+
+
+async def test_a_user_who_came_before_the_first_request_is_not_pushed_out() -> None:
+    """Since the look that began the measurement. What was there then may go."""
+    script = Script((0.0, holds("theirs")))
+    await script.sleep(0)
+    await script.place(loaded=loaded(["theirs"])).turn()
+    with pytest.raises(GaveWay):
+        await script.place(loaded={}).turn()
+
+
+@pytest.mark.fault(
+    "what is loaded cannot be read before a request of a measurement",
+    "I13",
+    without=("vedette_benchmarker.place:RECOUNTS_S", ()),
+)
+async def test_what_is_not_known_counts_as_taken() -> None:
+    """Unless there is no server any more: then the request shows that."""
+    script = Script((0.0, fails(Outcome.TIMEOUT)))
+    end(script)
+    with pytest.raises(GaveWay, match="not known"):
+        await script.place(loaded=loaded(["ours"])).turn()
+    gone = Script((0.0, fails(Outcome.REFUSED)))
+    end(gone)
+    await gone.place(loaded=loaded(["ours"])).turn()
+
+
+async def test_while_one_request_runs_others_need_no_turn() -> None:
+    """A model that answers keeps its place; several streams at once are one measurement."""
+    script = Script((0.0, holds("ours")))
+    begin(script)
+    await script.place(loaded=loaded(["ours"])).turn()
+    assert not script.fake.calls
+
+
+async def test_each_request_to_a_model_takes_its_turn() -> None:
+    """Also one that a measure sends again by itself."""
+    script, turns = Script(), 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns > 3:
+            raise GaveWay("others use it")
+
+    endpoint = InTurn(script.fake, turn)
+    request = Generation(model="ours", prompt="Say yes.", max_tokens=4)
+    assert [item async for item in endpoint.generate(request)]
+    await endpoint.embed("ours", ["text"])
+    await endpoint.rerank("ours", "query", ["text"])
+    with pytest.raises(GaveWay):
+        await anext(endpoint.generate(request))
+    assert [method for method, _ in script.fake.calls] == ["generate", "embed", "rerank"]
