@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from vedette.endpoints import OpenEndpoint
 from vedette.providers import Activity
-from vedette.types import Occupancy
+from vedette.settings import EndpointSettings
+from vedette.testing import FakeClock, FakeEndpoint, FakeProvider
+from vedette.types import Occupancy, Residency
 from vedette_benchmarker import yielding
 from vedette_benchmarker.yielding import DEFER, Loaded, after, defer_s, used_lately
 
@@ -13,6 +16,10 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
+
+
+async def _nothing(_: object) -> None:
+    """Record no request."""
 
 
 def seen(
@@ -135,3 +142,29 @@ def test_the_same_model_in_use_is_seen_by_its_next_time_of_unloading() -> None:
     assert not used_lately(before, {"m": SOON}, names={"m"}, ours=())
     assert not used_lately(None, {"m": SOON}, names={"m"}, ours=())
     assert not used_lately(before, {"other": SOON + MINUTE}, names={"m"}, ours=())
+
+
+@pytest.mark.fault(
+    "a user's model stays loaded at llama-swap for longer than it is left alone",
+    "I13",
+    without=("vedette.testing:FakeEndpoint.activity", _nothing),
+)
+async def test_a_server_that_swaps_shows_a_use_by_its_record() -> None:
+    """It does not report when it unloads a model: the time of the last request takes its place."""
+    fake = FakeEndpoint(FakeClock(), residency={"theirs": Residency(resident=True, swaps=True)})
+    endpoint = OpenEndpoint(
+        name="box",
+        settings=EndpointSettings(provider="fake", url="http://box"),
+        provider=FakeProvider({"http://box": fake}),
+        endpoint=fake,
+        clock=FakeClock(),
+    )
+    before, now = None, NOW
+    for minute in range(0, 40, 20):
+        now = NOW + timedelta(minutes=minute)
+        fake.activities = [Activity(used={"theirs": now.isoformat()})]
+        loaded = await yielding.look(endpoint, now)
+        assert loaded == {"theirs": now}
+        before = seen(loaded, before=before, now=now)
+    assert before
+    assert defer_s(before, {"ours"}, now) == DEFER.total_seconds()

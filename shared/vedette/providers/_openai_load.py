@@ -20,7 +20,7 @@ from vedette.providers._metrics import Metrics
 from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optional
 from vedette.types import Outcome, Residency
 
-_SLOTS_S: Final = 0.3  # a model that is loaded reports its slots sooner, unless it computes
+_SLOTS_S: Final = 1.0  # a model that is loaded reports its slots sooner, unless it computes
 _MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
 # How servers call all requests they have, and those of them that wait.
 _COUNTED_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
