@@ -47,11 +47,11 @@ faults-bite:
 soak *ARGS:
     cd tests && uv run python -m faults.soak {{ARGS}}
 
-# What grows beside an endpoint that lists other names each time.
+# What grows with an endpoint that lists other names each time.
 growth *ARGS:
     cd tests && uv run python -m faults.growth {{ARGS}}
 
-# Real servers, killed and replaced by a timeline, beside what Vedette says of them (docs/real-servers.md).
+# Real servers, killed and replaced by a timeline, and what Vedette says of them (docs/real-servers.md).
 fleet *ARGS:
     cd tests && uv run python -m faults.fleet {{ARGS}}
 

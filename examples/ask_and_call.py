@@ -1,6 +1,6 @@
 """Ask which model to use for a chat now, and call it.
 
-Run it beside a Vedette: `vedette demo --stay`, then `python examples/ask_and_call.py`.
+Start Vedette (`vedette demo --stay`), then `python examples/ask_and_call.py`.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ import nats
 
 
 async def main() -> None:
-    """Ask for the best model once, then tell of every model that is found."""
+    """Ask for the best model once, then print every model that is found."""
     connection = json.loads((pathlib.Path.home() / ".local/share/vedette/connection.json").read_text())
     nc = await nats.connect(connection["nats_url"])
     found = await nc.subscribe("model.found")

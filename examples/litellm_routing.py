@@ -1,6 +1,6 @@
 """Have LiteLLM choose only among the deployments that Vedette ranks best now.
 
-In a program, give it to LiteLLM: `litellm.callbacks = [VedetteRouting("chat")]`. For the proxy, copy this file beside
+In a program, give it to LiteLLM: `litellm.callbacks = [VedetteRouting("chat")]`. For the proxy, copy this file next to
 its configuration and name the callback there:
 
     litellm_settings:

@@ -1,6 +1,6 @@
 """Do something whenever a model is found, without Vedette's client: any NATS client in any language can.
 
-Run it beside a Vedette: `python examples/on_model_found.py ~/.local/share/vedette/connection.json`.
+Start Vedette, then run `python examples/on_model_found.py ~/.local/share/vedette/connection.json`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import nats
 
 async def main(url: str) -> None:
     connection = await nats.connect(url)
-    # Subscribe first, then list: `as_of.sequence` says which of the events heard are already in the list.
+    # Subscribe first, then list: `as_of.sequence` says which of the received events are already in the list.
     events = await connection.subscribe("model.found")
     listed = json.loads((await connection.request("models.list", b"{}", timeout=5)).data)
     for model in listed["models"]:

@@ -1,6 +1,6 @@
 """KoboldCpp, by its own API, as a provider in a package of its own.
 
-`pip install` this folder beside Vedette, and `provider = "koboldcpp"` works in vedette.toml: the entry point in
+`pip install` this folder next to Vedette, and `provider = "koboldcpp"` works in vedette.toml: the entry point in
 pyproject.toml is all the registration there is. KoboldCpp serves one model; it has no digests and no embeddings.
 """
 
@@ -80,7 +80,7 @@ class KoboldCppEndpoint:
         raise ProviderError(Outcome.INCOMPLETE, "the stream ended without a finish_reason")
 
     async def activity(self) -> Activity | None:
-        """Return nothing: it does not tell of other work."""
+        """Return nothing: it does not report other work."""
         return None
 
     async def rerank(

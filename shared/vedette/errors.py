@@ -224,7 +224,7 @@ class ProviderError(VedetteError, text="{detail}"):
 
     outcome: Outcome
     detail: str
-    remedy: str | None  # the end of the detail, where more is known than the outcome tells
+    remedy: str | None  # the end of the detail, if more is known than the outcome says
     retry_after_s: float | None
     exchange: Exchange | None
     context_tokens: int | None  # the context that is served, where a refusal names it

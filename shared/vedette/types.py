@@ -170,7 +170,7 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     behind: Annotated[
         Text | None,
-        Meta(description="URL of the one server behind a gateway's name, where the gateway tells"),
+        Meta(description="URL of the one server behind a gateway's name, if the gateway reports it"),
     ] = None
     passed_on: Annotated[
         Text | None,
@@ -975,9 +975,7 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     latency_ms: Positive | None = None
     detail: Text | None = None
-    remedy: Text | None = (
-        None  # what to do, where more is known than the outcome tells; the end of the detail
-    )
+    remedy: Text | None = None  # what to do, if more is known than the outcome says; the end of the detail
     exchange: Annotated[Exchange | None, Meta(description="the transcript of a contact that failed")] = None
     server: Text | None = None
     server_version: Text | None = None

@@ -1,10 +1,12 @@
-"""What users and contributors read is in plain words: README, docs, help texts, errors, docstrings.
+"""What users and contributors read is in plain words: documents, help, errors, other texts, docstrings, comments.
 
 A page that still has old words is listed with their number. The number may only go down.
 """
 
 import ast
+import io
 import re
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -20,8 +22,20 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("services/*/README.md")],
     key=lambda page: page.relative_to(ROOT).as_posix(),
 )
-# A record of what was changed, and a page made of source comments.
-NOT_CHECKED = {"CHANGELOG.md", "docs/events.md"}
+# A record of what was changed.
+NOT_CHECKED = {"CHANGELOG.md"}
+# Other files that users open: each line, as it is.
+OPENED = [
+    *(
+        ROOT / name
+        for name in ("justfile", "pyproject.toml", "shared/vedette/example.toml", "deploy/Dockerfile")
+    ),
+    *ROOT.glob("deploy/**/*.yaml"),
+    *ROOT.glob("examples/**/*.py"),
+    *(file for file in ROOT.glob("scripts/*") if file.is_file()),
+]
+# Texts for models, and words that are looked for in texts of callers.
+NOT_OURS = ("/suites/", "/judging/tasks.py", "vedette_benchmarker/load.py", "vedette_gateway/features.py")
 SOURCES = [*ROOT.glob("shared/vedette/**/*.py"), *ROOT.glob("services/*/vedette_*/**/*.py")]
 
 # What to write instead.
@@ -39,11 +53,11 @@ INSTEAD = {
     r"put(?:s|ting)? off": "deferred",
     r"hearers?|keepers?": "consumer",
     r"hears?|heard": "subscribes to, receives",
-    r"(?<!dead )(?<!dead-)letters?(?! of)": "dead letter",
+    r"(?<!dead )(?<!dead-)(?<!lower-case )letters?(?! of|, digits)": "dead letter",
     r"as deep as|does no harm": "as deeply as is safe",
     r"ledgers?": "usage, budget",
     r"packed days": "daily aggregates",
-    r"tells?|told": "reports, shows, says",
+    r"tells?(?! \w+ apart)|told": "reports, shows, says",
     r"senders?": "publisher",
     r"unasked": "by schedule",
     r"whichever": "any",
@@ -77,6 +91,8 @@ def prose(page: str) -> str:
     page = re.sub(r"^\|.*\| (?:I\d+ ?)*\| \d+ \|.*$", "", page, flags=re.MULTILINE)  # of just faults
     page = re.sub(r"<!-- table:.*?<!-- end -->", "", page, flags=re.DOTALL)
     page = re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL)
+    # Names of types in docs/events.md.
+    page = re.sub(r"^### \w+$|\[\w+\]\(#\w+\)", "…", page, flags=re.MULTILINE)
     page = re.sub(r"`[^`]*`", "`…`", page)
     return re.sub(r"\]\([^)]*\)", "]", page)
 
@@ -97,11 +113,8 @@ def help_texts() -> Iterator[str]:
                 yield argument.parameter.help or ""
 
 
-def messages(tree: ast.Module, *, everything: bool) -> Iterator[str]:
-    """Yield the texts of a source that users may read.
-
-    Those are texts inside ``raise``, and with *everything* all strings but docstrings. One word alone is a key.
-    """
+def messages(tree: ast.Module) -> Iterator[str]:
+    """Yield the texts of a source that users may read: all strings but docstrings. One word alone is a key."""
     docstrings = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -109,18 +122,28 @@ def messages(tree: ast.Module, *, everything: bool) -> Iterator[str]:
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
-        if everything or isinstance(node, ast.Raise):
-            yield from (
-                part.value
-                for part in ast.walk(node)
-                if isinstance(part, ast.Constant)
-                and isinstance(part.value, str)
-                and id(part) not in docstrings
-                and " " in part.value.strip()
-            )
-        if everything:
-            return
+    yield from (
+        re.sub(r"`[^`]*`", "`…`", part.value)
+        for part in ast.walk(tree)
+        if isinstance(part, ast.Constant)
+        and isinstance(part.value, str)
+        and id(part) not in docstrings
+        and " " in part.value.strip()
+    )
+
+
+def comments(source: str) -> Iterator[str]:
+    """Yield the comments of a source; lines below each other are one."""
+    found: list[str] = []
+    last = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            if found and token.start[0] != last + 1:
+                yield " ".join(found)
+                found = []
+            found.append(re.sub(r"`[^`]*`", "`…`", token.string.lstrip("# ")))
+            last = token.start[0]
+    yield " ".join(found)
 
 
 def exception_messages() -> Iterator[str]:
@@ -140,11 +163,13 @@ def docstrings(tree: ast.Module) -> Iterator[str]:
 
 @cache
 def _sources() -> dict[str, tuple[list[str], list[str]]]:
-    """Return of each source its messages and its docstrings: it is parsed once."""
+    """Return of each source its texts, and its docstrings and comments: it is read once."""
     found = {}
     for file in SOURCES:
-        name, tree = file.relative_to(ROOT).as_posix(), ast.parse(file.read_text())
-        found[name] = list(messages(tree, everything="/cli/" in name)), list(docstrings(tree))
+        name, source = file.relative_to(ROOT).as_posix(), file.read_text()
+        tree = ast.parse(source)
+        texts = [] if any(part in name for part in NOT_OURS) else list(messages(tree))
+        found[name] = texts, [*docstrings(tree), *comments(source)]
     return found
 
 
@@ -157,6 +182,9 @@ def _found_texts() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         if (name := page.relative_to(ROOT).as_posix()) not in NOT_CHECKED:
             yield name, prose(page.read_text())
+    yield from (
+        (file.relative_to(ROOT).as_posix(), re.sub(r"`[^`]*`", "`…`", file.read_text())) for file in OPENED
+    )
     yield from (("help", text) for text in help_texts())
     yield from (("shared/vedette/errors.py", text) for text in exception_messages())
     yield from ((name, text) for name, (texts, _) in _sources().items() for text in texts)
@@ -170,7 +198,7 @@ def test_users_read_plain_words() -> None:
     assert {name for name, old in found.items() if not old} & KNOWN.keys() == set()
 
 
-def test_docstrings_are_in_plain_words() -> None:
+def test_docstrings_and_comments_are_in_plain_words() -> None:
     """Of the shared package, and of the services."""
     assert [
         (name, old) for name, (_, texts) in _sources().items() for text in texts for old in old_words(text)
@@ -211,15 +239,26 @@ def test_names_say_what_they_hold() -> None:
 
 def test_texts_are_found() -> None:
     """What is looked at is what there is: help of arguments, messages, pages."""
-    assert {"README.md", "docs/operate.md", "services/recorder/README.md"} <= {name for name, _ in _texts()}
+    assert {
+        "README.md",
+        "docs/operate.md",
+        "docs/events.md",
+        "docs/adr/0048-straight-paths.md",
+        "services/recorder/README.md",
+        "deploy/chart/files/rules.yaml",
+        "examples/bare_nats.py",
+        "shared/vedette/example.toml",
+        "services/recommender/vedette_recommender/sentences.py",
+    } <= {name for name, _ in _texts()}
     assert any(name == "help" and "Discovers the language models" in text for name, text in _texts())
     assert any("{where}" in text for text in exception_messages())
     function = ast.parse('def f(told):\n    """Return *told*, as `tell` does."""')
     assert list(docstrings(function))[1:] == ["Return …, as … does."]
     raising = ast.parse("raise Broken(problem=f'no file {x}')")
-    assert list(messages(raising, everything=False)) == ["no file "]
+    assert list(messages(raising)) == ["no file "]
     printing = ast.parse("def f():\n    '''Hidden.'''\n    print('a key', 'key')")
-    assert list(messages(printing, everything=True)) == ["a key"]
+    assert list(messages(printing)) == ["a key"]
+    assert list(comments("a = 1  # of\n# two\n\nb = 2  # `told` alone\n")) == ["of two", "`…` alone"]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +283,8 @@ def test_old_words_are_found(sentence: str) -> None:
         "The model's answer to a question of the suite is graded.",
         "Improved output; approved by the operator.",
         "Vedette disproves a capability only by a refusal.",
+        "Questions that cannot tell models apart.",
+        "A name has lower-case letters, digits and hyphens.",
     ],
 )
 def test_the_field_s_words_are_allowed(sentence: str) -> None:

@@ -46,7 +46,7 @@ async def winner(bus: Bus, model: ModelRef) -> AnswerChanged:
     return event
 
 
-@pytest.mark.fault("recommenders killed while an answer changes", "I12", trials=3)
+@pytest.mark.fault("recommenders killed while a winner changes", "I12", trials=3)
 async def test_replicas_killed_and_started_again_announce_nothing_again(
     bus: Bus, server: NatsServer, tmp_path: Path
 ) -> None:

@@ -175,7 +175,7 @@ async def test_services_say_so_and_go_on_by_themselves(
     )
 
 
-@pytest.mark.fault("broker answers a health check too late", "I5")
+@pytest.mark.fault("broker responds to a health check too late", "I5")
 async def test_a_late_pong_leaves_nobody_deaf(server: NatsServer, settings: Settings) -> None:
     """Whoever asked is not ready meanwhile, and hears as before from the moment that the network is back."""
     async with proxy(server.port) as network:

@@ -128,7 +128,7 @@ def payloads(valid: bytes, rng: Random) -> Iterator[bytes]:
         yield rng.randbytes(rng.randint(1, 300))
 
 
-@pytest.mark.fault("random bytes, deep nesting, a megabyte, mutated questions", "I4", "I5", "I13")
+@pytest.mark.fault("random bytes, deep nesting, a megabyte, mutated requests", "I4", "I5", "I13")
 async def test_whatever_is_asked_is_answered_or_told_off(
     services: list[Replica], server: NatsServer, record_property: Callable[[str, object], None]
 ) -> None:
@@ -155,7 +155,7 @@ async def test_whatever_is_asked_is_answered_or_told_off(
     assert [await service.health() for service in services] == [200, 200]
 
 
-@pytest.mark.fault("an agent floods with questions and reads no answer", "I4", "I6", "I13", trials=FLOOD)
+@pytest.mark.fault("an agent floods with queries and reads no reply", "I4", "I6", "I13", trials=FLOOD)
 async def test_a_flood_keeps_nobody_else_from_an_answer(
     services: list[Replica], server: NatsServer, tmp_path: Path
 ) -> None:
@@ -202,7 +202,7 @@ async def _flood(server: NatsServer, cut: Callable[[], Awaitable[bool]]) -> None
     writer.transport.abort()
 
 
-@pytest.mark.fault("a question whose answer is to go to an internal subject", "I2", "I13")
+@pytest.mark.fault("a query whose reply is to go to an internal subject", "I2", "I13")
 async def test_answers_go_nowhere_but_to_agents(
     services: list[Replica], bus: Bus, server: NatsServer
 ) -> None:

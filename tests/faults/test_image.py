@@ -98,7 +98,7 @@ async def container(
 
 
 @pytest.mark.fault(
-    "every container replaced in turn under 500 questions/s", "I4", "I11", trials=sum(REPLICAS.values())
+    "every container replaced in turn under 500 queries/s", "I4", "I11", trials=sum(REPLICAS.values())
 )
 async def test_services_from_the_image_are_replaced_under_load(
     tmp_path: Path, server: NatsServer, request: pytest.FixtureRequest

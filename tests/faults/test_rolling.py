@@ -98,7 +98,7 @@ async def asking(server: NatsServer) -> AsyncIterator[Questions]:
 
 
 @pytest.mark.fault(
-    "every service replaced in turn under 500 questions/s", "I4", "I11", trials=sum(REPLICAS.values())
+    "every service replaced in turn under 500 queries/s", "I4", "I11", trials=sum(REPLICAS.values())
 )
 async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: NatsServer) -> None:
     """The next is ready before its forerunner is stopped; what that has accepted it answers. All is recorded after."""

@@ -304,7 +304,7 @@ async def test_a_watcher_takes_only_what_the_broker_repeats(server: NatsServer) 
             assert [event async for event in watching] == []
 
 
-@pytest.mark.fault("an agent answers into the inbox of another, and overhears it", "I2", "I13")
+@pytest.mark.fault("an agent replies into the inbox of another, and reads it", "I2", "I13")
 async def test_an_agent_with_a_login_of_its_own_is_alone(
     bus: Bus, server: NatsServer, settings: Settings, tmp_path: Path
 ) -> None:

@@ -229,7 +229,7 @@ async def until_looked_at(announcing: Announcing, answers: Scripted) -> None:
         await eventually(looked, what="all looked at")
 
 
-@pytest.mark.fault("the broker fails while answers are announced", "I12", "I13")
+@pytest.mark.fault("the broker fails while winners are announced", "I12", "I13")
 async def test_one_use_case_that_fails_and_then_the_broker_keep_nothing_else_back(
     bus: Bus, announcing: tuple[Announcing, Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:

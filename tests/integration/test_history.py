@@ -301,7 +301,7 @@ async def test_questions_about_many_models_read_a_range_of_the_index_for_each(st
     await engine.dispose()
 
 
-@pytest.mark.fault("database out of reach for a question", "I4")
+@pytest.mark.fault("database unreachable for a query", "I4")
 async def test_a_database_out_of_reach_is_said_so(tmp_path: Path) -> None:
     """At once when it refuses."""
     async with Store(f"postgresql+asyncpg://user:secret@/vedette?host={tmp_path}") as store:
@@ -311,7 +311,7 @@ async def test_a_database_out_of_reach_is_said_so(tmp_path: Path) -> None:
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.fault("database does not answer a question", "I4")
+@pytest.mark.fault("database does not reply to a query", "I4")
 async def test_a_silent_database_is_not_waited_for(tmp_path: Path) -> None:
     """It takes the connection and says nothing: the answer comes before the client gives up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

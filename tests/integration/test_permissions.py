@@ -119,7 +119,7 @@ async def test_no_service_reads_or_breaks_what_is_not_its_own(
                     assert await refuses_publishing(connection, refused, subject), subject
 
 
-@pytest.mark.fault("an agent forges events and answers", "I2", "I13")
+@pytest.mark.fault("an agent forges events and replies", "I2", "I13")
 async def test_an_agent_forges_nothing(bus: Bus, server: NatsServer) -> None:
     """No event, no job, no report of what others said, no announcement; nor does it answer for anybody."""
     async with user(server, "agent") as (connection, refused):

@@ -139,7 +139,7 @@ async def test_pending_signals_are_limited() -> None:
     await says(program, "limit()", (16, 16))
 
 
-@pytest.mark.fault("a program answers with a value that is slow to decode", "I6", "I13")
+@pytest.mark.fault("a program replies with a value that is slow to decode", "I6", "I13")
 async def test_what_is_decoded_is_bounded() -> None:
     """As a set, whose elements have equal hashes, such a value would take quadratic time in the service."""
     slow = "def add(a, b): return [i * (2**61 - 1) for i in range(1000)]"

@@ -90,7 +90,7 @@ class Capabilities:
             )
             proof = await prove(work.in_turn, call, proof, endpoint.secrets)
             if proof.failure is not None:
-                break  # the endpoint could not serve it; what it says to the next call proves no more
+                break  # the endpoint could not serve it; its reply to the next call shows no more
         return proof
 
     async def _publish(self, info: ModelInfo, proof: Proof, job: Job) -> ModelVerified | None:
@@ -117,5 +117,5 @@ class Capabilities:
 
 
 def _summary(attempts: tuple[Attempt, ...]) -> str:
-    words = {True: "yes", False: "no", None: "nothing proved"}
+    words = {True: "yes", False: "no", None: "no result"}
     return ", ".join(f"{attempt.capability} {words[attempt.proved]}" for attempt in attempts)

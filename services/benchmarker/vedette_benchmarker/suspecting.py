@@ -15,7 +15,7 @@ from vedette.messages.events import EndpointLoad
 from vedette.quantiles import quantile
 from vedette.types import Health, Level, Outcome, Performance, Status
 
-EVERY: Final = timedelta(minutes=10)  # at most one unasked benchmark of a model
+EVERY: Final = timedelta(minutes=10)  # at most one benchmark of a model on suspicion
 _OLD: Final = timedelta(minutes=30)  # a suspicion that was not followed up for so long is none
 _PROBE_TIMES: Final = 3.0  # how many times longer, or shorter, than usual an answer to a probe must take
 _MIN_PROBES: Final = 4  # answers that say what is usual

@@ -20,7 +20,7 @@ from vedette.providers import Activity, Endpoint
 from vedette.text.figures import counted
 from vedette.types import Occupancy, Residency
 
-# For so long after another model was seen in use, no model is loaded in its place unasked.
+# For so long after another model was seen in use, no model is loaded in its place by schedule.
 DEFER: Final = timedelta(minutes=15)
 # For so long after another used the same model, or ran a request, a measurement waits.
 QUIET: Final = timedelta(minutes=1)

@@ -111,7 +111,7 @@ class Listener:
         self._waiting: dict[object, News] = {}
         self._there = asyncio.Event()
         self.ended = False
-        self.behind = asyncio.Event()  # set when too many wait; then the sender stops
+        self.behind = asyncio.Event()  # set when too many wait; then the stream ends
 
     def tell(self, news: News) -> None:
         """Take *news* in, or end when too many wait."""

@@ -107,7 +107,7 @@ _PICTURES = tuple(
 _SEES = re.compile(r"(?:^|[-_/.:\d])(?:vl|vision|llava|vqa|qa|captioner)(?:[-_:.\d]|$)")
 
 
-# Names of models that chat, beside those in `families`. Model cards and the services' own lists, 2026-11-29.
+# Names of models that chat, in addition to those in `families`. Model cards and the services' own lists, 2026-11-29.
 _CHATS = re.compile(
     r"(?:^|[-_/.:@ ])(?:"
     # What a publisher calls a model that was tuned to chat.

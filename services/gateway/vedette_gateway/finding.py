@@ -46,7 +46,7 @@ _WARM: Final = Patience(fresh_s=1.0, usable_s=30.0)
 # Clients retry by what it says, so it is never an old one.
 _EXPLAINED_WARM: Final = Patience(fresh_s=1.0, usable_s=1.0)
 _LISTS_WARM: Final = Patience(fresh_s=5.0, usable_s=3600.0, wait_s=3.0, give_up_s=2.1 * _LIST_TIMEOUT_S)
-# What a request of a new kind gets in an outage is asked for this often, so many models each.
+# Rankings for requests of a new kind, kept for an outage: how often they are asked for, and how many models each.
 _READY_EVERY_S: Final = 300.0
 _READY_AGAIN_S: Final = 5.0
 _READY_MODELS: Final = 20

@@ -41,7 +41,7 @@ _CODE_BEGINS: Final = (
 )
 _CODE_ENDS: Final = (";", "{", "}", "):", "};", "},", "->", "});", "=>", ") {")
 _SIGNS: Final = re.compile(r"[{}\[\];<>|$\\&_=]")
-_MIN_SIGNS: Final = 3  # in a line that is code, and at least one in so many characters
+_MIN_SIGNS: Final = 3  # in a line that is code, and at least one in _CHARACTERS_A_SIGN
 _CHARACTERS_A_SIGN: Final = 14
 _MIN_WORDS: Final = 5  # of a line that is prose in spite of its signs
 _MARKS: Final = "?!.,:'\"()"
@@ -77,7 +77,7 @@ class Said(Struct, frozen=True, kw_only=True):
     edges: str = ""  # the ends of a text next to it, where a question may be, too
     before: str = ""  # what was asked before that
     length: int = 0  # of the last message, in bytes
-    code: int = 0  # lines of code in it, of those that were read
+    code: int = 0  # lines of code in it, among the lines read
     prose: int = 0  # other lines
     has_inline: bool = False  # code within a line
     has_diff: bool = False

@@ -43,7 +43,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     query.subject: msgspec.json.Decoder(query.request) for query in PAST
 }
 S = TypeVar("S", bound=Struct)
-# Of the recorder, for all pages; who asks waits a little longer.
+# Of the recorder, for all pages; the caller waits a little longer.
 DEADLINE_S = 25.0
 _PAGE = 50
 _KEPT_S = 10.0  # a page of the console asks a dozen times for the same moment

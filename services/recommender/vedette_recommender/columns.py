@@ -137,7 +137,7 @@ class Columns:
     expected_ttft_ms_warm: Floats
     texts_per_s: Floats
     e2e_ms: Floats
-    runs: Floats  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
+    runs: Floats  # behind the figures; a sample taken during other work counts half
     measured_at: Floats
     checked_at: Floats
     ends_at: Floats  # when its service ends it, by what that says
@@ -156,7 +156,7 @@ class Columns:
     change_until: Floats  # until when both count
     failing: Floats  # share of calls that fail, beyond the usual
     failing_until: Floats
-    crowding: Floats  # how many times slower everything is beside the requests that run now
+    crowding: Floats  # how many times slower everything is with the requests that run now
     ahead: Floats  # answers that must be complete before a further request begins
     load_until: Floats
     load_resident: Floats  # 1 where the load says that the model is loaded, 0 where it says that it is not

@@ -44,7 +44,7 @@ def ordered(columns: Columns, rows: Sequence[int], request: ModelsRequest, at: f
         return rows[::-1] if request.descending else rows
     places = np.array(rows, np.intp)
     figures = _figures(columns, request.sort, places, at)
-    # NaN stays last whichever way the rest is turned.
+    # NaN stays last in both directions.
     by = np.argsort(-figures if request.descending else figures, kind="stable")
     ordered_rows: list[int] = places[by].tolist()
     return ordered_rows

@@ -20,7 +20,7 @@ USUAL_SHARING: Final = (
 BUSY_TOKENS: Final = 200.0  # of an answer that is waited for
 _USUAL_WEIGHT: Final = 1.0  # of the usual p, in sweeps of two streams
 _MAX_SHARING: Final = 1.5  # a server that swaps is worse than one that shares
-_RUN_WEIGHT: Final = 0.25  # of one benchmark run beside others, in sweeps of two streams
+_RUN_WEIGHT: Final = 0.25  # of a benchmark that ran at the same time as others, in sweeps of two streams
 
 
 class Shared(NamedTuple):

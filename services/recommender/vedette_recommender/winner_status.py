@@ -76,7 +76,7 @@ def _in_words(reason: Rejection) -> str:
     if reason.code == "capability":
         return f"it lacks the capability {reason.need}"
     if reason.code == "capability_unknown":
-        return f"nothing tells that it has the capability {reason.need}"
+        return f"nothing shows that it has the capability {reason.need}"
     if reason.code == "endpoint_closed":
         return f"its endpoint is {reason.value}"
     if reason.code == "never_answered":

@@ -22,7 +22,7 @@ from vedette_recorder.tables import model_availability_history as history
 from vedette_recorder.tables import probe_days as days
 
 AT_ONCE = 50
-_LOCK = 0x7665_6465_7474 + 1  # beside the migrations'
+_LOCK = 0x7665_6465_7474 + 1  # next to the lock of migrations
 
 # The two dialects' inserts have no common type that knows ON CONFLICT.
 Insert = Callable[[sa.Table], postgresql.Insert]

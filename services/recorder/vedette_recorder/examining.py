@@ -18,7 +18,7 @@ MAX_CHECK_S = 10.0
 _STEPS = 100_000  # of SQLite's machine, between two looks at the clock
 _READ_ONLY = "let its user write there, or name another file: [database] url, or --state-dir"
 _MALFORMED = (
-    'stop Vedette, move the file and those beside it (-wal, -shm) away, and start again: "vedette up" makes a new '
+    'stop Vedette, move the file and the two next to it (-wal, -shm) away, and start again: "vedette up" makes a new '
     "database and records what NATS still holds; sqlite3's .recover reads what is left of the old one"
 )
 
@@ -42,7 +42,7 @@ async def check(url: str) -> tuple[str, str | None, str]:
 def _check_file(path: Path) -> tuple[str, str | None, str]:
     if not path.exists() or not path.stat().st_size:
         return f'{path} is made by "vedette up"', None, ""
-    # SQLite writes beside the file, too.
+    # SQLite writes next to the file, too.
     for needed in (path, path.parent):
         if not os.access(needed, os.W_OK):
             return "", f"{needed} cannot be written", _READ_ONLY

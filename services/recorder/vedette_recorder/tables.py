@@ -168,7 +168,7 @@ model_availability_history = _history(
 )
 
 # The probes of a model in a day that is over, once more and as one value: the history of a month is read from here.
-# A day that has a row here, of whichever model, has one of every model that was probed in it, and so do all days
+# A day that has a row here, of any model, has one of every model that was probed in it, and so do all days
 # before. Without `probes`, the day is to be packed (again).
 _EMPTY = "probes IS NULL"
 probe_days = sa.Table(

@@ -18,7 +18,7 @@ SHARED: Final = "CLIENT"
 SYSTEM: Final = "SYSTEM"
 SHARED_USER: Final = "agent"
 SYSTEM_USER: Final = "system"
-# Each of these has a password, whichever agents there are.
+# Each of these has a password. Agents have accounts of their own.
 USERS: Final = (*permissions.users(), SHARED_USER)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 # No client may subscribe to it: the server maps messages to it that did not come from APP as an event.

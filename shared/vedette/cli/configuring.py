@@ -134,7 +134,7 @@ def _commented(text: str) -> str:
     return "\n".join(f"# {line}" if line and not line.startswith("#") else line for line in text.split("\n"))
 
 
-# --- See what one comes to -------------------------------------------------------------------------------------
+# --- Show the configuration in effect ----------------------------------------------------------------------------
 
 
 def check(file: File = None, /, *, config: options.Config = None, json: options.Json = False) -> int:

@@ -372,7 +372,7 @@ class Client:
         )
 
     async def _connected(self) -> NatsClient:
-        async with self._connecting:  # who asks at once shall not connect twice
+        async with self._connecting:  # one connection under concurrent calls
             if self._connection is None:
                 await self.connect()
         assert self._connection is not None  # noqa: S101 - connect has just set it

@@ -68,7 +68,7 @@ _BY_LIBRARY: Final[Mapping[str, Mapping[str, Outcome | None]]] = {
     "urllib": {"URLError": Outcome.UNREACHABLE},
     "http": {"HTTPException": Outcome.RESET},
 }
-# They talk to the server themselves. Agents' libraries also run the caller's tools, so their frames prove nothing.
+# They talk to the server themselves. Agents' libraries also run the caller's tools, so their frames show nothing.
 _ON_THE_WIRE: Final = frozenset(
     {"openai", "httpx", "httpcore", "aiohttp", "requests", "urllib3", "urllib", "http"}
 )

@@ -17,7 +17,7 @@ Mode = Literal["plain", "thinking", "base", "embedding"]
 MODES: Final[tuple[Mode, ...]] = ("plain", "thinking", "base", "embedding")
 
 _MODE_OF: Final[Mapping[str, Mode]] = {"thinking": "thinking", "base": "base", "embed": "embedding"}
-_LOW_EFFORT: Final = ("low", "minimal")  # not what a caller gets who asks for nothing
+_LOW_EFFORT: Final = ("low", "minimal")  # not what a caller gets without such a setting
 
 
 def mode_of(tuning: str) -> Mode:

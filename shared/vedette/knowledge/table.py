@@ -36,7 +36,7 @@ class Row(Struct, frozen=True, kw_only=True):
     released: date | None
     shutdown: date | None
     deprecated: bool
-    bare_is_base: bool  # a repository's name without a word for its tuning means the base model
+    bare_is_base: bool  # a repository's name that does not name its tuning means the base model
     facts: int
     ability: Ability | None
     sources: tuple[str, ...]

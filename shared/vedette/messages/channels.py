@@ -388,10 +388,10 @@ COPIED_FROM: Final[dict[str, str]] = {
     for channel in CHANNELS
     if channel.copy and channel.stream and "{" not in channel.copy
 }
-"""The stream of each kind of event that the broker repeats for anybody, by the subject of its copies."""
+"""The stream of each kind of event that the broker copies for agents, by the subject of its copies."""
 
 PUBLIC_EVENTS: Final[tuple[str, ...]] = tuple(COPIED_FROM)
-"""Subjects of the copies of events that the broker repeats for anybody."""
+"""Subjects of the copies of events that the broker copies for agents."""
 
 WATCHED: Final[tuple[str, ...]] = tuple(
     channel.copy for channel in CHANNELS if channel.copy in PUBLIC_EVENTS and not channel.frequent

@@ -184,7 +184,7 @@ class Activity(Struct, frozen=True, kw_only=True):
     generated_tokens: int | None = None  # by all requests ever; only ever grows
     counts_live: bool = True  # False: the tokens of a request are counted when it ends
     output_tps: float | None = None  # as the server itself says
-    loaded: Mapping[str, Residency] | None = None  # by name, of those that are; None: not reported
+    loaded: Mapping[str, Residency] | None = None  # by name, the loaded ones; None: not reported
     models: Mapping[str, ModelActivity] = {}  # by name
     used: Mapping[str, str] = {}  # by model: a mark that moves whenever the model is used
     source: str = ""  # what reported it: "vllm metrics", "llama.cpp slots", "ollama ps"

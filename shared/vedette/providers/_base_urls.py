@@ -62,7 +62,9 @@ def _without_request(url: str) -> str:
     """Return *url* without its query and the path of a request."""
     base = url.partition("?")[0].rstrip("/")
     plain = base.removesuffix(_request(url).removeprefix("/v1")).rstrip("/")
-    return _REPEATED.sub("/v1", plain.removesuffix("/api/v0"))  # LM Studio's own API, beside the protocol
+    return _REPEATED.sub(
+        "/v1", plain.removesuffix("/api/v0")
+    )  # LM Studio's own API, in addition to the protocol
 
 
 def _request(url: str) -> str:

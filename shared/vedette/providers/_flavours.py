@@ -491,7 +491,7 @@ FLAVOURS = (
     ),
 )
 GENERIC = Flavour(name="generic", serves_own=False, answers_any_name=True)
-# Told by what it answers to `/model/info`: its listing looks like OpenAI's.
+# Recognised by its reply to `/model/info`: its listing looks like OpenAI's.
 LITELLM = Flavour(
     name="litellm",
     serves_own=False,
@@ -502,7 +502,7 @@ LITELLM = Flavour(
     load="health/backlog",
     answers_any_name=True,
 )
-# Told by what it answers to `/v1/models/capabilities`: its listing has names and nothing else.
+# Recognised by its reply to `/v1/models/capabilities`: its listing has names and nothing else.
 LOCALAI = Flavour(
     name="localai",
     passes_on="a model of LocalAI may be a service's (backend cloud-proxy)",

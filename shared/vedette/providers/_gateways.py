@@ -36,7 +36,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "supported_endpoint_types": "new-api",
     "pricing": "a service with prices",
 }
-# Who owns a model that is somebody else's: services, and gateways that name themselves.
+# Owners that show that a model is hosted: services, and gateways that name themselves.
 _OWNERS: Final = frozenset(
     (
         "openai", "openai-internal", "azure", "azure-openai", "anthropic", "google", "vertex_ai", "gemini", "bedrock",

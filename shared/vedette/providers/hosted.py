@@ -53,7 +53,7 @@ def _kind(name: str) -> Kind:
 def _openai(entry: Entry, _: Entry) -> Described:
     name = text(entry.get("id")) or ""
     kind = _kind(name)
-    # Without a word on it, a model that no chat can be had with would count as one that might.
+    # Without this, a model that cannot chat would count as one that may.
     silent = Claim(value=False, evidence=Evidence.INFERRED, source="its name among OpenAI's models")
     return Described(kind=kind, claims={Capability.CHAT: silent} if kind == "unknown" else {})
 

@@ -253,7 +253,7 @@ def _another_server() -> Iterator[None]:
     except ProviderError as error:
         if error.outcome is Outcome.NOT_FOUND:
             remedy = _NOT_OLLAMA
-        elif error.detail.endswith("HTTP 403"):  # without a word
+        elif error.detail.endswith("HTTP 403"):  # the server gives no reason
             remedy = (
                 "an Ollama that listens on loopback refuses other host names: write its address in its url, start it "
                 "with OLLAMA_HOST=0.0.0.0, or have the proxy in front of it send the header Host: localhost"

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 REDACTED = "***"
-# A shorter secret is no secret, and redacting it would take the same letters out of every other text.
+# A shorter secret is no secret, and redacting it would take the same characters out of every other text.
 MIN_SECRET_CHARACTERS = 6
 _MAX_REPLACED = 64  # spellings of escapes, each by a pass over the text; more are decoded in one slower pass
 _MIN_FRAGMENT = 4  # of a secret, at the end of a text that was cut
@@ -222,7 +222,7 @@ def _forms(value: str) -> Iterator[str]:
     yield value
     yield quote(value, safe="")
     yield raw.hex()
-    # Base64 of a text that has the secret in it: which letters are the secret's own depends on where it begins.
+    # Base64 of a text that has the secret in it: which characters are the secret's depends on where it begins.
     for offset, skipped in ((0, 0), (1, 2), (2, 3)):
         whole = (8 * (offset + len(raw))) // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):

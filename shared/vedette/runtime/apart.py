@@ -22,7 +22,7 @@ from vedette.runtime import telemetry
 from vedette.runtime.subprocesses import spawned
 from vedette.settings import Http, Settings
 
-_START_TIMEOUT_S = 180.0  # most of it imports, which take long beside other work
+_START_TIMEOUT_S = 180.0  # most of it is imports, which take long on a busy machine
 _RELOAD_TIMEOUT_S = 60.0
 MAX_LINE_BYTES = 64 * 2**20  # a configuration
 _COMMAND = (sys.executable, "-P", "-m", "vedette.runtime.apart_main")

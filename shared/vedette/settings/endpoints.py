@@ -80,7 +80,7 @@ class Load(Section, frozen=True, kw_only=True):
         if self.queries and not self.prometheus:
             yield "queries", "need the URL of a Prometheus: prometheus"
         if self.api_key and not self.url:
-            yield "api_key", "is for metrics or prometheus; the endpoint's own is beside load"
+            yield "api_key", "is for metrics or prometheus; the endpoint's own is next to load"
 
 
 # Keys of an endpoint that do not follow it to another host or port: they were given for the first.

@@ -3,7 +3,7 @@
 Models with such names stay different models. Only what is likely is looked for: letters of scripts that share shapes,
 Unicode's compatibility forms, invisible characters, spaces at the ends, and case within one endpoint.
 """
-# ruff: noqa: RUF001 - it is a table of letters that look alike
+# ruff: noqa: RUF001 - it is a table of characters that look alike
 
 import unicodedata
 from collections import defaultdict
@@ -19,7 +19,7 @@ _MAX_NAMED = 3  # of the models that one is like
 _MAX_NAME = 60
 # Scripts with letters of the same shape: a name that mixes them was made to be taken for another.
 _ALIKE = frozenset(("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"))
-_SHAPES = str.maketrans(  # each line: letters, and those of ASCII that look like them
+_SHAPES = str.maketrans(  # each line: characters, and those of ASCII that look like them
     "аеорсухіјѕһԁԛԝгкмтАВЕКМНОРСТУХІЈЅԚԜЗοανρικυχτΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսհոցզıɑɡ‐‑‒–—−∕⁄ː∶‘’",
     "aeopcyxijshdqwrkmtABEKMHOPCTYXIJSQW3oavpikuxtABEZHIKMNOPTYXouhngqiag------//::''",
 )

@@ -10,7 +10,7 @@ import unicodedata
 MAX_NAME_COLUMNS = 72
 MAX_PROSE_COLUMNS = 32  # a name with many spaces is a sentence: too short to carry an instruction
 _MAX_SPACES = 4
-_MAX_MARKS = 2  # on one letter; more of them paint over other lines
+_MAX_MARKS = 2  # on one character; more of them paint over other lines
 _PLAIN = re.compile(r"[\x20-\x7e\n\t]*\Z")
 # Printable by Unicode's categories, and yet blank on a screen: fillers, joiners and the empty Braille pattern.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")

@@ -428,7 +428,7 @@ def _dot(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(map(mul, one, other), 0.0)
 
 
-# By name, for suites of one's own
+# By name, for your own suites
 
 
 def _texts(expected: Any) -> tuple[str, ...]:

@@ -212,7 +212,7 @@ class Feed:
                 self._fall_silent(error)
             else:
                 if missed:
-                    # Beside the rest: it takes seconds to learn that this user may not read them.
+                    # At the same time as the rest: a refusal for this user takes seconds.
                     tasks.create_task(self._read_announced())
                 if self.fleet.silent_since is not None:
                     self.note("replies again", "green")
@@ -269,7 +269,7 @@ class Feed:
 
     async def _get(self, models: Sequence[ModelRef]) -> None:
         for model in models:
-            self._changed.pop(model, None)  # what comes of it from now on asks for it again
+            self._changed.pop(model, None)  # a later change makes it due again
         views = await asyncio.gather(*map(self._view, models))
         for model, view in zip(models, views, strict=True):
             self.fleet.add_view(model, view, self.clock.now())
