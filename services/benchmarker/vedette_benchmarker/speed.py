@@ -94,7 +94,7 @@ class Speed:
                 job, "step", f"{info.model}: {message}", step=step, steps=steps
             )
 
-        before = await _residency(endpoint, info)
+        before = await _residency_of(endpoint, info)
         observed = self._catalogue.endpoint(endpoint.name)
         samples = await measure(
             endpoint.endpoint,
@@ -108,7 +108,7 @@ class Speed:
             server_version=observed.server_version if observed else None,
         )
         loads = await self._sweep(work, runs, on_step) if _went_well(samples) else []
-        event = await self._publish(info, samples, loads, before, await _residency(endpoint, info), job)
+        event = await self._publish(info, samples, loads, before, await _residency_of(endpoint, info), job)
         ok = event is None or event.outcome is Outcome.OK
         detail = "" if ok or event is None else str(event.detail or event.outcome)
         return Ended(ok=ok, detail=detail, use=_used(endpoint, info, samples, loads, runs))
@@ -200,7 +200,7 @@ def _holds(held: Versioned[ModelBenchmarked], job: Job) -> bool:
     return held.event.job_id == job.id or any(s.job_id == job.id for s in held.event.performance.samples)
 
 
-async def _residency(endpoint: OpenEndpoint, info: ModelInfo) -> Residency | None:
+async def _residency_of(endpoint: OpenEndpoint, info: ModelInfo) -> Residency | None:
     try:
         loaded = await endpoint.endpoint.resident()
     except ProviderError:
