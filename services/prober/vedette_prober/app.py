@@ -1,4 +1,4 @@
-"""Wiring of the prober."""
+"""The prober as a FastStream application: `routes` has its subscribers. Jobs come by our own loop (ADR 0002)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Wiring of the recommender."""
+"""The recommender as a FastStream application without subscribers: it follows streams and replies (ADR 0002)."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

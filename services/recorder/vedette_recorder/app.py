@@ -1,4 +1,4 @@
-"""Wiring of the recorder."""
+"""The recorder as a FastStream application: `routes` has its subscribers. Events come in batches (ADR 0002)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Wiring of the ticker."""
+"""The ticker as a FastStream application. It has no subscribers: it publishes ticks, by compare-and-set."""
 
 import asyncio
 from collections.abc import AsyncIterator
