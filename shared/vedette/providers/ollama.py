@@ -354,7 +354,7 @@ def _described(body: Mapping[str, Any], *, remote: bool) -> Described:
 def _claims(body: Mapping[str, Any], own: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Claim]:
     declared = body.get("capabilities")
     if isinstance(declared, list):  # since 0.6.4
-        claims = {
+        claims: dict[str, Claim] = {
             capability: Claim(value=name in declared, evidence=Evidence.DECLARED, source=_SAID_BY_SHOW)
             for name, capability in _CAPABILITIES.items()
             if capability is not None
