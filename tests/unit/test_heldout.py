@@ -89,7 +89,7 @@ def test_the_tables_say_what_is_sure() -> None:
     }
     marks = {"better": [True] * 6, "worse": [False] * 6, "other": [False] * 5 + [True]}
     told = list(table.lines({name: {"chat": marks[name]} for name in marks}, judged))
-    assert "| chat | better | 6 of 6 | 61-100 % | 12-88 % | 0.60 |" in told
+    assert "| chat | better | 6 of 6 | 61-100 % | 11-89 % | 0.60 |" in told
     assert "| chat | other | 1 of 6 | 3-56 % | nothing | no candidate |" in told
     ranked = next(line for line in told if line.startswith("| chat | 0."))
     assert "| 1 | 1 | 0 of 2 |" in ranked  # none expects all tasks right, nor none
