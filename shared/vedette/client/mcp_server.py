@@ -20,6 +20,7 @@ from vedette.errors import VedetteError
 from vedette.messages.constraints import CONSTRAINTS
 from vedette.text.shown import shortened, shown, shown_name
 from vedette.types import Capability, Outcome
+from vedette.usecases import BUILT_IN
 
 T = TypeVar("T", bound=Callable[..., Any])
 _ABOUT = (
@@ -36,10 +37,7 @@ _MAX_ERROR_CHARACTERS = 1000
 _OF_THE_OPERATOR = frozenset(("url", "base_url", "key_ref"))
 UseCase = Annotated[
     str,
-    Field(
-        description="What the model is for: chat, code_generation, code_understanding, reasoning, documentation, "
-        "agent, summarisation, extraction, vision, embedding, fast, or one of the installation's own."
-    ),
+    Field(description=f"What the model is for: {', '.join(BUILT_IN)}, or one of the installation's own."),
 ]
 Capabilities = Annotated[
     list[str], Field(description=f"What it must be able to do, of: {', '.join(Capability)}.")

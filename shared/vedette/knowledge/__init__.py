@@ -7,10 +7,9 @@ says what the figures mean and how the tables are made.
 from vedette.knowledge.knowing import known, of_name
 from vedette.knowledge.table import Table, bundled
 from vedette.knowledge.thoughts import thoughts_of
-from vedette.knowledge.values import USE_CASES, Basis, Expectation, Known, shut_down
+from vedette.knowledge.values import Basis, Expectation, Known, shut_down
 
 __all__ = [
-    "USE_CASES",
     "Basis",
     "Expectation",
     "Known",

@@ -15,12 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vedette.knowledge import names, recognition, scale
-from vedette.knowledge.abilities import Ability, Mode, of_use_case
+from vedette.knowledge.abilities import AXES_OF, Ability, Mode, of_use_case
 from vedette.knowledge.lines import tier, year
 from vedette.knowledge.quantised import kept
 from vedette.knowledge.recognition import Spelled
 from vedette.knowledge.table import FamilyRow, Row, Table, bundled
-from vedette.knowledge.values import USE_CASES, Basis, Expectation, Known
+from vedette.knowledge.values import Basis, Expectation, Known
 from vedette.types import ModelInfo
 
 SAME_SIZE: Final = (0.7, 1.45)  # of the parameters that a server counts, to those published
@@ -124,7 +124,7 @@ def of_stated(stated: Stated, table: Table) -> Known:
     return Known(
         name=belief.name,
         basis=belief.basis,
-        expectations={use_case: _expected(use_case, belief, share, kind, table) for use_case in USE_CASES},
+        expectations={use_case: _expected(use_case, belief, share, kind, table) for use_case in AXES_OF},
         sources=belief.sources,
         released=belief.released,
         shutdown=stated.retires or (belief.shutdown if stated.remote else None),

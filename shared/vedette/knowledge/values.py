@@ -2,25 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Final, Literal
+from typing import Literal
 
 from vedette.types import Value
 
 Basis = Literal["model", "family", "tier", "size_and_date", "size", "nothing"]
-
-USE_CASES: Final = (
-    "chat",
-    "code_generation",
-    "code_understanding",
-    "reasoning",
-    "documentation",
-    "agent",
-    "summarisation",
-    "extraction",
-    "vision",
-    "embedding",
-    "fast",
-)
 
 
 class Expectation(Value, frozen=True, kw_only=True):

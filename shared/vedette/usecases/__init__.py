@@ -29,6 +29,7 @@ class UseCase(Struct, frozen=True, kw_only=True):
     """A purpose: weights by signal, the capabilities that a candidate needs, the kinds that measure its quality."""
 
     name: str
+    means: str = ""  # what a model does for it, for people who see the name for the first time
     weights: dict[Signal, float]
     requires: tuple[Capability, ...]
     kinds: dict[str, float]  # evaluation kinds, and how much each counts for its quality
@@ -46,126 +47,204 @@ class UseCase(Struct, frozen=True, kw_only=True):
 
 
 C = Capability
-_ORDER: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price", "context")
-# name, weights in that order, required capabilities
-_TABLE: tuple[tuple[str, tuple[float, ...], tuple[Capability, ...]], ...] = (
-    ("chat", (0.46, 0.22, 0.08, 0.11, 0.11, 0.02), (C.CHAT,)),
-    ("code_generation", (0.50, 0.20, 0.05, 0.10, 0.12, 0.03), (C.CHAT, C.CODE_GENERATION)),
-    ("code_understanding", (0.50, 0.20, 0.05, 0.10, 0.12, 0.03), (C.CHAT, C.CODE_UNDERSTANDING)),
-    ("reasoning", (0.50, 0.22, 0.04, 0.10, 0.12, 0.02), (C.CHAT, C.REASONING)),
-    ("documentation", (0.46, 0.24, 0.04, 0.10, 0.13, 0.03), (C.CHAT, C.DOCUMENTATION)),
-    ("agent", (0.50, 0.20, 0.05, 0.11, 0.11, 0.03), (C.CHAT, C.TOOLS)),
-    ("summarisation", (0.44, 0.24, 0.05, 0.10, 0.13, 0.04), (C.CHAT, C.SUMMARISATION)),
-    ("extraction", (0.44, 0.24, 0.06, 0.10, 0.13, 0.03), (C.CHAT, C.EXTRACTION)),
-    ("vision", (0.48, 0.18, 0.08, 0.12, 0.12, 0.02), (C.CHAT, C.VISION)),
-    ("embedding", (0.40, 0.28, 0.12, 0.15, 0.03, 0.02), (C.EMBEDDING,)),
-    ("fast", (0.34, 0.32, 0.14, 0.10, 0.08, 0.02), (C.CHAT,)),
-)
 
 
-class Typical(Struct, frozen=True):
-    """A typical call of a use case, and how long and at what price people still want its answer."""
-
-    tokens: tuple[int, int]
-    wanted_context: int
-    half_output_tps: float
-    half_ttft_ms: float
-    bounds: Bounds
-
-
-def _typical(
+def _built_in(
+    name: str,
+    *,
+    means: str,
+    requires: tuple[Capability, ...],
+    weights: tuple[float, ...],
+    kinds: dict[str, float],
     tokens: tuple[int, int],
     wanted_context: int,
     half_output_tps: float,
     half_ttft_ms: float,
-    answer_s: float,
-    answer_usd: float,
+    answer_s: float | None = None,
+    answer_usd: float | None = None,
     quality: float = 0.5,
-) -> Typical:
-    bounds = Bounds(answer_s=answer_s, answer_usd=answer_usd, quality=quality, context_tokens=sum(tokens))
-    return Typical(tokens, wanted_context, half_output_tps, half_ttft_ms, bounds)
-
-
-TYPICAL: dict[str, Typical] = {
-    "chat": _typical((600, 300), 4096, 15.0, 2000.0, 90.0, 0.10),
-    "code_generation": _typical((1500, 600), 8192, 15.0, 6000.0, 240.0, 0.25),
-    "code_understanding": _typical((4000, 400), 8192, 15.0, 6000.0, 240.0, 0.25),
-    "reasoning": _typical((500, 1500), 4096, 12.0, 10_000.0, 600.0, 0.25),
-    "documentation": _typical((2000, 800), 8192, 8.0, 10_000.0, 600.0, 0.25),
-    "agent": _typical((4000, 300), 16_384, 10.0, 4000.0, 180.0, 0.25),
-    "summarisation": _typical((6000, 300), 16_384, 8.0, 6000.0, 240.0, 0.10),
-    "extraction": _typical((2000, 200), 8192, 10.0, 4000.0, 120.0, 0.05),
-    "vision": _typical((1500, 300), 8192, 12.0, 4000.0, 180.0, 0.10),
-    "embedding": Typical((300, 0), 512, 15.0, 1000.0, Bounds(quality=0.5)),
-    "fast": _typical((300, 100), 2048, 25.0, 700.0, 15.0, 0.05, 0.35),
-}
-
-# What a model does for each, for people who see the name for the first time.
-MEANS: dict[str, str] = {
-    "chat": "answer people in a conversation",
-    "code_generation": "write code",
-    "code_understanding": "explain and review code",
-    "reasoning": "work out an answer in steps",
-    "documentation": "write documentation",
-    "agent": "call tools, step by step",
-    "summarisation": "shorten long texts",
-    "extraction": "take facts out of texts, as fields",
-    "vision": "answer about images",
-    "embedding": "turn texts into vectors, for search",
-    "fast": "give short answers as soon as possible",
-}
-
-# Which evaluation kinds show how well a model serves a use case, and how much each counts. Our proposal: a kind
-# counts most where it asks for the very thing, less where it asks for what that thing takes.
-KINDS: dict[str, dict[str, float]] = {
-    "chat": {"instructions": 2, "general_knowledge": 2, "multilingual": 1, "choice": 1, "arithmetic": 1},
-    "code_generation": {"code_generation": 3, "code_understanding": 1, "instructions": 1},
-    "code_understanding": {"code_understanding": 3, "needle": 1, "choice": 1},
-    "reasoning": {"arithmetic": 2, "choice": 2, "code_understanding": 1},
-    "documentation": {"instructions": 2, "extraction": 1, "needle": 1},
-    "agent": {
-        "tools": 3,
-        "json_schema": 1,
-        "json_words": 1,
-        "tool_restraint": 1,
-        "instructions": 1,
-        "choice": 1,
-    },
-    "summarisation": {"needle": 2, "extraction": 2, "instructions": 1},
-    "extraction": {"extraction": 3, "json_words": 1, "json_schema": 1, "needle": 1},
-    "vision": {"instructions": 1, "extraction": 1},
-    "embedding": {"retrieval": 2, "paraphrase": 1},
-    "fast": {"instructions": 1, "choice": 1, "arithmetic": 1},
-}
-
-
-def _use_case(
-    name: str,
-    weights: dict[Signal, float],
-    requires: tuple[Capability, ...],
-    kinds: dict[str, float],
-    like: str,
-    bounds: Bounds | None = None,
 ) -> UseCase:
-    typical = TYPICAL[like]
+    """Return a row of the table below. Without *answer_s* no caller waits for an answer, and its length is no bound."""
+    context = None if answer_s is None else float(sum(tokens))
     return UseCase(
         name=name,
-        weights=weights,
+        means=means,
+        weights=dict(zip(SIGNALS, weights, strict=True)),
         requires=requires,
         kinds=kinds,
-        like=like,
-        tokens=typical.tokens,
-        wanted_context=typical.wanted_context,
-        half_output_tps=typical.half_output_tps,
-        half_ttft_ms=typical.half_ttft_ms,
-        bounds=bounds or typical.bounds,
+        like=name,
+        tokens=tokens,
+        wanted_context=wanted_context,
+        half_output_tps=half_output_tps,
+        half_ttft_ms=half_ttft_ms,
+        bounds=Bounds(answer_s=answer_s, answer_usd=answer_usd, quality=quality, context_tokens=context),
     )
 
 
+# The weights are in the order of SIGNALS. Which kinds of evaluation count, and how much, is our proposal: a kind counts
+# most where it asks for the very thing, less where it asks for what that thing takes.
 BUILT_IN: dict[str, UseCase] = {
-    name: _use_case(name, dict(zip(_ORDER, weights, strict=True)), requires, KINDS[name], name)
-    for name, weights, requires in _TABLE
+    row.name: row
+    for row in (
+        _built_in(
+            "chat",
+            means="answer people in a conversation",
+            requires=(C.CHAT,),
+            weights=(0.46, 0.22, 0.08, 0.11, 0.11, 0.02),
+            kinds={
+                "instructions": 2,
+                "general_knowledge": 2,
+                "multilingual": 1,
+                "choice": 1,
+                "arithmetic": 1,
+            },
+            tokens=(600, 300),
+            wanted_context=4096,
+            half_output_tps=15.0,
+            half_ttft_ms=2000.0,
+            answer_s=90.0,
+            answer_usd=0.1,
+        ),
+        _built_in(
+            "code_generation",
+            means="write code",
+            requires=(C.CHAT, C.CODE_GENERATION),
+            weights=(0.50, 0.20, 0.05, 0.10, 0.12, 0.03),
+            kinds={"code_generation": 3, "code_understanding": 1, "instructions": 1},
+            tokens=(1500, 600),
+            wanted_context=8192,
+            half_output_tps=15.0,
+            half_ttft_ms=6000.0,
+            answer_s=240.0,
+            answer_usd=0.25,
+        ),
+        _built_in(
+            "code_understanding",
+            means="explain and review code",
+            requires=(C.CHAT, C.CODE_UNDERSTANDING),
+            weights=(0.50, 0.20, 0.05, 0.10, 0.12, 0.03),
+            kinds={"code_understanding": 3, "needle": 1, "choice": 1},
+            tokens=(4000, 400),
+            wanted_context=8192,
+            half_output_tps=15.0,
+            half_ttft_ms=6000.0,
+            answer_s=240.0,
+            answer_usd=0.25,
+        ),
+        _built_in(
+            "reasoning",
+            means="work out an answer in steps",
+            requires=(C.CHAT, C.REASONING),
+            weights=(0.50, 0.22, 0.04, 0.10, 0.12, 0.02),
+            kinds={"arithmetic": 2, "choice": 2, "code_understanding": 1},
+            tokens=(500, 1500),
+            wanted_context=4096,
+            half_output_tps=12.0,
+            half_ttft_ms=10000.0,
+            answer_s=600.0,
+            answer_usd=0.25,
+        ),
+        _built_in(
+            "documentation",
+            means="write documentation",
+            requires=(C.CHAT, C.DOCUMENTATION),
+            weights=(0.46, 0.24, 0.04, 0.10, 0.13, 0.03),
+            kinds={"instructions": 2, "extraction": 1, "needle": 1},
+            tokens=(2000, 800),
+            wanted_context=8192,
+            half_output_tps=8.0,
+            half_ttft_ms=10000.0,
+            answer_s=600.0,
+            answer_usd=0.25,
+        ),
+        _built_in(
+            "agent",
+            means="call tools, step by step",
+            requires=(C.CHAT, C.TOOLS),
+            weights=(0.50, 0.20, 0.05, 0.11, 0.11, 0.03),
+            kinds={
+                "tools": 3,
+                "json_schema": 1,
+                "json_words": 1,
+                "tool_restraint": 1,
+                "instructions": 1,
+                "choice": 1,
+            },
+            tokens=(4000, 300),
+            wanted_context=16384,
+            half_output_tps=10.0,
+            half_ttft_ms=4000.0,
+            answer_s=180.0,
+            answer_usd=0.25,
+        ),
+        _built_in(
+            "summarisation",
+            means="shorten long texts",
+            requires=(C.CHAT, C.SUMMARISATION),
+            weights=(0.44, 0.24, 0.05, 0.10, 0.13, 0.04),
+            kinds={"needle": 2, "extraction": 2, "instructions": 1},
+            tokens=(6000, 300),
+            wanted_context=16384,
+            half_output_tps=8.0,
+            half_ttft_ms=6000.0,
+            answer_s=240.0,
+            answer_usd=0.1,
+        ),
+        _built_in(
+            "extraction",
+            means="take facts out of texts, as fields",
+            requires=(C.CHAT, C.EXTRACTION),
+            weights=(0.44, 0.24, 0.06, 0.10, 0.13, 0.03),
+            kinds={"extraction": 3, "json_words": 1, "json_schema": 1, "needle": 1},
+            tokens=(2000, 200),
+            wanted_context=8192,
+            half_output_tps=10.0,
+            half_ttft_ms=4000.0,
+            answer_s=120.0,
+            answer_usd=0.05,
+        ),
+        _built_in(
+            "vision",
+            means="answer about images",
+            requires=(C.CHAT, C.VISION),
+            weights=(0.48, 0.18, 0.08, 0.12, 0.12, 0.02),
+            kinds={"instructions": 1, "extraction": 1},
+            tokens=(1500, 300),
+            wanted_context=8192,
+            half_output_tps=12.0,
+            half_ttft_ms=4000.0,
+            answer_s=180.0,
+            answer_usd=0.1,
+        ),
+        _built_in(
+            "embedding",
+            means="turn texts into vectors, for search",
+            requires=(C.EMBEDDING,),
+            weights=(0.40, 0.28, 0.12, 0.15, 0.03, 0.02),
+            kinds={"retrieval": 2, "paraphrase": 1},
+            tokens=(300, 0),
+            wanted_context=512,
+            half_output_tps=15.0,
+            half_ttft_ms=1000.0,
+        ),
+        _built_in(
+            "fast",
+            means="give short answers as soon as possible",
+            requires=(C.CHAT,),
+            weights=(0.34, 0.32, 0.14, 0.10, 0.08, 0.02),
+            kinds={"instructions": 1, "choice": 1, "arithmetic": 1},
+            tokens=(300, 100),
+            wanted_context=2048,
+            half_output_tps=25.0,
+            half_ttft_ms=700.0,
+            answer_s=15.0,
+            answer_usd=0.05,
+            quality=0.35,
+        ),
+    )
 }
+MEANS: dict[str, str] = {name: use_case.means for name, use_case in BUILT_IN.items()}
+KINDS: dict[str, dict[str, float]] = {name: use_case.kinds for name, use_case in BUILT_IN.items()}
 LIKE: tuple[str, ...] = tuple(BUILT_IN)  # in the order in which expectations of quality are kept
 
 _ALL_ALIKE = {kind: 1.0 for kinds in KINDS.values() for kind in kinds}
@@ -180,15 +259,15 @@ def known(configured: Mapping[str, CustomUseCase]) -> dict[str, UseCase]:
 
 
 def _own(name: str, custom: CustomUseCase) -> UseCase:
-    like = name if name in BUILT_IN else _nearest(custom)
-    bounds = BUILT_IN[like].bounds
-    return _use_case(
-        name,
-        {signal: custom.weights.get(signal, 0.0) for signal in SIGNALS},
-        custom.capabilities or (BUILT_IN[name].requires if name in BUILT_IN else (C.CHAT,)),
-        dict(custom.kinds) or KINDS.get(name, _ALL_ALIKE),
+    like = BUILT_IN[name if name in BUILT_IN else _nearest(custom)]
+    return replace(
         like,
-        bounds_with(bounds, custom.bounds),
+        name=name,
+        means=MEANS.get(name, ""),
+        weights={signal: custom.weights.get(signal, 0.0) for signal in SIGNALS},
+        requires=custom.capabilities or (like.requires if name in BUILT_IN else (C.CHAT,)),
+        kinds=dict(custom.kinds) or KINDS.get(name, _ALL_ALIKE),
+        bounds=bounds_with(like.bounds, custom.bounds),
     )
 
 
