@@ -19,6 +19,7 @@ from vedette_prober.budget import (
     described,
     jitter_s,
 )
+from vedette_prober.levels import LEVELS
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENDPOINT = EndpointSettings(url="http://h:1")
@@ -139,3 +140,8 @@ def test_jitter_spreads_endpoints() -> None:
     """Fifty endpoints do not begin in the same second."""
     waits = {int(jitter_s(f"endpoint-{n}", 1800)) for n in range(50)}
     assert len(waits) > 15
+
+
+def test_something_is_done_at_every_level() -> None:
+    """`reach` is a probe that did not get there; `residency` is a description that says what is loaded."""
+    assert LEVELS.keys() | {Level.REACH, Level.RESIDENCY} == {*Level}
