@@ -140,7 +140,7 @@ async def open_connection(
                 name=name,
                 error_cb=attempts.failed,
                 disconnected_cb=attempts.follow_url,
-                connect_timeout=3,
+                connect_timeout=max(3, round(timeout_s / 2)),  # an attempt; a second one follows a failed one
                 **_options(settings, url_login, reconnect=reconnect, inbox=inbox),
             )
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
@@ -265,9 +265,11 @@ async def _unless_cancelled(closing: Awaitable[None]) -> None:
 
 
 @asynccontextmanager
-async def connect(settings: Nats, *, name: str, reconnect: bool = False) -> AsyncIterator[NatsClient]:
-    """Open a connection; drain it on the way out. Raises BusUnreachable, soon."""
-    connection = await open_connection(settings, name=name, reconnect=reconnect)
+async def connect(
+    settings: Nats, *, name: str, reconnect: bool = False, timeout_s: float = 5.0
+) -> AsyncIterator[NatsClient]:
+    """Open a connection within *timeout_s*; drain it on the way out. Raises BusUnreachable."""
+    connection = await open_connection(settings, name=name, reconnect=reconnect, timeout_s=timeout_s)
     try:
         yield connection
     finally:

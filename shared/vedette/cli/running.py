@@ -23,6 +23,7 @@ from vedette.messages.events import EndpointObserved, Event, ModelFound, ModelLo
 from vedette.remedies import advice
 from vedette.runtime import process
 from vedette.runtime.loop import run as run_now
+from vedette.runtime.nats_server import OWN_TIMEOUT_S
 from vedette.runtime.stopping import stop_signals
 from vedette.settings import EndpointSettings, Nats, Source
 from vedette.text.figures import counted
@@ -47,7 +48,9 @@ async def up(source: Source, directory: Path) -> int:
                 process.up(source.started, directory, say=say, source=source)
             )
         operator = Nats(url=running.connection.operator_url)
-        async with connect(operator, name="vedette-up", reconnect=True) as connection:
+        async with connect(
+            operator, name="vedette-up", reconnect=True, timeout_s=OWN_TIMEOUT_S
+        ) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
             reloading = running.reloading
 

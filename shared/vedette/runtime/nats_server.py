@@ -19,6 +19,8 @@ from vedette.local import installing, private
 from vedette.runtime.subprocesses import child, free_port, last_line
 
 _START_TIMEOUT_S = 60.0
+# For connections to it: it runs on this machine, so an attempt that fails means that the machine is busy.
+OWN_TIMEOUT_S = 60.0
 # A server whose parent was killed holds its port for a moment longer than its parent held the directory.
 _FREED_WITHIN_S = 2.0
 _GREETED_WITHIN_S = 5.0
@@ -167,6 +169,8 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
         "max_pending": 64 * 1024 * 1024,
         "max_control_line": 4096,
         "write_deadline": "5s",
+        # The default of 2 s refuses a process of this machine that is only busy.
+        "authorization": {"timeout": OWN_TIMEOUT_S},
         # Without a limit of its own the server takes three quarters of what is free when it starts, and refuses
         # streams that it had made before. How much streams may hold is decided once, by `provision`.
         "jetstream": {

@@ -126,7 +126,9 @@ async def up(
             server = await stack.enter_async_context(
                 nats_server.run(directory / "nats", port=settings.nats.port, say=say)
             )
-            async with connect(Nats(url=server.url("operator")), name="vedette-up") as connection:
+            async with connect(
+                Nats(url=server.url("operator")), name="vedette-up", timeout_s=nats_server.OWN_TIMEOUT_S
+            ) as connection:
                 await provision(connection, settings, room_bytes=room_bytes)
                 bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
                 await bus.drop_future_probes()
