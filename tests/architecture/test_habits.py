@@ -48,9 +48,11 @@ PATCHES = {
     "integration/test_history.py": 1,
     "integration/test_recording.py": 1,
     "integration/test_store.py": 2,
+    "preloaded.py": 3,  # the arguments and streams of a new process
     "providers/test_hostile.py": 1,  # of Python's: which certificates are read
     "providers/test_listings.py": 2,  # of the event loop: what a name resolves to
     "providers/test_outbound.py": 1,
+    "unit/test_top.py": 2,  # a package that is not installed
 }
 PRIVATE = {
     "integration/test_announcing.py": 6,
@@ -80,11 +82,30 @@ def _patches(node: ast.AST) -> bool:
     """Return whether *node* puts something else in the place of an attribute."""
     if isinstance(node, ast.ImportFrom | ast.Import):
         return "mock" in ast.unparse(node)
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id in ("setattr", "delattr")
     return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "setattr"
-        and ast.unparse(node.func.value) in ("monkeypatch", "patch")
+        isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("setattr", "delattr", "setitem", "delitem")
+        and ast.unparse(node.func.value) in ("monkeypatch", "patch", "object")
+    )
+
+
+def _assigned(tree: ast.AST) -> int:
+    """Return how many attributes of imported modules and classes *tree* assigns or deletes: a patch without a name."""
+    imported = {
+        (name.asname or name.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    return sum(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store | ast.Del)
+        and ast.unparse(node.value).partition(".")[0] in imported
+        for node in ast.walk(tree)
     )
 
 
@@ -117,7 +138,10 @@ def _found() -> dict[Callable[[ast.AST], bool], Counter[str]]:
         name = file.relative_to(TESTS)
         if PROGRAMS.intersection(name.parts):
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        tree = ast.parse(file.read_text())
+        if assigned := _assigned(tree):
+            found[_patches][str(name)] += assigned
+        for node in ast.walk(tree):
             for bad, count in found.items():
                 if bad(node):
                     count[str(name)] += 1
@@ -142,6 +166,8 @@ def test_tests_do_not(bad: Callable[[ast.AST], bool], known: dict[str, int]) -> 
         ("time.sleep(one)", _sleeps),
         ("from unittest import mock", _patches),
         ("monkeypatch.setattr(bus, 'publish', away)", _patches),
+        ("monkeypatch.setitem(sys.modules, 'textual', None)", _patches),
+        ("setattr(bus, 'publish', away)", _patches),
         ("client._connection", _reaches_inside),
         ("from vedette.bus import _deep", _reaches_inside),
         ("getattr(process, '_transport', None)", _reaches_inside),
@@ -159,3 +185,8 @@ def test_what_is_allowed_is_not_found(code: str) -> None:
     assert not any(
         bad(node) for node in ast.walk(ast.parse(code)) for bad in (_sleeps, _patches, _reaches_inside)
     )
+
+
+def test_an_attribute_of_a_module_that_is_assigned_is_found() -> None:
+    assert _assigned(ast.parse("from vedette import bus\nbus.publishing.TIMEOUT_S = 1\ndel bus.x")) == 2
+    assert not _assigned(ast.parse("from vedette import bus\none = bus.Bus()\none.x = 1"))
