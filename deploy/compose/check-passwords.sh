@@ -7,7 +7,7 @@ case "$VEDETTE_BIND" in
     echo "WARNING: sample passwords are in use, for this machine only. Set before others can reach it: $samples" >&2
     ;;
   *)
-    echo "REFUSED: NATS would listen on $VEDETTE_BIND with passwords that everybody knows. Set: $samples" >&2
+    echo "REFUSED: NATS would listen on $VEDETTE_BIND with passwords that are public. Set: $samples" >&2
     exit 1
     ;;
 esac

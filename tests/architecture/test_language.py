@@ -42,6 +42,7 @@ SOURCES = [*ROOT.glob("shared/vedette/**/*.py"), *ROOT.glob("services/*/vedette_
 INSTEAD = {
     r"whoever|whosoever": "operator, or name who it is",
     r"nobody|somebody|anybody": "say who: no worker, no consumer, a user",
+    r"everybody": "every user, all",
     r"anew|afresh": "again",
     r"for ?ever": "without limit, or until when",
     r"in earnest": "production",

@@ -39,7 +39,7 @@ class Caller(Struct, frozen=True):
 
 
 class Keys:
-    """The tokens of the console, and what is signed by them. Where it is *open*, everybody may look."""
+    """The tokens of the console, and what is signed by them. If it is *open*, every user may look."""
 
     def __init__(self, token: str | None, operator_token: str | None, *, open: bool) -> None:
         self.open = open

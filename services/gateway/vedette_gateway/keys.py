@@ -31,7 +31,7 @@ class Caller(Struct, frozen=True):
 
 
 class Callers:
-    """The callers that the configuration names. Without any, everybody on this machine."""
+    """The callers that the configuration names. Without any, every user of this machine."""
 
     def __init__(self, settings: Gateway) -> None:
         self._keys: list[tuple[str, bytes, CallerKey]] = []

@@ -207,7 +207,7 @@ class UseCaseScores:
         scale = estimating.scale(self._answered[3], effective, expected, spread, self._mix)
         if scale != self.scale:
             self.scale = scale
-            (rows,) = columns.present.nonzero()  # what the suites are like counts for everybody
+            (rows,) = columns.present.nonzero()  # the suites are the same for all models
             self._touched.update(rows.tolist())
         if self._judged:  # what a judge found of one model is relative to the others
             rows = np.union1d(rows, np.fromiter(self._judged, np.intp))

@@ -208,17 +208,17 @@ def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) ->
 
     Models that may have a capability count where no model is left that is known to have it, if it keeps those.
     """
-    everybody = FilterResult(columns.present, len(columns), {})
+    all_models = FilterResult(columns.present, len(columns), {})
     if request.constraints.unknown_capabilities == "keep":
         surely = narrow(field, columns, replace(request, constraints=_known_only(request.constraints)))
         if surely.left:
             return surely
-        found = _apply(rules(field, columns, request), everybody)
+        found = _apply(rules(field, columns, request), all_models)
         return replace(found, unknown=_unknown(field, columns, request, found.candidates))
     if request.constraints.statuses or request.constraints.evidence.strength:
-        return _apply(rules(field, columns, request), everybody)
+        return _apply(rules(field, columns, request), all_models)
     if field.narrowed is None:
-        field.narrowed = _apply(_first(field, columns, Constraints()), everybody)
+        field.narrowed = _apply(_first(field, columns, Constraints()), all_models)
     return _apply(_further(field, columns, request), field.narrowed)
 
 

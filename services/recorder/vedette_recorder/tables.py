@@ -64,7 +64,7 @@ def _hex(value: str) -> str:
 
 
 class EventId(TypeDecorator[str]):
-    """The id of an event: a UUID to the database, its text to everybody else."""
+    """The id of an event: a UUID to the database, a text to all other code."""
 
     impl = sa.Uuid()
     cache_ok = True

@@ -84,7 +84,7 @@ def viewed(view: ModelView) -> Contender:
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """Who compares the texts of whom for a use case. `relatives`, and the judge, write only to be watched.
+    """Which model judges the texts of which, for a use case. `relatives`, and the judge, write only to be watched.
 
     `doubts` says why its result is shown and does not count.
     """
@@ -211,7 +211,7 @@ def _doubt_of_standing(judge: ModelRef) -> str:
 def _compared_before(
     judge: ModelRef, use_case: str, pool: Mapping[ModelRef, Contender], models: int
 ) -> list[ModelRef] | None:
-    """Return whom *judge* compared last, if all of them are in the *pool* and they are as many as may be.
+    """Return the models that *judge* compared last, if all of them are in the *pool* and they are as many as may be.
 
     So a change in who is best repeats no session.
     """
@@ -406,7 +406,7 @@ def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) ->
 
 
 def session_summary(session: Session, takes: Sequence[Work]) -> str:
-    """Return in a few sentences who compares whom, and what that takes."""
+    """Return in a few sentences which model judges which, and the cost."""
     requests, tokens = (
         sum(one.requests for one in takes),
         sum(one.prompt_tokens + one.output_tokens for one in takes),

@@ -260,7 +260,7 @@ def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
 
 
 class Catalogue:
-    """All models and endpoints, by reference and by name. Filled by `apply`, read by everybody else."""
+    """All models and endpoints, by reference and by name. Filled by `apply`, read by all others."""
 
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name

@@ -24,7 +24,7 @@ _METADATA = (
     "fd00:42::42/128",  # Scaleway
     "fd20:ce::254/128",  # Google
 )
-# Behind these no model server lives: hosts of one link, among them most clouds' metadata services, and everybody.
+# Behind these no model server lives: hosts of one link, among them most clouds' metadata services, and multicast.
 _NEVER = tuple(
     map(
         ip_network,

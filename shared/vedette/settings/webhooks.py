@@ -81,7 +81,7 @@ def wrong_with(url: str) -> str | None:
     if parts.scheme not in ("http", "https") or not host:
         return 'is not an http or https URL; example: "https://ops.example.com/vedette"'
     if parts.username or parts.password:
-        return "has a login in it, which is not sent; the signature identifies the sender"
+        return "has a login in it, which is not sent; the signature identifies Vedette"
     if parts.fragment:
         return "has a fragment (#…), which is never sent; leave it out"
     return None

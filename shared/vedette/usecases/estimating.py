@@ -9,7 +9,7 @@ distribution there, the answers are binomial; the estimate is the mode of what t
 
 `mix` is how much of the answers is at each level of difficulty (`levels.py`); quality is the share of right answers at
 the standard level. More right answers never lower it, and neither does a better expectation. What all models that were
-evaluated do better than expected, raises what is expected of everybody, so that those that were not evaluated are
+evaluated do better than expected, raises what is expected of all models, so that those that were not evaluated are
 compared on the same scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail
 it, it does not distinguish them.
 """
