@@ -46,6 +46,16 @@ class Ended(Struct, frozen=True):
         """Return what it printed, as one JSON document."""
         return json.loads(self.out)
 
+    @property
+    def said(self) -> list[str]:
+        """Its lines on standard error for people: a slow service also logs there what it waits for."""
+        return [line for line in self.err.splitlines() if line.strip() and not line.startswith("{")]
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether services were too busy to reply in time."""
+        return self.code == 4 and "was not answered within" in self.err
+
 
 # What must be there from a process's first moment: the loader and Python read it, /proc shows it.
 _FROM_THE_START = ("LD_PRELOAD", "PYTHON", "TMPDIR")
@@ -151,6 +161,14 @@ async def vedette(*arguments: str, within_s: float = 900.0, **environment: str) 
     return Ended(code, out.decode(), err.decode())
 
 
+async def answered(*arguments: str, within_s: float = 900.0) -> Ended:
+    """Run a command to its end, again while services are too busy to reply in time."""
+    async with asyncio.timeout(within_s):
+        while (ended := await vedette(*arguments, within_s=within_s)).is_unanswered:
+            pass
+        return ended
+
+
 class Up:
     """A command that runs until it is told to stop, in or against a state directory: `vedette up`, for one."""
 
@@ -198,8 +216,8 @@ class Up:
         return msgspec.json.decode((self._directory / "connection.json").read_bytes(), type=Connection)
 
     async def ask(self, *arguments: str, within_s: float = 900.0) -> Ended:
-        """Run a command against it."""
-        return await vedette(*arguments, "--state-dir", str(self._directory), within_s=within_s)
+        """Run a command against it, again while its services are too busy to reply in time."""
+        return await answered(*arguments, "--state-dir", str(self._directory), within_s=within_s)
 
     def client(self) -> Client:
         """Return a client of an agent: to ask it again and again costs less than commands do."""

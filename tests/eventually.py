@@ -18,8 +18,11 @@ class HasReadiness(Protocol):
         """Return why it is not ready, or None when it is."""
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 180.0, what: str = "it") -> T:
-    """Return the first truthy result of *ask*; fail after *within_s* with the last one."""
+async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 600.0, what: str = "it") -> T:
+    """Return the first truthy result of *ask*; fail after *within_s* with the last one.
+
+    The default is a hundred times what any test waits for on a quiet machine.
+    """
     result: T | None = None
     wait_s, longest_s = _AGAIN_AFTER_S
     try:

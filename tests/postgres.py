@@ -20,6 +20,7 @@ import sqlalchemy as sa
 IMAGE = "postgres:17-alpine"
 # PostgreSQL refuses to run as root; in a container this user can.
 UNPRIVILEGED = "nobody"
+_TIMEOUT_S = 600  # of a program that makes, starts or changes a server
 _TEXT = ("--encoding=UTF8", "--locale=C")
 _SETTINGS = "-c listen_addresses='' -c max_connections=50 -c unix_socket_directories="
 
@@ -92,7 +93,7 @@ def _run(binaries: Path, directory: Path, program: str, *arguments: str) -> None
         cwd=directory,
         stdout=subprocess.DEVNULL,
         user=UNPRIVILEGED if os.geteuid() == 0 else None,
-        timeout=60,
+        timeout=_TIMEOUT_S,
     )
 
 
@@ -100,7 +101,7 @@ def create_database(binaries: Path, socket: Path, *options: str) -> str:
     """Make a database on the server at *socket*, an empty one without *options* of createdb; return its URL."""
     name = f"test_{uuid4().hex}"
     create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", *options, name]
-    subprocess.run(create, check=True, timeout=60)
+    subprocess.run(create, check=True, timeout=_TIMEOUT_S)
     return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
 
 
@@ -108,7 +109,7 @@ def drop_database(binaries: Path, socket: Path, url: str) -> None:
     """Drop the database at *url* on the server at *socket*, whoever is connected to it."""
     name = url.partition("@/")[2].partition("?")[0]
     drop = [str(binaries / "dropdb"), "--force", "--host", str(socket), "--username", "postgres", name]
-    subprocess.run(drop, check=True, timeout=60)
+    subprocess.run(drop, check=True, timeout=_TIMEOUT_S)
 
 
 def docker_answers() -> bool:

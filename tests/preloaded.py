@@ -71,8 +71,10 @@ def offer() -> None:
 
 
 def _connected(place: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(place)
+    with ExitStack() as refused:
+        connection = refused.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        connection.connect(place)
+        refused.pop_all()
     return connection
 
 

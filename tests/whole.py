@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from commands import Ended, vedette
+from commands import Ended, answered
 from eventually import eventually
 from sqlite import make_tables
 from vedette import Client
@@ -53,8 +53,8 @@ class Found(Struct, frozen=True):
     client: Client
 
     async def ask(self, *arguments: str) -> Ended:
-        """Run a command against it."""
-        return await vedette(*arguments, "--state-dir", str(self.directory))
+        """Run a command against it, again while its services are too busy to reply in time."""
+        return await answered(*arguments, "--state-dir", str(self.directory))
 
     async def knows(self, count: int) -> None:
         """Return when the recommender, which commands ask, has *count* models."""

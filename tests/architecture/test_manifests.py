@@ -30,7 +30,7 @@ def rendered(overlay: str) -> list[dict[str, Any]]:
         missing("kubectl", "kubectl is missing; it renders the overlays")
     verb = "build" if tool.endswith("kustomize") else "kustomize"
     command = [tool, verb, str(OVERLAYS / overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
@@ -68,7 +68,7 @@ def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(rules["spec"]))
     command = ["promtool", "check", "rules", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr + done.stdout
     assert len(rules["spec"]["groups"][0]["rules"]) >= 5
 

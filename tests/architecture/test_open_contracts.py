@@ -214,7 +214,7 @@ def test_the_document_is_asyncapi_by_the_official_parser(tmp_path: Path) -> None
         ["node", str(script), str(ROOT / "docs" / "asyncapi.json")],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
     assert json.loads(told.stdout) == {"parsed": True, "problems": []}
 
@@ -232,7 +232,7 @@ def test_a_generator_names_every_type(tmp_path: Path) -> None:
         capture_output=True,
         check=True,
         text=True,
-        timeout=60,
+        timeout=600,
     ).stdout
     made = set(re.findall(r"^export (?:interface|type) (\w+)", generated, re.MULTILINE))
     assert made - {"Vedette"} == set(documents.types()["$defs"])

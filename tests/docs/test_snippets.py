@@ -97,7 +97,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Up]:
             best = await started.ask("recommend", "chat")
             return best.code == 0
 
-        await eventually(known, within_s=180, what="a model that can be recommended")
+        await eventually(known, what="a model that can be recommended")
         yield started
 
 

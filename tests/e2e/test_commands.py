@@ -41,7 +41,7 @@ async def test_a_broken_configuration_is_one_line(tmp_path: Path, text: str, say
     ended = await vedette("up", "--config", str(file), "--state-dir", str(tmp_path / "state"))
     assert ended.code == 2, ended.err
     assert says in ended.err
-    assert len(ended.err.strip().splitlines()) == 1
+    assert len(ended.said) == 1
 
 
 async def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ async def test_a_login_that_may_not_is_told_so(server: NatsServer, tmp_path: Pat
     ended = await vedette("provision", "--nats", server.url("agent"), "--state-dir", str(tmp_path))
     assert ended.code == 4
     assert "a login that is not the operator's" in ended.err
-    assert len(ended.err.strip().splitlines()) == 1
+    assert len(ended.said) == 1
 
 
 @pytest.mark.parametrize(

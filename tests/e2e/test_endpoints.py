@@ -67,7 +67,7 @@ async def test_an_endpoint_is_added_survives_kill_9_and_is_removed(tmp_path: Pat
             async def box_is_best() -> bool:
                 return await best(running) == "box/b"
 
-            await eventually(box_is_best, within_s=120, what="the model of the added endpoint recommended")
+            await eventually(box_is_best, what="the model of the added endpoint recommended")
             await running.stop(signal.SIGKILL)
         async with up(state, config) as running:
             await running.line("ready")

@@ -73,7 +73,7 @@ class Caller:
             response = await self.chat()
             return response if response.status_code == 200 else None
 
-        return await eventually(ask, within_s=240, what="a reply of the model")
+        return await eventually(ask, what="a reply of the model")
 
     async def is_refused(self) -> int:
         """Return when the key is none of the gateway's; return how many requests were accepted before."""
@@ -85,7 +85,7 @@ class Caller:
             accepted += response.status_code == 200
             return response.status_code == 401
 
-        await eventually(ask, within_s=120, what="a refusal of the key")
+        await eventually(ask, what="a refusal of the key")
         return accepted
 
 
@@ -98,7 +98,7 @@ async def used(running: Up, name: str, requests: int) -> dict[str, Any]:
         found = callers.get(name)
         return found if found and found["used"]["requests"] == requests else None
 
-    return await eventually(ask, within_s=120, what=f"{requests} requests of {name}")
+    return await eventually(ask, what=f"{requests} requests of {name}")
 
 
 @pytest.mark.fault("a caller's key is removed, and everything is restarted, under the gateway", "I7", "I13")

@@ -71,7 +71,7 @@ async def test_a_model_s_history_as_json_as_tables_and_drawn(server: NatsServer,
             wrong = await running.ask("history", "box/m:1b", *arguments)
             assert wrong.code == 2
             assert says in wrong.err
-            assert len(wrong.err.splitlines()) == 1
+            assert len(wrong.said) == 1
 
 
 async def test_many_models_and_the_past(server: NatsServer, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ async def until_every_kind(told: list[dict[str, Any]]) -> None:
         }
         return kinds <= {one["message"] for one in told}
 
-    await eventually(heard, within_s=180, what="every kind of event")
+    await eventually(heard, what="every kind of event")
 
 
 async def until_best(running: Found, model: str) -> None:
@@ -138,7 +138,7 @@ async def test_a_dead_server_is_one_line_and_so_is_its_return(
         async with fake_ollama(port, **models) as ollama:
             config = CONFIG.format(url=ollama.url) + "benchmark = false\nverify_capabilities = false\n"
             running = await stack.enter_async_context(found(config, server, state))
-            await eventually(lambda: _probed(running, len(models)), within_s=120, what="all were probed")
+            await eventually(lambda: _probed(running, len(models)), what="all were probed")
             people = await stack.enter_async_context(started(state, "watch", *here))
             programs = await stack.enter_async_context(started(state, "watch", "--json", *here))
             await watching(people)

@@ -79,7 +79,7 @@ async def test_the_receiver_of_the_page_takes_events_and_the_commands_say_so(
                     f"http://127.0.0.1:{port}",
                 )
 
-            await eventually(listed, within_s=120, what="the delivery is listed")
+            await eventually(listed, what="the delivery is listed")
             doctor = await running.ask("doctor")
             assert "webhook ops" in doctor.out
             shown = await vedette("config", "show", str(tmp_path / "state.toml"))

@@ -115,7 +115,7 @@ async def reported(bus: Bus, model: ModelRef) -> ModelReported:
         assert isinstance(event, ModelReported)
         return event
 
-    return await eventually(last, within_s=180, what=f"a report of {model}")
+    return await eventually(last, what=f"a report of {model}")
 
 
 async def ask(call: Call) -> str:

@@ -52,7 +52,7 @@ async def have(calls: int, *usages: Usage) -> None:
     async def ask() -> bool:
         return all(usage.of("team-a").requests == calls for usage in usages)
 
-    await eventually(ask, within_s=120, what=f"{calls} calls")
+    await eventually(ask, what=f"{calls} calls")
 
 
 @pytest.mark.usefixtures("bus")

@@ -41,7 +41,7 @@ async def test_fifty_cycles_leave_residency_as_it_was(ollama: Ollama, tmp_path: 
                     seen.append(now)
                 return await _probes(client, "first") >= CYCLES
 
-            await eventually(probed, within_s=180, what=f"{CYCLES} cycles")
+            await eventually(probed, what=f"{CYCLES} cycles")
             (first,) = (await client.model("box/first:latest")).models
             (second,) = (await client.model("box/second:latest")).models
     assert all(set(state) == {"first:latest"} for state in seen)

@@ -284,7 +284,7 @@ async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_star
         async def ended() -> bool:
             return service.bus.fatal.done()
 
-        await eventually(ended, within_s=180, what="the end of the recorder")
+        await eventually(ended, what="the end of the recorder")
         assert isinstance(service.bus.fatal.exception(), ConsumerVanished)
     async with app.serve(chosen):
         await recorded(store, 4)

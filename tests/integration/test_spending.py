@@ -103,7 +103,7 @@ async def test_a_gateway_is_left_alone_while_an_engine_is_measured(running: Run)
             listed = sum(one.path == "/v1/models" for one in gateway.requests)
             return listed >= 8 and "own" in generated(engine) and "zero" in generated(gateway)
 
-        await eventually(probed_often, within_s=120, what="eight listings, and an engine that was measured")
+        await eventually(probed_often, what="eight listings, and an engine that was measured")
         assert set(generated(gateway)) == {"zero"}
         told = await view(client, "gateway")
         assert told.unmeasured == 4
@@ -156,7 +156,7 @@ async def test_many_models_that_may_cost_are_not_measured_at_once(running: Run) 
         async def ten() -> bool:
             return len(await measured()) >= spending.MAX_MODELS_PER_ROUND
 
-        await eventually(ten, within_s=120, what="ten models measured")
+        await eventually(ten, what="ten models measured")
         listed = len(server.requests)
 
         async def ticked() -> bool:

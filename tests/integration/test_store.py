@@ -413,7 +413,7 @@ def test_processes_that_migrate_at_once_wait_for_each_other(url: str) -> None:
     """One makes the tables, the others find them made."""
     command = [sys.executable, "-c", _MIGRATE, url]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
+    ended = [(process.communicate(timeout=600)[1], process.returncode) for process in processes]
     assert ended == [("", 0)] * 2
     assert asyncio.run(_differences(url)) == []
 

@@ -105,7 +105,7 @@ evaluate = false
                 received = {name: len(replay.requests) for name, replay in servers.items()}
                 return counted == received and all(kinds <= by.keys() for by in told.values())
 
-            await eventually(all_told, within_s=180, what="usage as received")
+            await eventually(all_told, what="usage as received")
             for command in ("probe", "discover", "benchmark"):
                 assert (await running.ask(command)).code in (0, 1)
             await eventually(all_told, what="usage as received")

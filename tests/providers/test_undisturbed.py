@@ -47,7 +47,7 @@ def listings(replay: Replay) -> int:
     without=("vedette.endpoints:OpenEndpoint._recalled", lambda *_: _nothing()),
 )
 async def test_a_server_that_a_listing_disturbs_is_listed_once(replay: Replay) -> None:
-    """Then a path that takes no lock tells whether it is there."""
+    """Then a path that takes no lock shows whether it is there."""
     settings = llama_cpp_python(replay)
     async with open_endpoints(Settings(endpoints={"lcp": settings}), clock=SystemClock()) as endpoints:
         endpoint = next(iter(endpoints))
@@ -91,15 +91,22 @@ async def test_after_it_was_away_it_is_listed_again(replay: Replay) -> None:
 
 @pytest.mark.fault("llama-cpp-python does not list while it computes", "I13")
 async def test_a_server_that_lists_nothing_while_it_computes_is_busy(replay: Replay) -> None:
-    """It is not down: a path that takes no lock answers."""
+    """It is not down: a path that takes no lock responds."""
     llama_cpp_python(replay)
     replay.routes["GET", "/v1/models"] = hang
-    async with opened(
-        "openai-compatible", replay.url, timeout_s=3.0
-    ) as endpoint:  # the other path must answer in it
-        with pytest.raises(ProviderError) as failed:
-            await endpoint.list_models()
-    assert failed.value.outcome is Outcome.BUSY
+    outcomes = []
+    for timeout_s in (
+        0.3,
+        3.0,
+        30.0,
+    ):  # on a busy machine the other path, too, may take longer than the first
+        async with opened("openai-compatible", replay.url, timeout_s=timeout_s) as endpoint:
+            with pytest.raises(ProviderError) as failed:
+                await endpoint.list_models()
+        outcomes.append(failed.value.outcome)
+        if outcomes[-1] is Outcome.BUSY:
+            break
+    assert outcomes[-1] is Outcome.BUSY, outcomes
 
 
 async def test_a_server_of_another_kind_that_lists_nothing_is_not(replay: Replay) -> None:

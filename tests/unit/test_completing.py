@@ -57,7 +57,7 @@ def test_names_that_a_terminal_would_not_show_as_they_are_stay_out() -> None:
 @cache
 def _script() -> str:
     command = [sys.executable, "-c", "from vedette.cli import main; main(['completion', 'bash'])"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def _bash(tmp_path: Path, line: str, names: str) -> list[str]:
@@ -70,7 +70,7 @@ COMP_LINE={line!r} COMP_POINT={len(line)} COMP_WORDS=({line}) COMP_CWORD=2
 _vedette_names {program}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True, timeout=600)
     return done.stdout.splitlines()
 
 

@@ -67,15 +67,12 @@ class Said(Struct, frozen=True, omit_defaults=True):
 class Apart:
     """A service that runs in a child process: what `vedette.runtime.process` needs of a service."""
 
-    def __init__(
-        self, name: str, settings: Settings, child: Process, *, reload_timeout_s: float = _RELOAD_TIMEOUT_S
-    ) -> None:
+    def __init__(self, name: str, settings: Settings, child: Process) -> None:
         self.name = name
         self.settings = settings
         self.health_url = ""
         self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._child = child
-        self._reload_timeout_s = reload_timeout_s
         self._reloads = 0
         self._away: str | None = None  # why there is no child now
 
@@ -110,14 +107,14 @@ class Apart:
                 self._away, wait_s = None, _FIRST_WAIT_S
                 await child.wait()
 
-    async def reload(self, settings: Settings) -> None:
+    async def reload(self, settings: Settings, *, timeout_s: float = _RELOAD_TIMEOUT_S) -> None:
         """Take on *settings*. Raises what the service raises; then those before stay in force."""
         if self._away:
             self.settings = settings  # the next child begins with them
             return
         self._reloads += 1
         self._write(Reload(self._reloads, msgspec.structs.replace(settings, http=Http())))
-        (await self._read(self._reloads, self._reload_timeout_s)).check()
+        (await self._read(self._reloads, timeout_s)).check()
         self.settings = settings
 
     async def ready(self) -> str | None:
