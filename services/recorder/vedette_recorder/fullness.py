@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import nats.errors
 
 from vedette.bus.bus import Bus
-from vedette.bus.streams import NEARLY_FULL
+from vedette.bus.streams import FULL_REMEDY, NEARLY_FULL
 from vedette_recorder import metrics
 
 LOOK_EVERY_S = 60.0
@@ -41,7 +41,7 @@ class Fullness:
                 "stream.nearly_full",
                 stream=stream,
                 used=round(used, 2),
-                remedy="raise [nats] expected_models or give NATS more storage, then run vedette provision",
+                remedy=FULL_REMEDY,
             )
         elif used < _ROOM_AGAIN and stream in self._nearly_full:
             self._nearly_full.discard(stream)

@@ -22,6 +22,7 @@ from vedette.messages.events import Event, ModelEvent
 from vedette.types import ModelRef
 
 NEARLY_FULL = 0.8  # of a stream's limit
+FULL_REMEDY = "raise [nats] expected_models or give NATS more storage, then run vedette provision"
 _REPLY_TIMEOUT_S = 5.0
 _TOO_MANY_RESULTS = "413"  # of a batched direct get: more than 1,024 subjects
 _NO_RESPONDERS = "503"

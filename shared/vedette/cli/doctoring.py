@@ -19,7 +19,7 @@ from vedette import log
 from vedette.bus import provisioning, stream_configs
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
-from vedette.bus.streams import NEARLY_FULL, used_part
+from vedette.bus.streams import FULL_REMEDY, NEARLY_FULL, used_part
 from vedette.cli import options
 from vedette.cli.findings import Finding, refusal, refused_models, services, webhook_finding
 from vedette.cli.listing import source_in_words
@@ -339,9 +339,7 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
         what="streams",
         ok=not full,
         seen=f"{fullest} is the fullest, at {used[fullest]:.0%} of its limit",
-        remedy="raise [nats] expected_models or give NATS more storage, then run vedette provision"
-        if full
-        else "",
+        remedy=FULL_REMEDY if full else "",
     )
     if reserved is not None:
         yield reserved
