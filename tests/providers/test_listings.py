@@ -911,6 +911,8 @@ async def test_a_model_that_is_being_loaded_pushes_out_the_one_before(replay: Re
     replay.routes["GET", "/running"] = reply(200, {"running": states})
     async with opened("openai-compatible", replay.url) as endpoint:
         loaded = await endpoint.resident() or {}
+        assert await endpoint.activity() is None
+    assert not [request for request in replay.requests if "upstream" in request.path]
     assert {name: one.resident for name, one in loaded.items()} == {"ours": False, "theirs": True}
 
 

@@ -38,6 +38,9 @@ class OpenAILoad:
         self._listing = listing
         self._own = own
         self._slotted = LlamaCppLoad(http, clock=clock)
+        self._starting: frozenset[str | None] = (
+            frozenset()
+        )  # of llama-swap's models: a question would wait for it
         self._page: str | None = None  # of metrics: the path that had what is read
 
     async def resident(self) -> Mapping[str, Residency] | None:
@@ -76,6 +79,9 @@ class OpenAILoad:
             return None
         entries = [mapping(one) for one in sequence(reply["running"])]
         running = {text(one.get("model")) for one in entries if one.get("state") in _LOADED}
+        self._starting = frozenset(
+            text(one.get("model")) for one in entries if one.get("state") == "starting"
+        )
         return {name: Residency(resident=name in running, swaps=True) for name in self._listing.entries}
 
     async def _by_system(self) -> dict[str, Residency] | None:
@@ -171,7 +177,7 @@ class OpenAILoad:
     async def _activity_of_each(self, path: str) -> Activity | None:
         """Return what the slots of each loaded model say, and the record of requests; no other model is asked."""
         loaded = await self.resident() or {}
-        names = [name for name, one in loaded.items() if one.resident]
+        names = [name for name, one in loaded.items() if one.resident and name not in self._starting]
         busy = [await self._slots_in_time(path.format(model=quote(name, safe=""))) for name in names]
         known = [sum(slots) for slots in busy if slots is not None]
         used = await self._recorded()
