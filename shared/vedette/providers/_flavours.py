@@ -356,7 +356,7 @@ FLAVOURS = (
         locality="local",
         resident="by_running",
         health="health",
-        slots_of_each="upstream/{model}/slots",
+        # Not `upstream/{model}/slots`: it would load a model again that was swapped out a moment before.
         record="api/metrics/activity?limit=50",
         writes_into_streams=_is_loading_state,
     ),

@@ -3,7 +3,6 @@
 Its flavour says which of these it has: properties, slots, a page of metrics, or a path of its own.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,7 +19,6 @@ from vedette.providers._metrics import Metrics
 from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optional
 from vedette.types import Outcome, Residency
 
-_SLOTS_S: Final = 1.0  # a model that is loaded reports its slots sooner, unless it computes
 _MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
 # How servers call all requests they have, and those of them that wait.
 _COUNTED_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
@@ -38,9 +36,6 @@ class OpenAILoad:
         self._listing = listing
         self._own = own
         self._slotted = LlamaCppLoad(http, clock=clock)
-        self._starting: frozenset[str | None] = (
-            frozenset()
-        )  # of llama-swap's models: a question would wait for it
         self._page: str | None = None  # of metrics: the path that had what is read
 
     async def resident(self) -> Mapping[str, Residency] | None:
@@ -79,9 +74,6 @@ class OpenAILoad:
             return None
         entries = [mapping(one) for one in sequence(reply["running"])]
         running = {text(one.get("model")) for one in entries if one.get("state") in _LOADED}
-        self._starting = frozenset(
-            text(one.get("model")) for one in entries if one.get("state") == "starting"
-        )
         return {name: Residency(resident=name in running, swaps=True) for name in self._listing.entries}
 
     async def _by_system(self) -> dict[str, Residency] | None:
@@ -94,6 +86,8 @@ class OpenAILoad:
     async def activity(self) -> Activity | None:
         """Return what the server's metrics, or its slots, say about its work."""
         flavour = self._listing.flavour
+        if flavour.record is not None:
+            return await self._recorded(flavour.record)
         if flavour.slots_of_each is not None:
             return await self._activity_of_each(flavour.slots_of_each)
         if flavour.metrics is not None and (activity := await self._metered((flavour.metrics,))):
@@ -175,32 +169,22 @@ class OpenAILoad:
         return Activity(running=max(0, running - own), waiting=waiting, source=f"{flavour.name} /{path}")
 
     async def _activity_of_each(self, path: str) -> Activity | None:
-        """Return what the slots of each loaded model say, and the record of requests; no other model is asked."""
+        """Return what the slots of each loaded model say; a model that is not loaded is not asked."""
         loaded = await self.resident() or {}
-        names = [name for name, one in loaded.items() if one.resident and name not in self._starting]
-        busy = [await self._slots_in_time(path.format(model=quote(name, safe=""))) for name in names]
-        known = [sum(slots) for slots in busy if slots is not None]
-        used = await self._recorded()
-        return Activity(running=sum(known) if known else None, used=used) if known or used else None
+        names = [name for name, one in loaded.items() if one.resident]
+        busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
+        known = [running for running in busy if running is not None]
+        return Activity(running=sum(known)) if known else None
 
-    async def _slots_in_time(self, path: str) -> list[bool] | None:
-        """Return the slots, or None where they do not come at once: then llama-swap would load the model for that."""
-        try:
-            async with asyncio.timeout(_SLOTS_S):
-                return await self._slots(path)
-        except TimeoutError:
-            return None
-
-    async def _recorded(self) -> dict[str, str]:
+    async def _recorded(self, path: str) -> Activity | None:
         """Return when each model's last request ended, by the server's own record, where it keeps one."""
-        record = self._listing.flavour.record
-        reply = mapping(await optional(self._http.get(record), without=_NO_LOAD)) if record else {}
+        reply = mapping(await optional(self._http.get(path), without=_NO_LOAD))
         used: dict[str, str] = {}
         for entry in map(mapping, sequence(reply.get("data"))):  # the latest first
             name, at = text(entry.get("model")), moment(entry.get("timestamp"))
             if name is not None and at is not None:
                 used.setdefault(name, at.isoformat())
-        return used
+        return Activity(used=used) if used else None
 
     async def _busy_slots(self, path: str) -> int | None:
         """Return how many slots are at work, or None where the server does not report it."""
