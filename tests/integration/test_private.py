@@ -118,3 +118,12 @@ def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:
     path.chmod(0o644)
     private.write_file(path, "new")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o600)
+
+
+@pytest.mark.parametrize("below", ["", "state"])
+def test_a_file_in_the_place_of_the_directory_is_named(below: str, tmp_path: Path) -> None:
+    """`mkdir` says "File exists" of it, which is no reason that helps."""
+    file = tmp_path / "state"
+    file.write_text("")
+    with pytest.raises(StateDirectoryError, match="is a file, or lies in one"), instance.hold(file / below):
+        pass

@@ -16,6 +16,8 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         problem = why_not_private(path)
+    except (FileExistsError, NotADirectoryError):
+        problem = "is a file, or lies in one, and not a directory; choose another with --state-dir"
     except OSError as error:
         problem = f"cannot be written ({error.strerror}); choose another with --state-dir"
     if problem:
