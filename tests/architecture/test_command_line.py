@@ -72,10 +72,9 @@ def test_examples_are_understood() -> None:
 def _documented() -> Iterator[tuple[str, str]]:
     """Yield each command line that a sentence or a table of the documents names, with its page."""
     for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("services/*/README.md")):
-        if page.name != "CHANGELOG.md":  # what was there is not there any more
-            for line in re.findall(r"`vedette ([a-z][^`\n]*)`", page.read_text()):
-                for words in product(*(word.split("|") for word in line.split(" "))):
-                    yield page.name, " ".join(words)
+        for line in re.findall(r"`vedette ([a-z][^`\n]*)`", page.read_text()):
+            for words in product(*(word.split("|") for word in line.split(" "))):
+                yield page.name, " ".join(words)
 
 
 def test_commands_of_the_documents_exist() -> None:
