@@ -295,7 +295,7 @@ class Provider(Protocol):
         ...
 
 
-# What people write as the provider of a server that has OpenAI's protocol, as letters a to z alone.
+# What people write as the provider of a server that has OpenAI's protocol, without spaces, digits and hyphens.
 _ENGINES = frozenset(
     (
         "vllm", "lmstudio", "llamacpp", "llamaserver", "llamaswap", "localai", "litellm", "sglang", "tgi", "koboldcpp",
