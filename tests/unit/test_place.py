@@ -169,6 +169,17 @@ async def test_an_empty_place_under_a_waiting_request_is_a_swap() -> None:
     assert await watched(script, before=loaded(["ours"]))
 
 
+@pytest.mark.parametrize("name", ["ours", "theirs"])
+async def test_a_model_that_ollama_unloads_after_its_request_shows_another_user(name: str) -> None:
+    """Its time of unloading is now: a request of another model waits. Theirs has the place, ours loses it."""
+
+    def expires(script: Script) -> None:
+        script.fake.residency = {name: Residency(resident=True, expires_at=script.now())}
+
+    script = Script((0.0, holds("ours")), (1.0, begin), (1.2, expires), (3.0, over))
+    assert await watched(script, before=loaded(["ours"]))
+
+
 async def test_our_own_load_takes_no_place_of_ours() -> None:
     """What was at rest there is stopped for it, and then ours starts."""
     script = Script(

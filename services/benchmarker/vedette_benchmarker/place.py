@@ -153,11 +153,20 @@ class Place:
     async def _look(self, before: Loaded) -> bool | None:
         """Return `is_lost` since *before*, and remember what is loaded where it is not. Raises ProviderError."""
         held: Mapping[str, Residency] | None = await self._endpoint.endpoint.resident()
-        now = None if held is None else loaded_of(held, self._clock.now())
+        now = None if held is None else self._held(held)
         lost = False if now is None else is_lost(before, now, self._names)
         if lost is False:
             self._loaded = now
         return lost
+
+    def _held(self, held: Mapping[str, Residency]) -> Loaded:
+        """Return what has a place: of others also a model that Ollama will unload after the running request."""
+        kept = loaded_of(held, self._clock.now())
+        return {
+            name: one.expires_at
+            for name, one in held.items()
+            if one.resident and (name in kept or name not in self._names)
+        }
 
     async def until_used(self) -> GaveWay:
         """Return what another user does at the server while requests of Vedette run.
