@@ -534,7 +534,7 @@ def test_the_standing_is_what_an_agent_would_be_told(asked: Asked) -> None:
     assert asked.answers.winner_status("chat", None).score is None
     incapable = asked.answers.winner_status("vision", FAST)
     assert (incapable.best, incapable.score) == (None, None)
-    assert incapable.out == "nothing tells that it has the capability vision"
+    assert incapable.out == "nothing shows that it has the capability vision"
     asked.apply(lifecycle_event("lost", FAST, at=EPOCH, revision=2))
     lost = asked.answers.winner_status("chat", FAST)
     assert (lost.best, lost.score) == ((SLOW, second.score), None)

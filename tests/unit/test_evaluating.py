@@ -62,7 +62,7 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
     assert unsure
     assert thinking
     assert terse.usd == unsure.usd == pytest.approx(0.098, abs=0.005)
-    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.414, abs=0.005)
+    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.786, abs=0.005)
     step = evaluating.expected(hosted(usd=1.25), 3)
     assert step
     assert (4 * step.usd, 4 * step.thinking_usd) == pytest.approx((unsure.usd, unsure.thinking_usd))
@@ -98,7 +98,7 @@ def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
         "never evaluated: hosted/gpt-5 (about 0.10 USD): vedette evaluate --hosted --budget 0.11, "
         "or set [evaluating] usd_per_day"
     )
-    assert "0.10 USD, 0.41 if it thinks" in evaluating.never_evaluated([hosted(usd=1.25)])
+    assert "0.10 USD, 0.79 if it thinks" in evaluating.never_evaluated([hosted(usd=1.25)])
     assert "price unknown: set price in [endpoints.hosted]" in evaluating.never_evaluated([hosted(usd=None)])
     assert "and 2 more" in evaluating.never_evaluated([hosted(f"m{n}") for n in range(5)])
     assert evaluating.never_evaluated([]) == ""

@@ -167,7 +167,7 @@ def test_why_a_model_is_no_candidate_is_said_in_words() -> None:
     )
     assert because(None, rejected) == (
         "its status is unreachable and it lacks the capability chat "
-        "and nothing tells that it has the capability vision"
+        "and nothing shows that it has the capability vision"
     )
     lost = Catalogue.of([(1, lifecycle_event("lost", A, at=EPOCH))])
     assert because(lost.get(A), ()) == "it is lost, its endpoint no longer lists it"

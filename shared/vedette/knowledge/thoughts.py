@@ -43,7 +43,8 @@ def measured() -> tuple[Measured, ...]:
 def thoughts_of(info: ModelInfo) -> float:
     """Return the mean tokens of thoughts to expect before an answer to the suites of *info*, if it thinks.
 
-    It is the mean of the models whose names begin with the most words of its own, or of all.
+    It is the mean of the models of its family whose names begin with the most words of its own, or of all: gpt-5 is
+    no gpt-oss.
     """
     return _of_name(info.canonical or info.model.name)
 
@@ -56,7 +57,9 @@ def _of_name(name: str) -> float:
     return fmean(one.tokens for one, shared in alike.items() if shared == most)
 
 
-def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """Return how many words both begin with."""
-    pairs = list(zip(one, other, strict=False))
-    return next((place for place, (a, b) in enumerate(pairs) if a != b), len(pairs))
+def _shared(one: tuple[str, ...], row: tuple[str, ...]) -> int:
+    """Return with how many words of *row* the name *one* begins: 0 without all before its first number."""
+    pairs = list(zip(one, row, strict=False))
+    shared = next((place for place, (a, b) in enumerate(pairs) if a != b), len(pairs))
+    numbers = (place for place, word in enumerate(row) if any(map(str.isdigit, word)))
+    return shared if shared >= next(numbers, len(row)) else 0

@@ -6,7 +6,6 @@ providers come through the same entry points as others. What a server cannot do,
 """
 
 import difflib
-import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache, lru_cache
@@ -295,17 +294,6 @@ class Provider(Protocol):
         ...
 
 
-# What people write as the provider of a server that has OpenAI's protocol, without spaces, digits and hyphens.
-_ENGINES = frozenset(
-    (
-        "vllm", "lmstudio", "llamacpp", "llamaserver", "llamaswap", "localai", "litellm", "sglang", "tgi", "koboldcpp",
-        "mlx", "jan", "xinference", "infinity", "azure", "azureopenai", "bedrock", "nvidia", "nim", "perplexity",
-        "openwebui", "custom", "openailike", "openaicompat", "openaicompatible", "oobabooga", "textgenwebui",
-        "tabbyapi", "lmdeploy", "fireworks",
-    )
-)  # fmt: skip
-
-
 def names() -> list[str]:
     """Return the names of all registered providers, sorted."""
     return sorted(point.name for point in entry_points(group="vedette.providers"))
@@ -322,8 +310,6 @@ def load(name: str) -> Provider:
             provider: Provider = point.load()
             return provider
     near = difflib.get_close_matches(name.lower(), names(), n=1, cutoff=_ALIKE)
-    if re.sub(r"[^a-z]", "", name.lower()) in _ENGINES:
-        near = ["openai-compatible"]
     hint = (
         f'; did you mean "{near[0]}"?'
         if near
