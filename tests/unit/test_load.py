@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from vedette.errors import ProviderError
-from vedette.providers import Delta, Embedded, Finished, Generation
+from vedette.providers import Activity, Delta, Embedded, Finished, Generation
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
 from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Residency, RunSample
 from vedette_benchmarker.load import (
@@ -19,6 +19,7 @@ from vedette_benchmarker.load import (
     prompt,
     text,
 )
+from vedette_benchmarker.yielding import Turn, at_any_time
 
 SETTINGS = Benchmarking()
 NAME = "smollm2:135m"
@@ -36,7 +37,11 @@ async def ignore(step: int, steps: int, message: str) -> None:
 
 
 async def measured(
-    endpoint: FakeEndpoint, about: ModelInfo | None = None, *, runs: list[Run] | None = None
+    endpoint: FakeEndpoint,
+    about: ModelInfo | None = None,
+    *,
+    runs: list[Run] | None = None,
+    turn: Turn = at_any_time,
 ) -> list[RunSample]:
     """Measure with the planned runs, or with *runs*."""
     about = about or info()
@@ -48,8 +53,22 @@ async def measured(
         clock=endpoint.clock,
         plan=plan(about, SETTINGS) if runs is None else runs,
         on_step=ignore,
+        turn=turn,
         server_version="1.0",
     )
+
+
+async def test_a_run_is_described_from_its_turn_on() -> None:
+    """Until then requests of others run, which are over when ours begins."""
+    endpoint = FakeEndpoint(FakeClock(), residency=RESIDENT)
+    endpoint.activities = [Activity(running=1)]
+
+    async def turn() -> None:
+        endpoint.activities = [Activity(running=0)]
+
+    samples = await measured(endpoint, turn=turn)
+    assert samples
+    assert not any(sample.contended for sample in samples)
 
 
 def requests(endpoint: FakeEndpoint) -> list[Generation]:

@@ -1,6 +1,6 @@
 """A measurement keeps no model of a user's out of its place: looks before each request and while one waits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +23,15 @@ class Over(Exception):
     """The script has ended."""
 
 
+class Box(FakeEndpoint):
+    """A server whose listing of what is loaded takes as long as its script says."""
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        assert isinstance(self.clock, Script)
+        await self.clock.sleep(self.clock.look_takes_s)
+        return await super().resident()
+
+
 class Script:
     """A clock and a server: at its moments the script changes the server, and at the last one it ends."""
 
@@ -30,7 +39,8 @@ class Script:
         self.passed = 0.0
         self.sent = Sent()
         self.changes = sorted(changes, key=lambda change: change[0])
-        self.fake = FakeEndpoint(self, residency={})
+        self.look_takes_s = 0.0
+        self.fake = Box(self, residency={})
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.passed)
@@ -180,6 +190,48 @@ async def test_a_model_that_ollama_unloads_after_its_request_shows_another_user(
     assert await watched(script, before=loaded(["ours"]))
 
 
+async def test_a_request_of_ours_that_outlives_the_time_of_unloading_keeps_its_place() -> None:
+    """While a request runs, Ollama keeps the time that was set before it."""
+    ends = NOW + timedelta(seconds=32)
+    held = {
+        "ours": Residency(resident=True, expires_at=ends),
+        "theirs": Residency(resident=True, expires_at=ends),
+    }
+
+    def holds_until(script: Script) -> None:
+        script.fake.residency = dict(held)
+
+    for before in ({"ours": ends}, {"ours": ends, "theirs": ends}):
+        script = Script((0.0, holds_until), (10.0, begin), (55.0, over))
+        assert await watched(script, before=before) is None
+        assert script.looks("resident") > 20
+
+
+async def test_a_place_that_empties_after_the_request_is_no_swap() -> None:
+    """A slow look that was sent while it ran comes back when the server has unloaded the model."""
+    script = Script((0.0, holds("ours")), (10.0, begin), (10.25, end), (10.3, holds()), (14.0, over))
+    script.look_takes_s = 0.3
+    assert await watched(script, before=loaded(["ours"])) is None
+
+
+@pytest.mark.parametrize("sleeps", [False, True])
+async def test_a_server_that_swaps_nothing_is_not_looked_at_again(*, sleeps: bool) -> None:
+    """As vLLM, and llama.cpp with one model."""
+    script = Script((5.0, begin), (60.0, over))
+    script.fake.residency = {"ours": Residency(resident=not sleeps)}
+    place = script.place(loaded=loaded([] if sleeps else ["ours"]))
+    await place.turn()
+    with pytest.raises(Over):
+        await place.until_used()
+    assert script.looks("resident") == 1
+
+
+async def test_a_server_that_reports_no_requests_is_asked_for_them_once() -> None:
+    script = Script((0.0, begin), (600.0, over))
+    assert await watched(script, before=None) is None
+    assert script.looks("activity") == 1
+
+
 async def test_our_own_load_takes_no_place_of_ours() -> None:
     """What was at rest there is stopped for it, and then ours starts."""
     script = Script(
@@ -261,14 +313,15 @@ async def test_a_user_who_came_before_the_first_request_is_not_pushed_out() -> N
     without=("vedette_benchmarker.place:RECOUNTS_S", ()),
 )
 async def test_what_is_not_known_counts_as_taken() -> None:
-    """Unless there is no server any more: then the request shows that."""
+    """Unless the failure is not one of a moment: then the request shows what there is."""
     script = Script((0.0, fails(Outcome.TIMEOUT)))
     end(script)
     with pytest.raises(GaveWay, match="not known"):
         await script.place(loaded=loaded(["ours"])).turn()
-    gone = Script((0.0, fails(Outcome.REFUSED)))
-    end(gone)
-    await gone.place(loaded=loaded(["ours"])).turn()
+    for outcome in (Outcome.REFUSED, Outcome.AUTH_FAILED, Outcome.RATE_LIMITED):
+        gone = Script((0.0, fails(outcome)))
+        end(gone)
+        await gone.place(loaded=loaded(["ours"])).turn()
 
 
 async def test_while_one_request_runs_others_need_no_turn() -> None:

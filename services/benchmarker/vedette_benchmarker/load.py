@@ -118,7 +118,7 @@ async def measure(
 ) -> list[RunSample]:
     """Make the runs of *plan* one after another and return their samples, failures among them.
 
-    `on_step(step, steps, message)` is awaited before each run, *turn* before each request. A warm-up is a sample
+    `on_step(step, steps, message)` is awaited before each run, then *turn*. A warm-up is a sample
     only when it found the model not resident, or failed. A failed warm-up ends the job, since nothing after it
     would be warm; so does a failure of the whole endpoint, which is one failure and not as many as there are runs
     left.
@@ -164,6 +164,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
 
         A connection that broke then is no failure of the model.
         """
+        await self.turn()
         cold = await self._is_cold()
         # Of a sleeping server even its metrics may not be asked: that would wake the model before its cold run.
         before = None if cold else await self._activity()
@@ -213,7 +214,6 @@ class _Bench(Struct, frozen=True, kw_only=True):
     async def generate(self, run: Run) -> dict[str, Any]:
         """Stream one answer and return its figures. Raises ProviderError."""
         request = generation(self.info, run, self.rng)
-        await self.turn()
         sent_at = self.clock.monotonic()
         items = [item async for item in self.endpoint.generate(request)]
         return answer_figures(sent_at, items)
@@ -221,7 +221,6 @@ class _Bench(Struct, frozen=True, kw_only=True):
     async def embed(self, run: Run) -> dict[str, Any]:
         """Embed texts in one call and return its figures. Raises ProviderError."""
         texts = [text(self.rng, run.prompt_tokens) for _ in range(EMBEDDED_TEXTS)]
-        await self.turn()
         embedded = await self.endpoint.embed(self.info.model.name, texts, deadline_s=run.deadline_s)
         if embedded.vectors != len(texts):
             detail = f"{embedded.vectors} vectors for {len(texts)} texts"

@@ -36,7 +36,7 @@ from vedette_benchmarker.yielding import (
     GaveWay,
     Loaded,
     Turn,
-    loaded_of,
+    is_same,
     other_use,
     require_turn,
     without_marks,
@@ -46,8 +46,11 @@ from vedette_benchmarker.yielding import (
 _BEGINS_S: Final = 0.1
 # A request may have met a swap on its way: after it was sent, looks are this close, and each later one further apart.
 _TICK_S: Final = 0.1
-# Where no server is, none has a model of a user's.
-_GONE: Final = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})
+# What is loaded may be read a moment later. After other failures the request shows what there is.
+_UNSURE: Final = frozenset(
+    {Outcome.TIMEOUT, Outcome.LOADING, Outcome.BUSY, Outcome.SERVER_ERROR, Outcome.RESET}
+)
+_KNOWN_WITHIN_S: Final = 15.0
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -112,6 +115,7 @@ class Place:
         self._clock = clock
         self._loaded = loaded
         self._sleep = sleep
+        self._counts = True  # whether the server reports its requests, or when models were last used
 
     async def turn(self) -> None:
         """Return when a request of Vedette pushes out no model of a user. Raises GaveWay.
@@ -125,7 +129,11 @@ class Place:
             if self._loaded is not None:
                 await self._sleep(max(0.0, ended_at + _BEGINS_S - self._clock.monotonic()))
             await require_turn(self._endpoint.endpoint)
-        await self._require_place()
+        try:
+            async with asyncio.timeout(_KNOWN_WITHIN_S):
+                await self._require_place()
+        except TimeoutError:
+            raise _unknown(Outcome.TIMEOUT) from None
 
     async def _require_place(self) -> None:
         """Return where the model has its place, or nothing has. Raises GaveWay, also where that is not known."""
@@ -137,7 +145,7 @@ class Place:
             try:
                 lost = await self._look(self._loaded)
             except ProviderError as error:
-                if error.outcome in _GONE:
+                if error.outcome not in _UNSURE:
                     return
                 failed = error
                 continue
@@ -147,25 +155,39 @@ class Place:
             if lost is False:
                 return
         if failed is not None:
-            raise GaveWay(f"what is loaded is not known ({failed.outcome})")
+            raise _unknown(failed.outcome)
         self._loaded = {}
 
     async def _look(self, before: Loaded) -> bool | None:
         """Return `is_lost` since *before*, and remember what is loaded where it is not. Raises ProviderError."""
-        held: Mapping[str, Residency] | None = await self._endpoint.endpoint.resident()
-        now = None if held is None else self._held(held)
-        lost = False if now is None else is_lost(before, now, self._names)
+        held = await self._endpoint.endpoint.resident()
+        is_first = self._sent.ended_at is None
+        if held is None or (is_first and held and not any(map(_may_go, held.values()))):
+            self._loaded = None
+            return False
+        now = self._held(held, before)
+        lost = is_lost(before, now, self._names)
         if lost is False:
             self._loaded = now
         return lost
 
-    def _held(self, held: Mapping[str, Residency]) -> Loaded:
-        """Return what has a place: of others also a model that Ollama will unload after the running request."""
-        kept = loaded_of(held, self._clock.now())
+    def _held(self, held: Mapping[str, Residency], before: Loaded) -> Loaded:
+        """Return what has a place at a look after *before*.
+
+        While a request runs, Ollama keeps the time of unloading that was set before it, also when that has passed. A
+        new one that has passed means that the model goes when its request ends: it is in use, but ours has lost its
+        place.
+        """
+        now = self._clock.now()
         return {
             name: one.expires_at
             for name, one in held.items()
-            if one.resident and (name in kept or name not in self._names)
+            if one.resident
+            and (
+                name not in self._names
+                or one.is_resident(now)
+                or (one.expires_at is not None and is_same(one.expires_at, before.get(name)))
+            )
         }
 
     async def until_used(self) -> GaveWay:
@@ -184,9 +206,9 @@ class Place:
                 LOOK_EVERY_S, max(_TICK_S, (now - began_at) / 2)
             ):
                 looked_at = now
-                if self._loaded is not None and await self._is_taken(self._loaded):
+                if self._loaded is not None and await self._is_taken(self._loaded, began_at):
                     return _pushed_out()
-            if now - read_at >= LOOK_EVERY_S:
+            if self._counts and now - read_at >= LOOK_EVERY_S:
                 read_at = now
                 looks, why = await self._read(looks, now)
                 if why:
@@ -200,6 +222,7 @@ class Place:
         except ProviderError:
             return looks, None
         if seen is None:
+            self._counts = False
             return looks, None
         ended_at = self._sent.ended_at
         if ended_at is None:
@@ -207,12 +230,26 @@ class Place:
         ours = max(ours, self._sent.in_flight)
         return looks.then(seen, at=now, names=self._names, ours=ours, ended_at=ended_at)
 
-    async def _is_taken(self, before: Loaded) -> bool:
-        """Return whether the model lost its place while a request of Vedette waits; a failed look is followed soon."""
+    async def _is_taken(self, before: Loaded, began_at: float) -> bool:
+        """Return whether the model lost its place while the request that *began_at* waits.
+
+        A failed look is followed soon. A place that is empty after the request has ended is no swap.
+        """
         try:
-            return await self._look(before) is not False
+            lost = await self._look(before)
         except ProviderError:
             return False
+        waits = self._sent.in_flight > 0 and self._sent.began_at == began_at
+        return lost is True or (lost is None and waits)
+
+
+def _may_go(one: Residency) -> bool:
+    """Return whether the server may unload this model, for another or by itself."""
+    return one.swaps or one.expires_at is not None
+
+
+def _unknown(outcome: Outcome) -> GaveWay:
+    return GaveWay(f"what is loaded is not known ({outcome})")
 
 
 def _pushed_out() -> GaveWay:

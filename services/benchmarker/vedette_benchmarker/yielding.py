@@ -164,10 +164,11 @@ def unloading(states: Iterable[ModelState]) -> Loaded:
 
 def ours_by_probes(loaded: Loaded, probed: Loaded) -> set[str]:
     """Return which of the *loaded* models our own probe's question was the last use of. Pure."""
-    return {name for name, at in loaded.items() if at is not None and _is_same(at, probed.get(name))}
+    return {name for name, at in loaded.items() if at is not None and is_same(at, probed.get(name))}
 
 
-def _is_same(at: datetime, other: datetime | None) -> bool:
+def is_same(at: datetime, other: datetime | None) -> bool:
+    """Return whether both are the same time of unloading, as far as a server reports that. Pure."""
     return other is not None and abs(at - other) <= _SLACK
 
 
