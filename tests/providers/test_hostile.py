@@ -56,6 +56,7 @@ BAD: dict[str, tuple[Handler, Outcome]] = {
     "truncated": (reply(200, '{"models": [{"na', Content_Length="500"), Outcome.INCOMPLETE),
     "half": (reply(200, '{"models": [{"na'), Outcome.GARBAGE),
     "redirects": (reply(302, Location="http://127.0.0.1:1/"), Outcome.GARBAGE),
+    "redirects to what is no URL": (reply(302, Location="http://box:abc/v1/models"), Outcome.GARBAGE),
     "compresses": (reply(200, b"\x1f\x8b\x08", Content_Encoding="gzip"), Outcome.GARBAGE),
     "binary": (reply(200, bytes(range(256))), Outcome.GARBAGE),
     "nests": (reply(200, "[" * 100_000), Outcome.GARBAGE),

@@ -407,7 +407,7 @@ async def test_llama_cpp_that_counts_decodings_is_asked_for_its_metrics_alone(re
             source="llama.cpp metrics",
         )
         server.busy(9, slots=3)
-        server.counts(tokens=0, running=1, decodings=9, busy_slots=1.0)
+        server.counts(tokens=4, running=1, decodings=9, busy_slots=1.0)
         seen, asked = await server.read(reader)
         assert asked == ["/metrics", "/slots", "/metrics"]  # it was restarted
         assert seen is not None
@@ -417,6 +417,29 @@ async def test_llama_cpp_that_counts_decodings_is_asked_for_its_metrics_alone(re
         assert asked == ["/metrics", "/slots"]
         assert seen is not None
         assert (seen.running, seen.slots, seen.generated_tokens) == (1, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "decodings"),
+    [
+        (0, 700),  # batches of prompts: it only embeds, or its first request runs
+        (90, 1_234_570),  # as it writes 1234567
+    ],
+)
+async def test_llama_cpp_whose_decodings_say_too_little_is_asked_for_its_slots_too(
+    tokens: int, decodings: int, replay: Replay
+) -> None:
+    server = LlamaServer(replay)
+    server.asleep(value=None)
+    server.busy(40)
+    server.counts(tokens=tokens, decodings=decodings, busy_slots=1.0)
+    async with Http(Access(endpoint="t", url=replay.url), clock=server.clock) as http:
+        reader = LlamaCppLoad(http, clock=server.clock)
+        await server.read(reader)
+        seen, asked = await server.read(reader)
+    assert asked == ["/slots", "/metrics"]
+    assert seen
+    assert seen.generated_tokens == tokens + 40
 
 
 async def test_llama_cpp_with_speculative_decoding_is_asked_for_its_slots_too(replay: Replay) -> None:
@@ -464,7 +487,7 @@ async def test_an_idle_server_is_left_alone_once_to_show_whether_it_sleeps(
         server.asleep(value=False)
         server.clock.advance(REST_S)
         await server.read(reader)
-        assert (await server.read(reader))[1] == (["/props"] if sleeps else ["/metrics"])
+        assert (await server.read(reader))[1] == (["/props"] if sleeps else ["/slots"])
 
 
 HOSTILE = {

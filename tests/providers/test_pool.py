@@ -144,6 +144,28 @@ async def test_a_response_that_is_left_unread_costs_its_connection(server: Serve
         await eventually(lambda: _is(server.open[0] is None))
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_request_that_is_cancelled_closes_its_connection(scheme: str) -> None:
+    """At a server that accepts and says nothing: in the handshake, or while its head is waited for."""
+    came, gone = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            came.set()
+        gone.set()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as listening:
+        url = f"{scheme}://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        async with transport(url) as way:
+            asking = asyncio.create_task(post(way, url))
+            async with asyncio.timeout(ENOUGH_S):
+                await came.wait()
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+                await gone.wait()
+
+
 async def test_closing_ends_what_is_in_use(server: Server) -> None:
     async with transport(server.url) as way:
         response = await post(way, server.url)

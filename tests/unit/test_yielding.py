@@ -18,10 +18,6 @@ MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
 
-async def _nothing(_: object) -> None:
-    """Record no request."""
-
-
 def seen(
     loaded: Loaded, *, before: Occupancy | None = None, ours: tuple[str, ...] = (), now: datetime = NOW
 ) -> Occupancy:
@@ -147,7 +143,7 @@ def test_the_same_model_in_use_is_seen_by_its_next_time_of_unloading() -> None:
 @pytest.mark.fault(
     "a user's model stays loaded at llama-swap for longer than it is left alone",
     "I13",
-    without=("vedette.testing:FakeEndpoint.activity", _nothing),
+    without=("vedette_benchmarker.yielding:by_record", lambda loaded, _: loaded),
 )
 async def test_a_server_that_swaps_shows_a_use_by_its_record() -> None:
     """It does not report when it unloads a model: the time of the last request takes its place."""

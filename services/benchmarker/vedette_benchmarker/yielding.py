@@ -185,7 +185,11 @@ async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
         seen = await endpoint.endpoint.activity()
     except ProviderError:
         return None
-    used = seen.used if seen else {}
+    return by_record(loaded, seen.used if seen else {})
+
+
+def by_record(loaded: Loaded, used: Mapping[str, str]) -> Loaded:
+    """Return *loaded* with the last use of each model where the server records that. Pure."""
     last = {name: datetime.fromisoformat(used[name]) for name in loaded if name in used}
     return {name: at or last.get(name) for name, at in loaded.items()}
 

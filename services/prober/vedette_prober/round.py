@@ -74,14 +74,17 @@ class Round:
         self._asked: dict[str, asyncio.Task[Probed]] = {}  # by digest: who was asked for an answer
         self.use = Use()
 
-    async def look(self) -> None:
-        """Read which models are loaded, holding one of the endpoint's slots."""
-        at, loaded = self._clock.now(), None
-        with suppress(ProviderError):  # then it is unknown, and no answer is asked for
+    async def look(self) -> bool:
+        """Read which models are loaded, holding one of the endpoint's slots; return whether that could be read."""
+        at = self._clock.now()
+        try:
             loaded = await self._endpoint.endpoint.resident()
+        except ProviderError:
+            return False
         self._looked_at, self._residency = at, loaded
         if loaded is not None:
             self.use += Use(requests=1)
+        return True
 
     def is_resident(self, name: str) -> bool:
         """Return whether the server said that the model is loaded."""
@@ -123,8 +126,9 @@ class Round:
     async def _ask(self, entry: Listing, info: ModelInfo, seen: Residency | None) -> Probed:
         """Have the model say something, unless its host is being measured."""
         left_out = await self._closed()
-        if left_out is None:
-            await self.look()  # others may have loaded another model in its place since the round began
+        # Others may have loaded another model in its place since the round began.
+        if left_out is None and not await self.look():
+            left_out = "what is loaded could not be read"
         return await self._go(entry, info, self._take(info, seen, answers=left_out is None), left_out)
 
     async def _go(self, entry: Listing, info: ModelInfo, level: Level, left_out: str | None = None) -> Probed:

@@ -436,7 +436,10 @@ def _only_adds_slash(response: httpx.Response, url: str) -> bool:
     here = httpx.URL(url)
     if here.path.endswith("/") or here.query:
         return False
-    place = here.join(response.headers.get("Location", ""))
+    try:
+        place = here.join(response.headers.get("Location", ""))
+    except httpx.InvalidURL:
+        return False
     return place.path == f"{here.path}/" and not place.query
 
 

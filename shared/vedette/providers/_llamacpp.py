@@ -1,8 +1,8 @@
 """The load of a llama.cpp server, read so that a server which sleeps when it is idle may do so.
 
 Its slots say how many there are, but each has more than 1 kB of parameters of its last request. So after a first
-reading of both, its metrics suffice: how often it decoded, times the mean of busy slots, is the number of tokens that
-it has written, also of requests that still run.
+reading of both, its metrics suffice: how often it decoded, times the mean of busy slots, is about the number of tokens
+that it has written, also of requests that still run. Batches of prompts count as one token each.
 
 With `--sleep-idle-seconds` it unloads its model after that time without a task. Its metrics and its slots are tasks:
 they wake it and put its sleep off. Its properties are none (tools/server/server-queue.cpp, 2026-11).
@@ -28,6 +28,9 @@ _OFF: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED})
 _SOURCE: Final = "llama.cpp props"
 _DECODINGS: Final = "llamacpp:n_decode_total"
 _BUSY_SLOTS: Final = "llamacpp:n_busy_slots_per_decode"  # the mean of all decodings
+_WRITTEN_BY_ENDED: Final = "llamacpp:tokens_predicted_total"
+# It writes six digits of its figures. Beyond, ten seconds of work would be lost in what it rounds.
+_MAX_DECODINGS: Final = 1_000_000
 _NAMES: Final = (*_metrics.LLAMA_CPP.names, _DECODINGS, _BUSY_SLOTS)
 
 
@@ -135,9 +138,17 @@ class LlamaCppLoad:
 
 
 def _written(samples: Samples) -> int | None:
-    """Return how many tokens all decodings have written, also those of requests that still run."""
-    counted = [[value for _, value in samples.get(name, ())] for name in (_DECODINGS, _BUSY_SLOTS)]
-    return round(counted[0][0] * counted[1][0]) if all(counted) else None
+    """Return how many tokens all decodings have written, also those of requests that still run.
+
+    None where that cannot be told from batches of prompts, as of a server that only embeds, or not precisely.
+    """
+    counted = [
+        [value for _, value in samples.get(name, ())] for name in (_DECODINGS, _BUSY_SLOTS, _WRITTEN_BY_ENDED)
+    ]
+    if not all(counted):
+        return None
+    decodings, busy_slots, ended = (values[0] for values in counted)
+    return round(decodings * busy_slots) if ended and decodings < _MAX_DECODINGS else None
 
 
 def _joined(slots: Activity | None, page: Activity | None) -> Activity | None:

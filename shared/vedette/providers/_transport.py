@@ -14,6 +14,7 @@ from typing import Any, cast
 import httpcore
 import httpx
 
+from vedette.providers._handshakes import HandshakeBackend
 from vedette.providers._outbound import Guarded
 from vedette.providers._plain import PlainBackend
 from vedette.providers._pool import Pool
@@ -102,7 +103,7 @@ class Transport:
         ahead_bytes: int | None = None,
         idle_s: float = IDLE_S,
     ) -> None:
-        guarded = Guarded(allowed, httpcore.AnyIOBackend() if tls else PlainBackend())
+        guarded = Guarded(allowed, HandshakeBackend() if tls else PlainBackend())
         options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None
         self._pool = Pool(
             lambda origin: httpcore.AsyncHTTPConnection(

@@ -1,0 +1,60 @@
+"""One round of probes at an endpoint whose models may come and go while it runs."""
+
+from samples import lifecycle_event, model_info
+from vedette.endpoints import OpenEndpoint
+from vedette.errors import ProviderError
+from vedette.messages.catalogue import ModelState, Versioned
+from vedette.messages.events import Job
+from vedette.providers import Described, Generation, Listing
+from vedette.settings import EndpointSettings
+from vedette.testing import FakeClock, FakeEndpoint, FakeProvider
+from vedette.types import Level, ModelRef, Outcome, Residency
+from vedette_prober.round import Round
+
+NAMES = ("first", "second")
+
+
+async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> None:
+    """The next look is as good as before: the others are asked as usual."""
+    clock = FakeClock()
+    fake = FakeEndpoint(
+        clock,
+        residency={name: Residency(resident=True) for name in NAMES},
+        described={name: Described() for name in NAMES},
+    )
+    endpoint = OpenEndpoint(
+        name="box",
+        settings=EndpointSettings(provider="fake", url="http://box", measure=True),
+        provider=FakeProvider({"http://box": fake}),
+        endpoint=fake,
+        clock=clock,
+    )
+
+    async def open_to_all() -> None:
+        return None
+
+    probing = Round(
+        endpoint=endpoint,
+        entries={name: Listing(name=name) for name in NAMES},
+        before=None,
+        closed=open_to_all,
+        behind=lambda _: None,
+        timeout_s=60.0,
+        clock=clock,
+        job=Job(id="1", at=clock.now(), kind="probe", group="box", endpoint="box"),
+    )
+    assert await probing.look()
+    fake.failures["resident"] = ProviderError(Outcome.TIMEOUT, "no reply")
+    first = await probing.probe(_state("first", clock))
+    fake.failures.clear()
+    second = await probing.probe(_state("second", clock))
+    assert first.sample.level is Level.RESIDENCY
+    assert first.sample.detail == "no answer asked for: what is loaded could not be read"
+    assert second.sample.level is Level.ANSWER
+    assert [request.model for _, request in fake.calls if isinstance(request, Generation)] == ["second"]
+
+
+def _state(name: str, clock: FakeClock) -> ModelState:
+    model = ModelRef("box", name)
+    event = lifecycle_event("found", model, at=clock.now(), info=model_info(model, kind="chat"))
+    return ModelState(model=model, lifecycle=Versioned(1, event))
