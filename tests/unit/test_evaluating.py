@@ -87,10 +87,27 @@ def test_thoughts_that_were_counted_replace_what_is_published(thinks: bool | Non
     info = hosted(usd=1.0, thinks=thinks)
     cost = evaluating.expected(info, thoughts=Thoughts(answers=100, tokens=100_000))
     assert cost
-    assert cost.usd == cost.thinking_usd
-    assert cost.usd == pytest.approx((28_000 + 8 * (6_300 + 156 * 977)) / 1e6, rel=0.01)
+    assert cost.thinking_usd == pytest.approx((28_000 + 8 * (6_300 + 156 * 984)) / 1e6, rel=0.01)
+    assert cost.usd == pytest.approx(cost.thinking_usd, rel=0.02)
     none = evaluating.expected(info, thoughts=Thoughts(answers=0, tokens=0))
     assert none == evaluating.expected(info)
+
+
+@pytest.mark.parametrize("answers", [0, 1, 5, 26])
+def test_a_model_that_was_seen_not_to_think_pays_for_no_thoughts(answers: int) -> None:
+    """Where it is not known whether it thinks: an answer without thoughts is no reason to expect them."""
+    info = hosted(usd=1.25)
+    terse, cost = (
+        evaluating.expected(info),
+        evaluating.expected(info, thoughts=Thoughts(answers=answers, tokens=0)),
+    )
+    assert terse
+    assert cost
+    assert cost.usd == terse.usd
+    assert cost.usd < cost.thinking_usd <= terse.thinking_usd
+    known = evaluating.expected(hosted(usd=1.25, thinks=True), thoughts=Thoughts(answers=answers, tokens=0))
+    assert known
+    assert known.usd == known.thinking_usd == cost.thinking_usd
 
 
 def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:

@@ -29,8 +29,8 @@ class Cost(Struct, frozen=True, kw_only=True):
     thinking_usd: float
 
     def __str__(self) -> str:
-        thinks = f", {self.thinking_usd:.2f} if it thinks" if self.thinking_usd > self.usd else ""
-        return f"about {self.usd:.2f} USD{thinks}"
+        usd, thinking_usd = f"{self.usd:.2f}", f"{self.thinking_usd:.2f}"
+        return f"about {usd} USD" + (f", {thinking_usd} if it thinks" if thinking_usd != usd else "")
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -43,8 +43,9 @@ class Planned(Struct, frozen=True, kw_only=True):
 def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = None) -> Cost | None:
     """Return what *items* of each suite cost, or None where the price of the model is not known.
 
-    A model known to think costs its thoughts in any case; one known not to think never does. *thoughts* before its
-    answers so far replace step by step what is published of models like it.
+    A model known to think costs its thoughts in any case; one known not to think never does. One of which that is not
+    known costs what it was seen to think. *thoughts* before its answers so far replace step by step what is published
+    of models like it.
     """
     if info.price is None:
         return None
@@ -52,13 +53,19 @@ def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = No
     if info.kind == "embedding":
         usd = share * info.price.usd(_EMBEDDED_TOKENS, 0)
         return Cost(usd=usd, thinking_usd=usd)
-    terse = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS)
-    thought = ANSWERS * thought_tokens(info.thinks is not False, thoughts, thoughts_of(info))
-    thinking = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS + round(thought))
-    if info.thinks is None and (thoughts is None or not thoughts.answers):
-        return Cost(usd=terse, thinking_usd=thinking)
-    usd = terse if info.thinks is False else thinking
-    return Cost(usd=usd, thinking_usd=usd)
+    usd, thinking_usd = (
+        share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS + round(ANSWERS * before))
+        for before in thoughts_before(info, thoughts)
+    )
+    return Cost(usd=usd, thinking_usd=thinking_usd)
+
+
+def thoughts_before(info: ModelInfo, thoughts: Thoughts | None) -> tuple[float, float]:
+    """Return the tokens of thoughts to expect before an answer of the model, and those if it thinks."""
+    if info.thinks is False:
+        return 0.0, 0.0
+    prior = thoughts_of(info)
+    return thought_tokens(info.thinks, thoughts, prior), thought_tokens(True, thoughts, prior)
 
 
 def never_evaluated(never: Sequence[ModelInfo]) -> str:
