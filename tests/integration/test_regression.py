@@ -13,12 +13,23 @@ from vedette.bus.bus import Bus
 from vedette.endpoints import OpenEndpoint
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.codec import encode
-from vedette.messages.events import Job, JobCause, ModelRegressed, Progress
+from vedette.messages.events import Job, JobCause, ModelEvaluated, ModelRegressed, Progress
 from vedette.providers import Generation
 from vedette.providers.counting import Sent
 from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
-from vedette.types import ModelInfo, ModelRef, Residency
+from vedette.types import (
+    Capability,
+    Claim,
+    Evidence,
+    ModelInfo,
+    ModelRef,
+    Outcome,
+    Price,
+    Quality,
+    Residency,
+    Thoughts,
+)
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.place import Place
@@ -44,9 +55,11 @@ SUITE = Suite(kind="words", version=1, items=words)
 class Evaluated:
     """One model at one endpoint, evaluated as often as a test wants."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, settings: Evaluating = SETTINGS) -> None:
         self.bus = bus
         self.says = "yes"
+        self.asked = 0
+        self.output_tokens = 1
         self.catalogue = Catalogue()
         self.fake = fake = FakeEndpoint(bus.clock, answer=self._answer)
         provider = FakeProvider({"http://box": fake})
@@ -61,7 +74,7 @@ class Evaluated:
             bus=bus,
             catalogue=self.catalogue,
             suites=(SUITE,),
-            settings=SETTINGS,
+            settings=settings,
             grader=Here(SUITE),
             clock=bus.clock,
             use_cases={},
@@ -69,7 +82,9 @@ class Evaluated:
         self.jobs = 0
 
     def _answer(self, _: Generation) -> Answer:
-        return Answer(pieces=(Piece(after_s=0, text=self.says),), finished={"output_tokens": 1})
+        self.asked += 1
+        finished = {"output_tokens": self.output_tokens}
+        return Answer(pieces=(Piece(after_s=0, text=self.says),), finished=finished)
 
     async def evaluate(self, digest: str) -> Job:
         self.jobs += 1
@@ -136,6 +151,27 @@ async def test_what_new_weights_may_cost_is_known_before(bus: Bus) -> None:
         for sequence, event in enumerate((found, state.evaluated.event), 1 if digest == "a" else 10):
             model.catalogue.apply(event, sequence)
         assert model.measure.estimate(model.endpoint, info, job).requests == requests
+
+
+@pytest.mark.parametrize(("thoughts", "asked"), [(None, 8), (Thoughts(answers=1000, tokens=1_000_000), 12)])
+async def test_the_limit_of_an_evaluation_counts_the_thoughts_that_were_seen(
+    bus: Bus, thoughts: Thoughts | None, asked: int
+) -> None:
+    """Else a model that thinks for long begins, by what its next questions cost, and is broken off."""
+    model = Evaluated(bus, Evaluating(items=12, least=12, usd_per_day=10.0))
+    model.output_tokens = 10_000  # a tenth of a dollar each
+    thinks = {Capability.THINKING: Claim(value=True, evidence=Evidence.DECLARED, source="t")}
+    price = Price(input_usd_per_mtok=1.25, output_usd_per_mtok=10.0, source="test")
+    named = ModelRef("box", "gpt-5")
+    info = model_info(named, kind="chat", free=False, price=price, capabilities=thinks, locality="remote")
+    found = lifecycle_event("found", named, at=NOW, info=info)
+    quality = Quality(measured_at=NOW, thoughts=thoughts)
+    evaluated = ModelEvaluated(id="e", at=NOW, model=named, job_id="e", outcome=Outcome.OK, quality=quality)
+    state = Catalogue.of([(1, found), (2, evaluated)]).get(named)
+    assert state is not None
+    job = model.endpoint.job("evaluate", at=NOW, cause="schedule", seed="1", model=named)
+    await model.measure.run(Work(endpoint=model.endpoint, state=state, info=info, job=job))
+    assert model.asked == asked
 
 
 async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> None:

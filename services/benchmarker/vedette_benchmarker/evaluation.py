@@ -172,8 +172,7 @@ class Evaluation:
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
         """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
-        state = self._catalogue.get(info.model)
-        cost = evaluating.expected(info, PART, state.quality.thoughts if state and state.quality else None)
+        cost = _expected(self._catalogue.get(info.model), info, PART)
         return self._limit.gives_leave(endpoint, info, cost.usd if cost else None, today=today)
 
     async def run(self, work: Work) -> Ended:
@@ -182,7 +181,7 @@ class Evaluation:
         wanted = await self._wanted(work.state, known, work.job)
         if not wanted:
             return Ended(ok=True, detail="no more questions are worth asking", use=Use())
-        cost = evaluating.expected(known)
+        cost = _expected(work.state, known, evaluating.ITEMS)
         most_usd = max(cost.thinking_usd, cost.usd) if cost else None
         with self._limit.reserved(work.endpoint, known, work.job, most_usd) as limit_usd:
             return await self._run(work, wanted, limit_usd, started)
@@ -405,6 +404,11 @@ def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
         return False
     needed = info.capabilities.get(str(suite.needs)) if suite.needs else None
     return needed is None or needed.value
+
+
+def _expected(state: ModelState | None, info: ModelInfo, items: int) -> evaluating.Cost | None:
+    """Return what *items* of each suite cost, by the thoughts that were counted so far; None: no price is known."""
+    return evaluating.expected(info, items, state.quality.thoughts if state and state.quality else None)
 
 
 def _summary(event: ModelEvaluated) -> str:
