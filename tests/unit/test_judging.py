@@ -19,6 +19,7 @@ from samples import lifecycle_event, model_info
 from vedette.endpoints import judging
 from vedette.endpoints.gate import MAX_MEASUREMENT_S
 from vedette.endpoints.judging import Contender, Session, choose
+from vedette.knowledge import thoughts_of
 from vedette.messages import ids
 from vedette.messages.events import ModelEvaluated, ModelJudged
 from vedette.settings import Judge
@@ -34,6 +35,7 @@ from vedette.types import (
     Prose,
     Quality,
     Score,
+    Thoughts,
 )
 from vedette.usecases import BUILT_IN, KINDS, estimating
 from vedette.usecases import judging as worth
@@ -219,7 +221,9 @@ class TestChoice:
         chat = {"chat": Claim(value=True, evidence=Evidence.VERIFIED, source="call")}
         claims = [{}, {"thinking": replace(chat["chat"], value=False)}, {"thinking": chat["chat"]}]
         costs = [
-            judging.session_cost(replace(model("m", **facts).info, capabilities=chat | claim), SETTINGS)
+            judging.session_cost(
+                Contender(info=replace(model("m", **facts).info, capabilities=chat | claim)), SETTINGS
+            )
             for claim in claims
         ]
         unknown, terse, thinks = [(one.usd, one.thinking_usd) for one in costs]
@@ -232,6 +236,28 @@ class TestChoice:
         expected = sum(one.usd or 0.0 for one in takes)
         assert judging.shares([(session, takes)], 1.1 * expected) is None
         assert " if they think." in judging.session_summary(session, takes)
+
+    def test_its_thoughts_are_those_of_an_evaluation(self) -> None:
+        """What is published of models of its name, and what was counted before its answers."""
+        price = Price(input_usd_per_mtok=1.0, output_usd_per_mtok=10.0, source="test")
+        chat = Claim(value=True, evidence=Evidence.VERIFIED, source="call")
+
+        def thoughts(name: str, counted: Thoughts | None = None, *, thinks: bool | None = True) -> float:
+            claims = {"chat": chat} | ({} if thinks is None else {"thinking": replace(chat, value=thinks)})
+            info = replace(model(name, free=False, price=price).info, capabilities=claims)
+            takes = [
+                judging.session_cost(replace(model(name), info=one, thoughts=counted), SETTINGS)
+                for one in (
+                    info,
+                    replace(info, capabilities=claims | {"thinking": replace(chat, value=False)}),
+                )
+            ]
+            return (takes[0].output_tokens - takes[1].output_tokens) / takes[0].requests
+
+        for name in ("gpt-oss-120b", "minimax-m1"):
+            assert thoughts(name) == round(thoughts_of(model_info(ModelRef("box", name))))
+        assert thoughts("m", Thoughts(answers=1000, tokens=2_000_000)) == pytest.approx(2000, rel=0.01)
+        assert thoughts("m", Thoughts(answers=9, tokens=0), thinks=None) == 0
 
     def test_the_same_weights_are_compared_once_wherever_they_are_served(self) -> None:
         copies = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from vedette.endpoints.evaluating import thoughts_before
 from vedette.endpoints.spending import is_evaluable
 from vedette.knowledge import known
 from vedette.knowledge.houses import houses
@@ -19,9 +20,8 @@ from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import ModelView
 from vedette.settings import Judge
 from vedette.text.figures import counted
-from vedette.types import CALLABLE, Judged, ModelInfo, ModelRef, Score
+from vedette.types import CALLABLE, Judged, ModelInfo, ModelRef, Score, Thoughts
 from vedette.usecases import UseCase
-from vedette.usecases.thinking import THOUGHT_TOKENS
 
 if TYPE_CHECKING:
     from vedette.usecases.judging import Able
@@ -44,11 +44,13 @@ VERDICT_TOKENS: Final = 12
 class Contender(Struct, frozen=True, kw_only=True):
     """What is known of a model that may write or judge.
 
-    `writes` and `judges` say whether it may be asked to, by the settings of its endpoint.
+    `thoughts` came before its checked answers. `writes` and `judges` say whether it may be asked to, by the settings of
+    its endpoint.
     """
 
     info: ModelInfo
     scores: Mapping[str, Score] = {}
+    thoughts: Thoughts | None = None
     judged: Judged | None = None
     serves: bool = True
     writes: bool = True
@@ -68,6 +70,7 @@ def contender(state: ModelState) -> Contender | None:
     return Contender(
         info=info,
         scores=state.quality.scores if state.quality else {},
+        thoughts=state.quality.thoughts if state.quality else None,
         judged=state.judged,
         serves=state.health is None or state.health.status in CALLABLE,
     )
@@ -78,6 +81,7 @@ def viewed(view: ModelView) -> Contender:
     return Contender(
         info=view.info,
         scores=view.quality.scores if view.quality else {},
+        thoughts=view.quality.thoughts if view.quality else None,
         judged=view.judged,
         serves=view.status in CALLABLE,
     )
@@ -330,25 +334,25 @@ def work(session: Session, contenders: Mapping[ModelRef, Contender], settings: J
     """Return what *session* takes of each model, the texts first."""
     tasks = settings.tasks
     writing = [
-        _work(contenders[model].info, "write", tasks, TASK_TOKENS, TEXT_TOKENS)
+        _work(contenders[model], "write", tasks, TASK_TOKENS, TEXT_TOKENS)
         for model in lacking(session, contenders, tasks)
     ]
-    judge = contenders[session.judge].info
+    judge = contenders[session.judge]
     own = _work(judge, "write", tasks, TASK_TOKENS, TEXT_TOKENS)
     return [*writing, own, _comparing(judge, session, tasks)]
 
 
-def session_cost(info: ModelInfo, settings: Judge) -> Work:
+def session_cost(judge: Contender, settings: Judge) -> Work:
     """Return what a session takes of its judge at most."""
     most = Session(
-        use_case="", judge=info.model, pool=(info.model,) * settings.models, relatives=(info.model,)
+        use_case="", judge=judge.model, pool=(judge.model,) * settings.models, relatives=(judge.model,)
     )
     own, comparing = (
-        _work(info, "write", settings.tasks, TASK_TOKENS, TEXT_TOKENS),
-        _comparing(info, most, settings.tasks),
+        _work(judge, "write", settings.tasks, TASK_TOKENS, TEXT_TOKENS),
+        _comparing(judge, most, settings.tasks),
     )
     return Work(
-        model=info.model,
+        model=judge.model,
         does="judge",
         requests=own.requests + comparing.requests,
         prompt_tokens=own.prompt_tokens + comparing.prompt_tokens,
@@ -362,22 +366,21 @@ def _sum(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-def _comparing(judge: ModelInfo, session: Session, tasks: int) -> Work:
+def _comparing(judge: Contender, session: Session, tasks: int) -> Work:
     asked = TASK_TOKENS + 2 * TEXT_TOKENS + ASKED_TOKENS
     return _work(judge, "judge", session.comparisons(tasks), asked, VERDICT_TOKENS)
 
 
-def _work(info: ModelInfo, does: Literal["write", "judge"], requests: int, prompt: int, answer: int) -> Work:
-    answer += THOUGHT_TOKENS if info.thinks else 0
-    may_think = THOUGHT_TOKENS if info.thinks is None else 0
+def _work(one: Contender, does: Literal["write", "judge"], requests: int, prompt: int, answer: int) -> Work:
+    expected, thinking = (answer + round(before) for before in thoughts_before(one.info, one.thoughts))
     return Work(
-        model=info.model,
+        model=one.model,
         does=does,
         requests=requests,
         prompt_tokens=requests * prompt,
-        output_tokens=requests * answer,
-        usd=_usd(info, requests, prompt, answer),
-        thinking_usd=_usd(info, requests, prompt, answer + may_think),
+        output_tokens=requests * expected,
+        usd=_usd(one.info, requests, prompt, expected),
+        thinking_usd=_usd(one.info, requests, prompt, thinking),
     )
 
 

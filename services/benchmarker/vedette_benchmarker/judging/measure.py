@@ -91,14 +91,19 @@ class Judging:
 
     def _most_usd(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None) -> float | None:
         if job is None or job.pool:
-            return judging.session_cost(info, self._settings.judge).thinking_usd
+            return self._session_cost(info).thinking_usd
         return self.estimate(endpoint, info, job).usd if info.price else None
+
+    def _session_cost(self, info: ModelInfo) -> judging.Work:
+        state = self._catalogue.get(info.model)
+        thoughts = state.quality.thoughts if state and state.quality else None
+        return judging.session_cost(judging.Contender(info=info, thoughts=thoughts), self._settings.judge)
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return what *job* comes to at most."""
         tasks = self._settings.judge.tasks
         if job.pool:
-            most = judging.session_cost(info, self._settings.judge)
+            most = self._session_cost(info)
             requests, prompt_tokens, texts = most.requests, most.prompt_tokens, tasks
         else:
             requests = texts = tasks * max(1, len(job.suites))
