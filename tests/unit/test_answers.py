@@ -10,7 +10,7 @@ import pytest
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
 from vedette.cli.listing import cost_rows, load_in_words
-from vedette.cli.showing import show_models
+from vedette.cli.showing import show_best, show_models
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
@@ -18,6 +18,7 @@ from vedette.messages.events import EndpointLoad, EndpointObserved
 from vedette.messages.queries import BestReply, Counts, EndpointsReply, ExplainReply, ModelsReply, TopReply
 from vedette.settings import CustomUseCase, Defined, EndpointSettings, Origin
 from vedette.testing import EPOCH, FakeClock
+from vedette.text.rejected import why_none
 from vedette.types import (
     Claim,
     EndpointState,
@@ -164,6 +165,48 @@ def test_a_model_that_fails_every_call_is_no_candidate(asked: Asked) -> None:
     assert alone.summary[1] == "None of them has answered a call."
     assert view.availability is not None
     assert view.availability.uptime_24h == 0.0
+
+
+def test_why_none_can_be_called_is_said_of_each(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that never answered, and one that is capable but paused; the command line says it in the same words."""
+    failed = RunSample(job_id="b", at=EPOCH, prompt="short", cold=False, outcome=Outcome.SERVER_ERROR)
+    performance = Performance(measured_at=EPOCH, n=0, failures=1, samples=(failed,))
+    event = benchmark_event(SLOW, at=EPOCH, tps=80.0)
+    asked.apply(
+        msgspec.structs.replace(event, outcome=Outcome.SERVER_ERROR, performance=performance, job_id="b")
+    )
+    asked.defined(Defined(origins={"gpu": Origin(by="anna", paused=Pause(since=EPOCH, by="anna"))}))
+    reply: ExplainReply = asked.ask("recommend.explain", use_case="chat")
+    says = "1 of them never answered a call and 1 is at an endpoint that is paused or asleep."
+    assert (reply.relax, reply.summary[1]) == (None, says)
+    show_best(asked.ask("recommend.best", use_case="chat"))
+    assert says in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("rejected", "says"),
+    [
+        ({}, "None of them has every capability needed."),
+        ({"capability": 4}, "None of them has every capability needed."),
+        ({"capability": 3, "status": 1}, "None of them has every capability needed and answers calls."),
+        ({"never_answered": 4}, "None of them has answered a call."),
+        ({"endpoint_closed": 4}, "Each of them is at an endpoint that is paused or asleep."),
+        ({"retired": 4}, "Each of them was ended by its service."),
+        (
+            {"never_answered": 2, "retired": 2},
+            "2 of them never answered a call and 2 were ended by their services.",
+        ),
+        ({"retired": 1}, "1 of them was ended by its service and no other has every capability needed."),
+        (
+            {"never_answered": 1, "endpoint_closed": 2, "status": 1},
+            "1 of them never answered a call, 2 are at an endpoint that is paused or asleep, and no other has every "
+            "capability needed and answers calls.",
+        ),
+    ],
+)
+def test_why_none_is_a_candidate(rejected: dict[str, int], says: str) -> None:
+    assert why_none(rejected, 4) == says
+    assert why_none({}, 0) == "The catalogue is empty."
 
 
 def test_top_gives_as_many_as_were_asked_for(asked: Asked) -> None:

@@ -131,7 +131,7 @@ class Recommending:
                     relax,
                     improve,
                     lacking(rules, columns),
-                    silent=ranking.narrowed.rejected.get("never_answered", 0),
+                    ranking.narrowed.rejected,
                 ),
                 *spread_over(ranking.equals, order[0] if order else 0),
                 *unloading(recommendations),

@@ -1,10 +1,11 @@
 """An explanation in sentences: who is best, who follows, and what would change it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vedette.messages.queries import Contribution, Improvement, Recommendation, Relaxation
 from vedette.text.figures import apart, plural
+from vedette.text.rejected import why_none
 from vedette.text.shown import quoted_name
 from vedette.types import Capability, ModelRef, Signal
 from vedette.usecases.estimating import Scale
@@ -25,18 +26,17 @@ def summary(
     considered: int,
     relax: Relaxation | None,
     improve: Improvement | None,
-    lacking: Sequence[str] = (),
-    *,
-    silent: int = 0,
+    lacking: Sequence[str],
+    rejected: Mapping[str, int],
 ) -> tuple[str, ...]:
     """Return the answer in two sentences. *lacking* are the capabilities that no model is known to have.
 
-    *silent* is the number of models that never answered a call.
+    *rejected* is how many models were rejected for what.
     """
     if best is None:
         return (
             f"No model is a candidate for {use_case}; {considered} considered.",
-            advice(relax, considered, lacking, silent=silent),
+            advice(relax, considered, lacking, rejected),
         )
     account, standing = best
     parts = account.contributions()
@@ -168,16 +168,14 @@ def _changed(improve: Improvement) -> str:
     return f"a {_said(improve.signal)} of {to} {improve.unit} instead of {raw}"
 
 
-def advice(relax: Relaxation | None, considered: int, lacking: Sequence[str] = (), *, silent: int = 0) -> str:
-    """Return in a sentence what would admit the nearest of the models *considered*, or what all are *lacking*."""
+def advice(
+    relax: Relaxation | None, considered: int, lacking: Sequence[str], rejected: Mapping[str, int]
+) -> str:
+    """Return in a sentence what would admit the nearest of the models *considered*, or why nothing would."""
     if relax is None and considered and lacking:
         return f"None of them is known to have {' or '.join(name.replace('_', ' ') for name in lacking)}."
-    if relax is None and silent:
-        if silent == considered:
-            return "None of them has answered a call."
-        return f"{silent} of them never answered a call, and no other has every capability needed."
     if relax is None:
-        return "None of them has every capability needed." if considered else "The catalogue is empty."
+        return why_none(rejected, considered)
     also = f" and {', '.join(relax.also)}" if relax.also else ""
     change = f"changing {relax.constraint} from {relax.need} to {relax.to}"
     if relax.to is None:

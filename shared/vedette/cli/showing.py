@@ -17,6 +17,7 @@ from vedette.messages.queries import (
     Relaxation,
 )
 from vedette.text.figures import ago, apart, counted, ms, number, percent, size, times, tokens
+from vedette.text.rejected import why_none
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef
 
@@ -268,14 +269,8 @@ def _show_relaxation(
             if unknown
             else ""
         )
-        failing, closed = rejected.get("never_answered", 0), rejected.get("endpoint_closed", 0)
-        if closed < considered:
-            on.print(
-                f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"
-            )
-        if closed:
-            models = counted(closed, "model is", "models are")
-            on.print(f'{models} at an endpoint that is paused or asleep; "vedette endpoints" says why.')
+        says = ' "vedette endpoints" says why.' if rejected.get("endpoint_closed") else ""
+        on.print(f"{why_none(rejected, considered)}{says}{verify}")
         return
     if relax.constraint == "constraints.unmeasured":
         also = f", and relax {', '.join(map(option, relax.also))}" if relax.also else ""
