@@ -57,5 +57,5 @@ def test_a_silent_worker_is_told_from_a_busy_one(waiting: Job) -> None:
     queue = Queue(jobs=(A, B), in_hand=1, asking=0)
     waits = wait(waiting, queue, {"a": SILENT_AFTER_S, "b": 1.0})
     assert waits.waits_for == "worker"
-    assert waits.message.endswith(". No reply arrived for 60 s: is the benchmarker running?")
+    assert waits.message.endswith(". No progress arrived for 60 s: is the benchmarker running?")
     assert wait(waiting, queue, {"a": 1.0, "b": SILENT_AFTER_S}).waits_for != "worker"

@@ -68,7 +68,7 @@ def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
     quiet_s = min((silent_s.get(other.id, 0.0) for other in running), default=0.0)
     if quiet_s >= SILENT_AFTER_S:
         message, waits_for = (
-            f"{message}. No reply arrived for {quiet_s:.0f} s: is the {service} running?",
+            f"{message}. No progress arrived for {quiet_s:.0f} s: is the {service} running?",
             "worker",
         )
     return Wait(
