@@ -8,6 +8,7 @@ import pytest
 
 from vedette.bus.bus import Bus
 from vedette.bus.provisioning import ensure_durable
+from vedette.cli.jobs import follow
 from vedette.client.jobs import Operation, Target, operating
 from vedette.client.waiting import Wait
 from vedette.errors import NotYet, UndecodableMessage
@@ -110,6 +111,25 @@ async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
         told = await first(operation, jobs, lambda progress: progress.waits_for == "retry")
     assert (told.retry_s, told.state) == (30, "queued")
     assert told.message == "gpu/a: deferred: the model is loading, retry in 30 s"
+
+
+async def test_what_gave_way_has_not_failed_in_the_command_line(
+    bus: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that did fail has. Both have ended: what gave way is queued again as another job."""
+
+    async def give_way(job: Job) -> None:
+        retry_s = 60.0 if job.model == ModelRef("gpu", "a") else None
+        await bus.jobs.publish_progress(job, "failed", f"{job.model}: ended", retry_s=retry_s)
+
+    async with worker(bus, give_way):
+        ended = await follow(bus.connection, "benchmark", [target("a"), target("b")])
+    assert [(progress.state, progress.waits_for) for _, progress in ended] == [
+        ("failed", "retry"),
+        ("failed", None),
+    ]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "ended" in line] == ["deferred gpu/a: ended", "failed  gpu/b: ended"]
 
 
 @pytest.mark.fault("a worker fails", "I4", without=("vedette.bus.jobs:Jobs._publish_deferred", _say_nothing))

@@ -34,6 +34,7 @@ from vedette.types import ModelRef
 
 _SAY_AGAIN_S = 30.0
 _MAX_ABANDONED = 5
+_COLORS = {"done": "[green]", "failed": "[red]", "deferred": "[yellow]", "queued": "[dim]"}
 # By which event of `vedette watch` the end of a job is seen.
 _ANNOUNCED_BY: dict[JobKind, str] = {
     "discover": "found",
@@ -180,7 +181,7 @@ class _Bars:
         task = self._tasks.get(job.id)
         if task is None:
             task = self._tasks[job.id] = self.bars.add_task(progress.message, total=None)
-        color = {"done": "[green]", "failed": "[red]", "queued": "[dim]"}.get(progress.state, "")
+        color = _COLORS.get(progress.shown_state, "")
         self.bars.update(task, description=f"{color}{escape(shown(progress.message))}")
         if progress.state == "step":
             self.bars.update(task, total=progress.steps, completed=progress.step)
@@ -194,7 +195,7 @@ class _Bars:
             return
         now = time.monotonic()
         line, said_at = self._said.get(job.id, ("", 0.0))
-        said = f"{progress.state:8}{progress.message}"
+        said = f"{progress.shown_state:7} {progress.message}"
         again = progress.state == "queued" and now - said_at >= _SAY_AGAIN_S
         if said != line or again:
             self._said[job.id] = said, now

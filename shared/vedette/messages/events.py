@@ -544,8 +544,9 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The progress of a job: step of steps, with a line for people. Core NATS: only the newest counts.
 
     While the job is queued, `waits_for` says why: its turn (`position` of `queue` jobs for the same workers, `behind`
-    the running one), a worker (none is running), or the next attempt, in `retry_s` seconds. A worker repeats the last
-    progress of a running job every 20 s.
+    the running one), a worker (none is running), or the next attempt, in `retry_s` seconds. A job that `failed` with
+    `waits_for` "retry" gave way to another user: it has ended, and the same work is queued again as another job, in
+    `retry_s` seconds. People see it as deferred. A worker repeats the last progress of a running job every 20 s.
     """
 
     job_id: str
@@ -572,6 +573,11 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def subject(self) -> str:
         """progress.<job id>."""
         return f"progress.{self.job_id}"
+
+    @property
+    def shown_state(self) -> ProgressState | Literal["deferred"]:
+        """The state as people see it: a job that gave way has not failed."""
+        return "deferred" if self.state == "failed" and self.waits_for == "retry" else self.state
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -327,8 +327,8 @@ class Top(App[None]):
         try:
             async with aclosing(self._probe(model, group)) as all_progress:  # type: ignore[type-var]
                 async for progress in all_progress:
-                    failed = progress.state == "failed"
-                    self._notify(f"probe {progress.state}: {progress.message}", "red" if failed else "")
+                    state = progress.shown_state
+                    self._notify(f"probe {state}: {progress.message}", "red" if state == "failed" else "")
         except (VedetteError, nats.errors.Error) as error:
             self._notify(f"cannot probe {shown_name(model)}: {error}", "red")
         finally:
