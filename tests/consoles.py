@@ -402,7 +402,12 @@ class Rig:
     """A console, the recommender that it asks, and what reached the bus."""
 
     def __init__(
-        self, pairs: list[Pair], *, console: Console | None = None, keys: Keys | None = None
+        self,
+        pairs: list[Pair],
+        *,
+        console: Console | None = None,
+        keys: Keys | None = None,
+        use_cases: Callable[[], tuple[str, ...]] = lambda: tuple(known({})),
     ) -> None:
         self.clock = FakeClock(EPOCH)
         self.recommender = Recommender(EPOCH)
@@ -427,9 +432,7 @@ class Rig:
         self.asking = InProcess(self.recommender, self.past)
         self.keys = keys or Keys(None, OPERATOR, open=True)
         self.definitions = Definitions(self.clock, self._take_on)
-        sources = Sources(
-            asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
-        )
+        sources = Sources(asking=self.asking, changes=self.changes, clock=self.clock, use_cases=use_cases)
         self.app: Guard = application(
             sources,
             self._enqueue,

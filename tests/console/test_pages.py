@@ -315,6 +315,19 @@ async def test_a_bug_is_a_page_for_people_and_a_problem_for_programs() -> None:
     assert problem.json()["code"] == "internal"
 
 
+async def test_a_bug_in_all_pages_is_a_problem_for_people_too() -> None:
+    """The page that would say so has it, too."""
+
+    def fail() -> tuple[str, ...]:
+        raise TypeError("unsupported operand")
+
+    rig = Rig(fleet(3), use_cases=fail)
+    async with rig.served() as url, httpx.AsyncClient(base_url=url, timeout=60) as browser:
+        shown = await browser.get("/models")
+    assert (shown.status_code, shown.json()["code"]) == (500, "internal")
+    assert "its log says why" in shown.json()["detail"]
+
+
 async def test_an_empty_fleet_says_what_to_do() -> None:
     text = await page(Rig([]), "/")
     assert "No models are known yet" in text

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -187,9 +187,13 @@ class Pages:
         """Log what went wrong, and say that it did."""
         self._log.error("request.failed", path=request.url.path, exc_info=error)
         problem = RequestError(code="internal", message="the console could not answer; its log says why")
-        if request.url.path.startswith(("/api/", "/series/")) or isinstance(error, TemplateError):
+        if request.url.path.startswith(("/api/", "/series/")):
             return problems.respond(problem)
-        return self._problem(request, problem)
+        try:
+            return self._problem(request, problem)
+        except Exception as again:  # noqa: BLE001 - what went wrong may be in what all pages share
+            self._log.error("request.failed", path=request.url.path, exc_info=again)
+            return problems.respond(problem)
 
     async def _series(self, request: Request) -> Response:
         found = await model.series(self._sources, _view(request))
