@@ -2,7 +2,8 @@
 
 import pytest
 
-from vedette.providers._refusals import is_page, judged
+from vedette.providers._lenient import markup
+from vedette.providers._refusals import judged
 from vedette.providers._remedies import of_page, of_redirect, of_refusal
 from vedette.types import Outcome
 
@@ -19,6 +20,9 @@ HAPROXY = "<html><body><h1>503 Service Unavailable</h1>\nNo server is available 
 TINYPROXY = (
     '<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN"><html><head>'
     "<title>500 Unable to connect</title></head></html>"
+)
+ACCESS_DENIED = (
+    "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 )
 CLOUDFLARE = (
     '{"title": "Error 1033: Cloudflare Tunnel error", "status": 530, "detail": "The host is configured as a '
@@ -53,9 +57,30 @@ CLOUDFLARE = (
         (511, {}, page("Login required"), "open any page in a browser"),
         (401, {"www-authenticate": 'Basic realm="Restricted"'}, page("401"), "name and a password"),
         (400, {}, "Client sent an HTTP request to an HTTPS server.", "write https:// in its url"),
-        (403, {}, page("Sign In"), "a web page replies"),
-        (404, {}, page("Not Found"), "a web page replies"),
+        (403, {}, page("Sign In"), "an HTML page replies, not an API"),
+        (404, {}, page("Not Found"), "an HTML page replies, not an API"),
+        (403, {}, ACCESS_DENIED, "XML replies, not an API"),
+        (404, {}, ACCESS_DENIED, "XML replies, not an API"),
         (404, {}, "404 page not found", None),
+        # A server's own errors, with words of those pages.
+        (500, {}, '{"error": "prompt has 1033 tokens, more than 1024"}', None),
+        (500, {}, '{"error": {"message": "the tunnel model failed"}}', None),
+        (500, {}, "prompt has 1033 tokens, more than 1024", None),
+        (503, {}, '{"error": "unable to connect to backend ollama"}', None),
+        (
+            500,
+            {},
+            '{"error": {"message": "Unable to connect to server http://ollama:11434"}}',
+            None,
+        ),  # LiteLLM
+        (
+            500,
+            {},
+            "<?xml version='1.0'?><Error><Message>Unable to connect to node 1033</Message></Error>",
+            None,
+        ),
+        (429, {"ngrok-error-code": "ERR_NGROK_734"}, page("ngrok - too many requests"), None),
+        (401, {"ngrok-error-code": "ERR_NGROK_3208"}, '{"error": "Unauthorized"}', None),
         (500, {}, '{"error": "model runner has unexpectedly stopped"}', None),
         (401, {}, '{"error": "Unauthorized"}', None),
     ],
@@ -66,14 +91,14 @@ def test_who_answers_in_place_of_a_server_is_named(
     """A remedy of the outcome alone ("see the log of the server") would lead to the wrong machine."""
     raw = body.encode()
     said = judged(status, raw)[1]
-    found = of_refusal(status, headers, said, by_page=is_page(raw), logged_in=False)
+    found = of_refusal(status, headers, said, markup=markup(raw), logged_in=False)
     assert found is None if remedy is None else found and remedy in found
 
 
 def test_a_login_that_was_sent_is_not_asked_for_again() -> None:
     """The name or the password is wrong: the outcome says so."""
     asks = {"www-authenticate": 'Basic realm="Restricted"'}
-    assert of_refusal(401, asks, "", by_page=True, logged_in=True) is None
+    assert of_refusal(401, asks, "", markup=None, logged_in=True) is None
 
 
 @pytest.mark.parametrize(
@@ -81,12 +106,7 @@ def test_a_login_that_was_sent_is_not_asked_for_again() -> None:
     [
         # HAProxy's page has no title, and does not mean that the server has too many requests.
         (503, HAPROXY, Outcome.SERVER_ERROR, "503 Service Unavailable; No server is available"),
-        (
-            403,
-            "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
-            Outcome.FORBIDDEN,
-            "Access Denied",
-        ),
+        (403, ACCESS_DENIED, Outcome.FORBIDDEN, "Access Denied"),
         # LiteLLM without a database, for any key but its master key (litellm#12273, #4880).
         (
             400,

@@ -23,9 +23,9 @@ from vedette import __version__
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
-from vedette.providers._lenient import decoded, text
+from vedette.providers._lenient import decoded, markup, text
 from vedette.providers._outbound import Forbidden
-from vedette.providers._refusals import context_limit, is_page, judged, wait_s
+from vedette.providers._refusals import context_limit, judged, wait_s
 from vedette.providers._remedies import of_page, of_redirect, of_refusal
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import http_url, query_of, socket_of
@@ -267,7 +267,7 @@ class Http:
                 status,
                 response.headers,
                 said,
-                by_page=is_page(body),
+                markup=markup(body),
                 logged_in=self._headers.get("authorization", "").startswith("Basic "),
             ),
         )

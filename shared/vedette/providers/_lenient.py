@@ -35,7 +35,10 @@ _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
 _HEADING = re.compile(
     rb"<(?:h1|message)\b[^>]*>([^<]{1,400})", re.IGNORECASE
 )  # HAProxy's pages, S3's refusals
-_HTML = re.compile(rb"<(?:!doctype html|html|head|body|title|h1|a|p|div|script|meta|center)\b", re.IGNORECASE)
+_IS_HTML = re.compile(
+    rb"<(?:!doctype html|html|head|body|title|h1|a|p|div|script|meta|center)\b", re.IGNORECASE
+)
+HTML, XML = "an HTML page", "XML"
 
 
 def decoded(raw: bytes, what: str = "the reply") -> Any:
@@ -51,14 +54,21 @@ def decoded(raw: bytes, what: str = "the reply") -> Any:
     begun = raw.removeprefix(codecs.BOM_UTF8).strip()
     if not begun:
         raise ProviderError(Outcome.GARBAGE, f"{what} is empty")
-    if begun[:1] == b"<":
+    if kind := markup(begun):
         title = html_title(begun)
-        kind = "an HTML page" if _HTML.search(begun[:MAX_TITLE_AT]) else "XML"
         raise ProviderError(Outcome.GARBAGE, f"{what} is {kind}{f' titled {title!r}' if title else ''}")
     try:
         return _without_surrogates(json.loads(begun.decode(errors="replace"), parse_constant=lambda _: None))
     except (ValueError, RecursionError):
         raise ProviderError(Outcome.GARBAGE, f"{what} is not JSON ({problem})") from problem
+
+
+def markup(body: bytes) -> str | None:
+    """Return what *body* is where it is markup: HTML or XML; XHTML, which is both, is an HTML page."""
+    begun = body.removeprefix(codecs.BOM_UTF8).lstrip()[:MAX_TITLE_AT]
+    if begun[:1] != b"<":
+        return None
+    return HTML if _IS_HTML.search(begun) else XML
 
 
 def html_title(page: bytes) -> str | None:

@@ -170,9 +170,9 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
 )
 
 
-def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
-    """Return the outcome of a reply with *status* whose words and marks are *said*, an HTML page where *by_page*."""
-    if status == 403 and by_page:
+def outcome(status: int, said: str, *, by_markup: bool = False) -> Outcome:
+    """Return the outcome of a reply with *status* whose words and marks are *said*, HTML or XML where *by_markup*."""
+    if status == 403 and by_markup:
         return Outcome.FORBIDDEN
     for statuses, words, found in _ROWS:
         if status in statuses and words.search(said):

@@ -14,6 +14,7 @@ from vedette.providers._lenient import (
     html_title,
     http_date,
     mapping,
+    markup,
     moment,
     number,
     sequence,
@@ -73,12 +74,7 @@ FAILED_REASONS: Final = frozenset(
 def judged(status: int, body: bytes) -> tuple[Outcome, str]:
     """Return the outcome of a reply with *status* and the error *body*, and the body's own words."""
     said_words = words(body)
-    return outcome(status, f"{said_words}\n{_marks(body)}", by_page=is_page(body)), said_words
-
-
-def is_page(body: bytes) -> bool:
-    """Return whether *body* is an HTML page."""
-    return body.lstrip()[:1] == b"<"
+    return outcome(status, f"{said_words}\n{_marks(body)}", by_markup=markup(body) is not None), said_words
 
 
 def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
@@ -222,11 +218,11 @@ def _number(value: str | None) -> float | None:
 
 
 def words(body: bytes) -> str:
-    """Return an error body's own words: of an object, of plain text, or the title of an HTML page."""
+    """Return an error body's own words: of an object, of plain text, or the title of a page."""
     try:
         reply = decoded(body)
     except ProviderError:
-        if is_page(body):
+        if markup(body):
             shown = NO_UPSTREAM.search(body[:MAX_TITLE_AT].decode("utf-8", "replace"))
             return "; ".join(dict.fromkeys(filter(None, (html_title(body), shown and shown[0]))))
         return text(body.decode("utf-8", "replace"), MAX_WORDS) or ""

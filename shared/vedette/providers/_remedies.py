@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from vedette.providers._lenient import HTML
 from vedette.providers._outcomes import NO_UPSTREAM
 
 _HTTP_TO_TLS: Final = re.compile(
@@ -37,7 +38,7 @@ _WRITE_BASIC: Final = (
     'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
     "[endpoints.<name>]"
 )
-_PAGE: Final = "a web page replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
+_NO_API: Final = "replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
 # Titles of pages that servers and tunnels show where their API is elsewhere.
 _BY_TITLE: Final = (
     (
@@ -52,19 +53,23 @@ _BY_TITLE: Final = (
 
 
 def of_refusal(
-    status: int, headers: Mapping[str, str], said: str, *, by_page: bool, logged_in: bool
+    status: int, headers: Mapping[str, str], said: str, *, markup: str | None, logged_in: bool
 ) -> str | None:
     """Return what to do about a refusal with *status* whose words are *said*, or None where its outcome says it.
 
-    *headers* have lower-case names. *logged_in* says whether the request had a name and a password.
+    *headers* have lower-case names. *markup* is what its body is, HTML say: an API's own errors have the same words.
+    *logged_in* says whether the request had a name and a password.
     """
+    by_page = markup == HTML
     if status == 400 and _HTTP_TO_TLS.search(said):
         return "write https:// in its url"
     if status == 401 and headers.get("www-authenticate", "").lower().startswith("basic") and not logged_in:
         return _WRITE_BASIC
-    if headers.get("ngrok-error-code") or (status >= 500 and _TUNNEL.search(said)):
+    # Of ngrok's own errors those: with others it limits requests or wants a login, and the tunnel runs.
+    is_unlinked = "ngrok-error-code" in headers and (status == 404 or status >= 500)
+    if is_unlinked or (by_page and status >= 500 and _TUNNEL.search(said)):
         return _NO_LINK
-    if status >= 500 and ("x-squid-error" in headers or _WEB_PROXY.search(said)):
+    if status >= 500 and ("x-squid-error" in headers or (by_page and _WEB_PROXY.search(said))):
         return (
             "a web proxy of the network answers, not the server; let this machine reach the server without it"
         )
@@ -74,7 +79,7 @@ def of_refusal(
         return _LATE
     if status >= 500 and NO_UPSTREAM.search(said):
         return _BEHIND
-    return _PAGE if by_page and status in (403, 404) else None
+    return f"{markup} {_NO_API}" if markup and status in (403, 404) else None
 
 
 def of_page(said: str) -> str | None:
