@@ -159,3 +159,8 @@ def test_a_page_in_place_of_an_api_says_where_the_api_is(said: str, remedy: str 
 )
 def test_a_redirect_leads_to_a_url_that_can_be_written(place: str, remedy: str) -> None:
     assert remedy in of_redirect("http://box:8000/v1/models", place, "/v1/models")
+
+
+def test_a_redirect_to_itself_by_tls_is_not_to_be_asked_by_tls() -> None:
+    url = "https://box/v1/models"
+    assert of_redirect(url, url, "/v1/models") == "it redirects to itself: correct the proxy in front of it"

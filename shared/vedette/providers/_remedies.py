@@ -90,7 +90,8 @@ def of_page(said: str) -> str | None:
 def of_redirect(asked: str, place: str, path: str) -> str:
     """Return what to do about a request for *path*, at the URL *asked*, that was sent to the URL *place*."""
     if place == asked:
-        return "it redirects to itself: write https:// in its url, or correct the proxy in front of it"
+        over_tls = "write https:// in its url, or " if asked.startswith("http:") else ""
+        return f"it redirects to itself: {over_tls}correct the proxy in front of it"
     base = place.removesuffix(f"/{path.lstrip('/')}")
     if base != place:
         return f'set url = "{base}"'
