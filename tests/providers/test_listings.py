@@ -1,6 +1,7 @@
 """Listings and addresses as people have them: what is listed, where, and what it says of a model."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -275,6 +276,34 @@ async def test_another_server_under_ollamas_paths_is_named(
         with pytest.raises(ProviderError, match=said) as caught:
             await endpoint.list_models()
     assert remedy in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("path", ["", "/api", "/v1"])
+async def test_the_ollama_of_an_open_webui_is_found_by_its_remedy(path: str, replay: Replay) -> None:
+    """It shows its page at every path that it does not know; Ollama's own path comes off a url again."""
+    page = "<!doctype html><html><head><title>Open WebUI</title></head></html>"
+    replay.otherwise = reply(200, page)
+    replay.routes["GET", "/api/version"] = reply(200, {"version": "0.6.36"})
+    replay.routes["GET", "/ollama/api/tags"] = reply(200, {"models": [{"name": "qwen3:8b"}]})
+    replay.routes["GET", "/api/models"] = reply(200, {"data": [{"id": "deep"}]})
+    async with opened("ollama", replay.url + path) as endpoint:
+        with pytest.raises(ProviderError, match="Open WebUI") as caught:
+            await endpoint.list_models()
+    remedy = caught.value.remedy or ""
+    assert caught.value.detail.endswith(f"; {remedy}")
+    for_ollama, for_all = re.findall(r'url = "([^"]+)"', remedy)
+    async with opened("ollama", for_ollama) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["qwen3:8b"]
+    async with opened("openai-compatible", for_all) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["deep"]
+
+
+async def test_a_page_in_place_of_ollama_has_one_remedy(replay: Replay) -> None:
+    replay.otherwise = reply(404, "<html><head><title>Not Found</title></head></html>")
+    async with opened("ollama", replay.url) as endpoint:
+        with pytest.raises(ProviderError, match="it is not Ollama") as caught:
+            await endpoint.list_models()
+    assert caught.value.detail == f"HTTP 404: Not Found; {caught.value.remedy}"
 
 
 async def test_a_listing_without_names_is_none(replay: Replay) -> None:

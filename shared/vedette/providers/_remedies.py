@@ -39,12 +39,10 @@ _WRITE_BASIC: Final = (
     "[endpoints.<name>]"
 )
 _NO_API: Final = "replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
+OPEN_WEBUI: Final = re.compile(r"\bopen webui\b", re.IGNORECASE)
 # Titles of pages that servers and tunnels show where their API is elsewhere.
 _BY_TITLE: Final = (
-    (
-        re.compile(r"\bopen webui\b", re.IGNORECASE),
-        "the API of Open WebUI is under /api: add /api to its url",
-    ),
+    (OPEN_WEBUI, "the API of Open WebUI is under /api: add /api to its url"),
     (
         re.compile(r"\bngrok\b", re.IGNORECASE),
         'ngrok shows a warning: set headers = { ngrok-skip-browser-warning = "1" } under its [endpoints.<name>]',

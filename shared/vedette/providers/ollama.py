@@ -53,6 +53,7 @@ from vedette.providers._lenient import (
 )
 from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import in_stream
+from vedette.providers._remedies import OPEN_WEBUI
 from vedette.providers._stream import arguments, lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
 
@@ -106,19 +107,19 @@ class OllamaEndpoint:
     async def reach(self) -> Server:
         """Return the server's version. Before 0.1.14 there is no such question, only the listing."""
         try:
-            with _another_server():
+            with _another_server(self._http.url):
                 version = mapping(await self._http.get("/api/version"))
             return Server(product="ollama", version=text(version.get("version")))
         except ProviderError as error:
             if error.outcome is not Outcome.NOT_FOUND:
                 raise
-        with _another_server():
+        with _another_server(self._http.url):
             await self._http.status("HEAD", "/api/tags")
         return Server(product="ollama")
 
     async def list_models(self) -> list[Listing]:
         """Return what /api/tags lists. Its capabilities can be wrong and are not taken from it."""
-        with _another_server():
+        with _another_server(self._http.url):
             body = await self._http.get("/api/tags")
             if mapping(body).get("error"):
                 raise in_stream(body)
@@ -246,13 +247,18 @@ class OllamaEndpoint:
 
 
 @contextmanager
-def _another_server() -> Iterator[None]:
-    """Say what may be there instead, where a server does not know a path that every Ollama has, or refuses it."""
+def _another_server(url: str) -> Iterator[None]:
+    """Say what may be at *url* instead, where it does not know a path that every Ollama has, or refuses it."""
     try:
         yield
     except ProviderError as error:
         if error.outcome is Outcome.NOT_FOUND:
             remedy = _NOT_OLLAMA
+        elif error.outcome is Outcome.GARBAGE and OPEN_WEBUI.search(error.detail):  # its page, at any path
+            remedy = (
+                f'Open WebUI passes requests on to its Ollama under /ollama: set url = "{url}/ollama"; for all its '
+                f'models, {_SPEAKS_OPENAIS} and url = "{url}/api"'
+            )
         elif error.detail.endswith("HTTP 403"):  # the server gives no reason
             remedy = (
                 "an Ollama that listens on loopback refuses other host names: write its address in its url, start it "
@@ -260,7 +266,8 @@ def _another_server() -> Iterator[None]:
             )
         else:
             raise
-        raise ProviderError(error.outcome, error.detail, exchange=error.exchange, remedy=remedy) from error
+        seen = error.detail.removesuffix(f"; {error.remedy}")
+        raise ProviderError(error.outcome, seen, exchange=error.exchange, remedy=remedy) from error
 
 
 def _with_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
