@@ -61,6 +61,15 @@ url = "https://d:1"
 ca_file = "{folder}/none"
 [endpoints.twice]
 url = "http://C:1/v1"
+[endpoints.names]
+url = "http://g:1"
+headers = {{ "X T" = "a" }}
+[endpoints.values]
+url = "http://h:1"
+headers = {{ X-T = "a " }}
+[endpoints.nowhere]
+url = "http://i:1"
+api_key = {{}}
 [endpoints.typed]
 url = "http://e:1"
 timeout_s = "soon"
@@ -96,6 +105,9 @@ WRONG = {
     "endpoints.key.headers.X-Key": "cannot be read",
     "endpoints.ca.ca_file": "No such file",
     "endpoints.twice.url": "is that of endpoint key",
+    "endpoints.names.headers.X T": "place 2 of 3 is a space",
+    "endpoints.values.headers.X-T": "begins or ends with a space",
+    "endpoints.nowhere.api_key": 'a secret has either "env" or "file"',
     "endpoints.typed.timeout_s": "Expected `float`",
     "": 'endpoints.unknown.budgets: unknown key; did you mean "budget"?',
     "schedule.discovery": "Bad minute",

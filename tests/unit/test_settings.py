@@ -195,6 +195,42 @@ def test_what_no_header_can_carry_is_refused_without_being_shown(
 
 
 @pytest.mark.parametrize(
+    ("header", "value", "problem"),
+    [
+        ("X T", "a", "place 2 of 3 is a space, which no name of an HTTP header can have; write letters"),
+        ("X-Té", "a", "place 4 of 4 is not ASCII"),
+        ("X-T:", "a", "place 4 of 4 is a :"),
+        ("X-T\n", "a", "place 4 of 4 is a control character"),
+        ("", "a", "a header has no name; write one"),
+        ("Content-Length", "3", "Vedette itself writes; leave it out"),
+        ("transfer-encoding", "chunked", "Vedette itself writes; leave it out"),
+        ("X-Team", " canary", "begins or ends with a space, which no HTTP header can carry; remove it"),
+        ("X-Team", "canary\t", "begins or ends with a space"),
+    ],
+)
+@pytest.mark.fault("a key or a header holds what no header can carry")
+def test_a_header_that_no_request_can_carry_is_refused_with_a_remedy(
+    header: str, value: str, problem: str
+) -> None:
+    """Not at each contact, as a server that cannot be reached."""
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        access("a", EndpointSettings(url="http://h", headers={header: value}))
+    assert str(caught.value.where) == f"endpoints.a.headers.{header}"
+    assert "canary" not in str(caught.value)
+
+
+def test_what_ends_a_line_is_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is read from a file or from the environment."""
+    monkeypatch.setenv("A_KEY", " sk-abc \n")
+    key = Secret(env="A_KEY")
+    endpoint = EndpointSettings(url="http://h", api_key=key, headers={"X-Key": key})
+    assert access("a", endpoint).headers == {"Authorization": "Bearer sk-abc", "X-Key": "sk-abc"}
+    monkeypatch.setenv("A_KEY", " ")
+    with pytest.raises(ConfigurationError, match="the environment variable A_KEY is not set"):
+        key.read("x")
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("olama", '"ollama"'),

@@ -44,7 +44,11 @@ async def check(path: str | None) -> tuple[Settings, list[Problem]]:
     for name, endpoint in settings.endpoints.items():
         problems += [_problem(unset, where) for unset in _secrets(name, endpoint)]
         if not any(key.startswith(f"endpoints.{name}.url") for key in known):
-            problems += [_problem(error, where) async for error in _opened(name, endpoint, settings)]
+            problems += [
+                _problem(error, where)
+                async for error in _opened(name, endpoint, settings)
+                if not any(key.startswith(str(error.where)) for key in known)
+            ]
     problems += [_problem(error, where) for error in _nats(settings)]
     for point in entry_points(group="vedette.checks"):
         found: Check = point.load()
@@ -80,7 +84,7 @@ def _unreadable(secret: object, where: str) -> Iterator[ConfigurationError]:
 async def _opened(
     name: str, endpoint: EndpointSettings, settings: Settings
 ) -> AsyncIterator[ConfigurationError]:
-    """Yield why an endpoint cannot be opened: its provider, its flavour, its certificates."""
+    """Yield why an endpoint cannot be opened: its provider, its flavour, its certificates, its headers."""
     try:
         provider = providers.load(endpoint.provider)
     except ConfigurationError as error:
@@ -96,8 +100,9 @@ async def _opened(
             return
     try:
         way = access(name, endpoint, settings.outbound)
-    except ConfigurationError:
-        return  # one of the secrets, which are named one by one
+    except ConfigurationError as error:
+        yield error  # of a secret that cannot be read it was said before, in the same words
+        return
     try:
         async with provider.open(way, clock=SystemClock()):
             pass

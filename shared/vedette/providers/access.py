@@ -10,9 +10,11 @@ from vedette.providers._http import basic
 from vedette.providers.redaction import credential
 from vedette.settings import EndpointSettings, Outbound, Secret
 
-# Headers that carry a credential also when it is written into the configuration as it is.
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e]")
+_NOT_OF_A_NAME = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")  # of a token [RFC 9110, section 5.6.2]
+_OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 _SCHEME = re.compile(r"bearer +", re.IGNORECASE)  # of a header that was pasted whole
+# Headers that carry a credential also when it is written into the configuration as it is.
 _CREDENTIAL = re.compile("auth|key|token|secret|password|cookie", re.IGNORECASE)
 
 
@@ -23,6 +25,7 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
     secrets: list[str] = []
     for header, value in endpoint.headers.items():
         read = value.read(f"{where}.headers.{header}") if isinstance(value, Secret) else value
+        _check_name(f"{where}.headers.{header}", header)
         headers[header] = _sendable(f"{where}.headers.{header}", read)
         if isinstance(value, Secret) or _CREDENTIAL.search(header):
             secrets.append(credential(headers[header]))
@@ -52,6 +55,22 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
     )
 
 
+def _check_name(where: str, name: str) -> None:
+    """Raise ConfigurationError where *name* is not one of a header that an endpoint may set."""
+    if not name:
+        problem = "a header has no name; write one, such as X-Team, or leave it out"
+    elif wrong := _NOT_OF_A_NAME.search(name):
+        problem = (
+            f"the character at place {wrong.start() + 1} of {len(name)} is {_kind(wrong[0])}, which no name of an "
+            "HTTP header can have; write letters, digits and -"
+        )
+    elif name.lower() in _OF_THE_BODY:
+        problem = "this header says how long a request is, which Vedette itself writes; leave it out"
+    else:
+        return
+    raise ConfigurationError(where=where, problem=problem)
+
+
 def _sendable(where: str, value: str) -> str:
     """Return *value* if a header can carry it. Raises ConfigurationError, which names no more of it than one place."""
     if wrong := _UNSENDABLE.search(value):
@@ -60,11 +79,18 @@ def _sendable(where: str, value: str) -> str:
             "header can carry; copy it again, as plain text"
         )
         raise ConfigurationError(where=where, problem=problem)
+    if value != value.strip():
+        problem = "it begins or ends with a space, which no HTTP header can carry; remove it"
+        raise ConfigurationError(where=where, problem=problem)
     return value
 
 
 def _kind(character: str) -> str:
-    return "not ASCII" if character > "\x7f" else "a control character, such as the end of a line"
+    if character > "\x7f":
+        return "not ASCII"
+    if character.isprintable():
+        return "a space" if character == " " else f"a {character}"
+    return "a control character, such as the end of a line"
 
 
 def of_load(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access | None:  # noqa: B008

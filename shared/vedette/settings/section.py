@@ -48,7 +48,7 @@ class Secret(Section, frozen=True, kw_only=True):
     def read(self, where: str) -> str:
         """Return the secret. Raises ConfigurationError naming *where* it was asked for, never its value."""
         if self.env is not None:
-            value = os.environ.get(self.env)
+            value = os.environ.get(self.env, "").strip()  # `$(cat key)` and env files leave what ends a line
             if not value:
                 raise ConfigurationError(
                     where=where, problem=f"the environment variable {self.env} is not set"
