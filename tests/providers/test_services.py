@@ -128,7 +128,7 @@ def test_a_price_is_read_for_a_token_or_a_million(
 
 
 FOR_A_MILLION = [(0.15, 0.6), (3, 15), (0.02, 0.05), (0.01, 0.03), (0, 0)]
-FOR_A_THOUSAND = [(0.03, 0.06), (0.0005, 0.0015), (0.06, 0.12)]
+FOR_A_THOUSAND = [(0.03, 0.06), (0.0005, 0.0015), (0.06, 0.12), (0.001, 0.002)]
 FOR_A_TOKEN = [(2.5e-6, 1e-5), (1.5e-4, 6e-4), (2e-8, 5e-8)]
 
 
@@ -136,11 +136,18 @@ FOR_A_TOKEN = [(2.5e-6, 1e-5), (1.5e-4, 6e-4), (2e-8, 5e-8)]
     ("rates", "outputs"),
     [
         (FOR_A_MILLION, [0.6, 15, 0.05, 0.03, 0]),
-        (FOR_A_THOUSAND, [60, 1.5, 120]),
+        (FOR_A_THOUSAND, [60, 1.5, 120, 2]),
         (FOR_A_TOKEN, [10, 600, 0.05]),
         # Nothing but cheap models: for a thousand tokens they would be the dearest of all, or they are cheap.
         ([(0.05, 0.08), (0.02, 0.03)], [None, None]),
         ([(0.05, 0.08)], [None]),
+        # One that is cheaper for a million tokens than any before says nothing of the unit, nor do its aliases.
+        ([(0.2, 0.3), (0.002, 0.003)], [0.3, None]),
+        ([(0.2, 0.3), (0.002, 0.003), (0.002, 0.003)], [0.3, None, None]),
+        ([(0.0035, 0.004)], [None]),
+        ([(0.05, 0.08), (0.0035, 0.004)], [None, None]),
+        # Nor do two, among more that are for a million by their size.
+        ([(0.2, 0.3), (0.4, 0.5), (0.6, 0.9), (0.002, 0.003), (0.001, 0.002)], [0.3, 0.5, 0.9, None, None]),
         # One of them is in another unit than the others: each by its own size alone.
         ([(0.15, 0.6), (2.5e-6, 1e-5), (0.03, 0.06)], [0.6, 10, None]),
         ([(3, 15), (0.0005, 0.0015)], [15, None]),

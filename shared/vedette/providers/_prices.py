@@ -26,6 +26,7 @@ _MIN_FOR_A_MILLION: Final = 0.1
 _MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
 # What all models of one listing cost for a million. The cheapest of July 2026 ask 0.01 USD, the dearest 600.
 _MIN_OF_LISTING, _MAX_OF_LISTING = 5e-3, 1e3
+_MIN_CERTAIN: Final = 2  # rates: one alone may be the price of a model cheaper than any before
 _UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
 _CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
 _CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
@@ -135,16 +136,25 @@ def _scale_of_listing(highest: Collection[float]) -> float | None:
     """
     if not highest:
         return None
-    scales = [
+    rates = set(highest)  # aliases of a model are no further evidence
+    scales = _fitting(*rates)
+    own = [scale for rate in rates if (scale := _scale(None, rate)) is not None]
+    if len(set(own)) > 1:
+        return None  # some can only be for a token, others only for a million
+    if own and own[0] in scales:
+        return own[0]
+    # By its size alone, no rate has this scale; more of them must rule out any other than say another.
+    certain = sum(_fitting(rate) == scales for rate in rates)
+    return scales[0] if len(scales) == 1 and certain >= _MIN_CERTAIN and certain > len(own) else None
+
+
+def _fitting(*rates: float) -> list[float]:
+    """Return how many of the tokens that *rates* may be for are in a million, by what models of one listing cost."""
+    return [
         scale
         for scale in (1e6 / tokens for tokens in _TOKENS_OF.values())
-        if all(_MIN_OF_LISTING <= scale * rate <= _MAX_OF_LISTING for rate in highest)
+        if all(_MIN_OF_LISTING <= scale * rate <= _MAX_OF_LISTING for rate in rates)
     ]
-    alone = {_scale(None, rate) for rate in highest} - {None}
-    if len(alone) > 1:
-        return None  # some can only be for a token, others only for a million
-    likely = [scale for scale in scales if scale in alone] or scales
-    return likely[0] if len(likely) == 1 else None
 
 
 def _stated(places: Iterable[Entry], names: Collection[str]) -> str | None:
