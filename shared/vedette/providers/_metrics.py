@@ -22,7 +22,9 @@ MAX_BYTES: Final = 1024 * 1024
 MAX_SAMPLES: Final = 2_000
 MAX_MODELS: Final = 64
 _MAX_LINE: Final = 4096  # characters; longer ones are not read
-_SAMPLE: Final = re.compile(r"(?P<series>[^\s{]+\s*(?:\{.*\})?)\s*(?P<value>\S+)")
+# The value of a label may have any character; after the sample's value come a time and an exemplar.
+_LABELS: Final = r"""\{(?:[^"}]|"(?:[^"\\]|\\.)*")*+\}"""
+_SAMPLE: Final = re.compile(rf"(?P<series>[^\s{{]+\s*(?:{_LABELS})?)\s*(?P<value>\S+)")
 
 Samples = Mapping[
     str, list[tuple[str, float]]
@@ -142,7 +144,7 @@ def samples(exposition: str, names: Iterable[str]) -> Samples:
 
 def _sample(line: str) -> tuple[str, str, float] | None:
     """Return the name, the model and the value of a line of an exposition; a time and an exemplar are passed over."""
-    written = _SAMPLE.match(line.partition(" # ")[0]) if len(line) <= _MAX_LINE else None
+    written = _SAMPLE.match(line) if len(line) <= _MAX_LINE else None
     if written is None or (series := _series(written["series"])) is None:
         return None
     try:
