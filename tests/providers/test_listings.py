@@ -247,6 +247,27 @@ async def test_a_listing_that_would_stop_everything_else_is_refused(replay: Repl
         with pytest.raises(ProviderError, match="more than 50,000 models are listed") as caught:
             await endpoint.list_models()
     assert caught.value.outcome is Outcome.TOO_LARGE
+    assert 'models = ["…"]' in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/models"])
+@pytest.mark.parametrize("entries", [[{"id": "x"}] * 50_001, [{"id": "x", "description": "y" * (1 << 20)}]])
+async def test_of_a_listing_that_is_too_large_those_are_used_that_are_named(
+    path: str, entries: list[dict[str, str]], replay: Replay
+) -> None:
+    """As the remedy says, which `exclude` would not be: it comes after the listing."""
+    replay.routes["GET", path] = reply(200, {"data": entries})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+        assert caught.value.remedy is not None
+        assert "name those that you use" in caught.value.remedy
+    async with opened("openai-compatible", replay.url, models=("mine",)) as endpoint:
+        (mine,) = await endpoint.list_models()
+        assert mine.name == "mine"
+        described = await endpoint.describe(mine)
+    assert described.base_url == replay.url + path.removesuffix("/models")
+    assert described.facts["free"] is False  # nothing shows whose models they are
 
 
 @pytest.mark.parametrize(

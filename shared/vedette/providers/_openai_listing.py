@@ -31,6 +31,7 @@ from vedette.types import Outcome
 T = TypeVar("T")
 _MAX_PAGES: Final = 100
 _MAX_ENTRIES: Final = 50_000  # of one listing, before `exclude`: to read each takes about 0.1 ms
+_NAME_SOME: Final = 'name those that you use: models = ["…"] under its [endpoints.<name>]; or correct its url'
 _QUIET_ANSWERS_S: Final = 2.0  # a path that takes no lock answers at once
 # How a server without a listing answers to a request for it.
 _NO_LISTING: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
@@ -115,8 +116,28 @@ class OpenAIListing:
     async def read(self) -> list[Listing]:
         """Return what the server lists, page by page, and learn from it which server this is, and its base URL.
 
-        Raises ProviderError where nothing lists, and the configuration names no model.
+        Raises ProviderError where nothing lists, or too much, and the configuration names no model.
         """
+        try:
+            entries, headers = await self._pages()
+        except ProviderError as error:
+            if error.outcome is not Outcome.TOO_LARGE:
+                raise
+            if not self.named:
+                raise ProviderError(
+                    error.outcome, error.detail, exchange=error.exchange, remedy=_NAME_SOME
+                ) from error
+            entries, headers = [], {}
+        listed = {entry["id"] for entry in entries}
+        entries += [{"id": name} for name in self.named if name not in listed]
+        now = self._clock.now()
+        await self._recognise(entries, headers)
+        offered = [entry for entry in entries if is_offered(entry, now) and self._is_served(entry)]
+        self.entries = {entry["id"]: entry for entry in with_unit_of_listing(offered)}
+        return list(listings(Listing(name=entry["id"]) for entry in offered))
+
+    async def _pages(self) -> tuple[list[Mapping[str, Any]], Mapping[str, str]]:
+        """Return the entries of all pages, and the headers of the last. Raises ProviderError."""
         entries: list[Mapping[str, Any]] = []
         body, headers = await self._first_page()
         for _ in range(_MAX_PAGES):
@@ -130,13 +151,7 @@ class OpenAIListing:
             body, headers = await self._http.call(
                 "GET", await self.path(f"models?after={quote(last, safe='')}")
             )
-        listed = {entry["id"] for entry in entries}
-        entries += [{"id": name} for name in self.named if name not in listed]
-        now = self._clock.now()
-        await self._recognise(entries, headers)
-        offered = [entry for entry in entries if is_offered(entry, now) and self._is_served(entry)]
-        self.entries = {entry["id"]: entry for entry in with_unit_of_listing(offered)}
-        return list(listings(Listing(name=entry["id"]) for entry in offered))
+        return entries, headers
 
     async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
         """Learn which server lists *entries*, what it lists in its own way, and whether it passes requests on."""
@@ -175,19 +190,25 @@ class OpenAIListing:
                 if error.outcome is Outcome.TIMEOUT and self._own and await self._computes():
                     problem = f"{LLAMA_CPP_PYTHON.name} lists its models only when it computes nothing"
                     raise ProviderError(Outcome.BUSY, problem) from error
+                if error.outcome is Outcome.TOO_LARGE:
+                    self._place(prefix)
                 if error.outcome not in _NO_LISTING:
                     raise
                 refusals.append(error)
                 if prefix and error.outcome is not Outcome.NOT_FOUND:
                     break  # it is there, and no listing is at its root instead
                 continue
-            self._prefixes = (prefix, *(other for other in self._prefixes if other != prefix))
-            self._is_placed = True
+            self._place(prefix)
             return body, headers
         if not self.named:
             return await self._by_info(refusals)
         self._is_placed = True
         return {"data": []}, {}
+
+    def _place(self, prefix: str) -> None:
+        """Note that the listing is under *prefix*, and so is the protocol."""
+        self._prefixes = (prefix, *(other for other in self._prefixes if other != prefix))
+        self._is_placed = True
 
     async def _computes(self) -> bool:
         """Return whether a server that gave no listing in time is one that computes one request at a time."""
