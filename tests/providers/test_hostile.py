@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import ssl
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,44 @@ async def test_a_certificate_of_another_day_is_told_apart(
             with pytest.raises(ProviderError, match="TLS") as caught:
                 await endpoint.list_models()
     assert remedy in (caught.value.remedy or "")
+
+
+@contextmanager
+def dropping() -> Iterator[str]:
+    """Yield an address that takes no connection and refuses none, as behind a firewall: its queue is full."""
+    with ExitStack() as open_sockets:
+        server = open_sockets.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.fault("a server is behind a firewall that drops packets", "I4")
+async def test_tls_is_blamed_only_where_it_was_begun() -> None:
+    """Of a host that is down, http:// in its url would change nothing."""
+
+    async def failure(url: str) -> ProviderError:
+        async with opened("ollama", url) as endpoint:
+            with pytest.raises(ProviderError) as caught:
+                await endpoint.list_models()
+        return caught.value
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, dropping() as dropped:
+        plain, tls, silence = await asyncio.gather(
+            failure(f"http://{dropped}"),
+            failure(f"https://{dropped}"),
+            failure(f"https://127.0.0.1:{silent.getsockname()[1]}"),
+        )
+    assert {plain.outcome, tls.outcome, silence.outcome} == {Outcome.TIMEOUT}
+    for late in (plain, tls):
+        assert "no connection within 5 s" in late.detail
+        assert late.remedy == "check that its host is up and its port is open"
+    assert "no connection by TLS within 5 s" in silence.detail
+    assert silence.remedy == "if the server speaks plain HTTP, write http:// in its url"
 
 
 async def test_who_is_trusted_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

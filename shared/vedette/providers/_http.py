@@ -216,7 +216,7 @@ class Http:
             transcript.events.clear()
             stale, began = False, self._clock.monotonic()
             try:
-                with translated(self._access.url):
+                with translated(self._access.url, at=transcript):
                     url = self._absolute(transcript.path.lstrip("/"))
                     response = await self._transport.send(
                         transcript.method,
@@ -444,14 +444,18 @@ def _only_adds_slash(response: httpx.Response, url: str) -> bool:
 
 
 @contextmanager
-def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
-    """Raise ProviderError for what httpx raises inside: the outcome, and words that name *url*."""
+def translated(url: str, *, broken: Outcome = Outcome.RESET, at: _Transcript | None = None) -> Iterator[None]:
+    """Raise ProviderError for what httpx raises inside: the outcome, and words that name *url*.
+
+    *at* knows how far the connection has come.
+    """
     try:
         yield
     except httpx.ConnectTimeout as error:
-        how = "connection by TLS" if url.startswith("https:") else "connection"
+        is_connected = at is not None and at.is_in_handshake
+        how = "connection by TLS" if is_connected else "connection"
         late = f"{url}: no {how} within {CONNECT_TIMEOUT_S:g} s"
-        remedy = _WRITE_HTTP if url.startswith("https:") else "check that its host is up and its port is open"
+        remedy = _WRITE_HTTP if is_connected else "check that its host is up and its port is open"
         raise ProviderError(Outcome.TIMEOUT, late, remedy=remedy) from error
     except httpx.ConnectError as error:
         raise _unconnected(url, error) from error
