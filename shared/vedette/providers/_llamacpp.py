@@ -140,7 +140,7 @@ class LlamaCppLoad:
 def _written(samples: Samples) -> int | None:
     """Return how many tokens all decodings have written, also those of requests that still run.
 
-    None where that cannot be told from batches of prompts, as of a server that only embeds, or not precisely.
+    None where batches of prompts may be all that it counted, as at a server that only embeds, and where it rounds.
     """
     counted = [
         [value for _, value in samples.get(name, ())] for name in (_DECODINGS, _BUSY_SLOTS, _WRITTEN_BY_ENDED)
