@@ -81,8 +81,10 @@ def scripted(kind: str, replay: Replay) -> None:
             slot = {"id": 0, "is_processing": True, "params": "x" * 1000, "next_token": [{"n_decoded": 9}]}
             replay.routes["GET", "/slots"] = reply(200, [slot, {"id": 1, "is_processing": False}])
             page = json.loads((FIXTURES / "llamacpp" / "2026.10" / "metrics.json").read_text())["text"]
-            works = page.replace("llamacpp:requests_processing 0", "llamacpp:requests_processing 1")
-            replay.routes["GET", "/metrics"] = reply(200, works)
+            works = {"requests_processing": 1, "tokens_predicted_total": 100, "n_decode_total": 120}
+            for name, figure in (works | {"n_busy_slots_per_decode": 1}).items():
+                page = page.replace(f"llamacpp:{name} 0", f"llamacpp:{name} {figure}")
+            replay.routes["GET", "/metrics"] = reply(200, page)
     elif kind.startswith("vllm"):
         replay.recorded("vllm/0.32.0")
         if kind.endswith("selected"):
