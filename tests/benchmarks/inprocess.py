@@ -7,13 +7,13 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from msgspec import Struct
 
 from benchmarks import population, questions
-from vedette.clock import SystemClock
+from vedette.clock import Clock, SystemClock
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import Event
 from vedette.settings import Settings
@@ -47,7 +47,7 @@ class Told(Struct, frozen=True):
 class Filled:
     """Answers over a catalogue, which follows events as in `vedette_recommender.app`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._catalogue = Catalogue()
         self._sequence = 0
         self.answers = Answers(
@@ -56,7 +56,7 @@ class Filled:
             use_cases=known({}),
             stale_after=timedelta(hours=1.5),
             base_url=base_url,
-            clock=SystemClock(),
+            clock=clock,
         )
 
     def apply(self, event: Event) -> None:
@@ -66,9 +66,10 @@ class Filled:
             self.answers.changed(event)
 
 
-def filled(models: int) -> tuple[Filled, float]:
-    """Return answers over so many models, and how long the events took to be taken in."""
-    made, now, took_s = Filled(), datetime.now(UTC), 0.0
+def filled(models: int, clock: Clock | None = None) -> tuple[Filled, float]:
+    """Return answers over so many models at the time of *clock*, and how long the events took to be taken in."""
+    clock = clock or SystemClock()
+    made, now, took_s = Filled(clock), clock.now(), 0.0
     for first in range(0, models, 1000):
         events = list(population.events(first, min(first + 1000, models), now))
         began = time.perf_counter()

@@ -140,7 +140,7 @@ async def _vedette(directory: Path, endpoints: Sequence[Served]) -> list[Answere
 
 async def _in_process(connection: NatsClient) -> Answers:
     """Return the answers of a catalogue that has been read from the stream."""
-    made = inprocess.Filled()
+    made = inprocess.Filled(SystemClock())
     bus = Bus(connection, name="bench", clock=SystemClock(), log=log.logger("bench"))
     following = await bus.followings.follow("MODELS", "model.>", lambda event, _: made.apply(event))
     async with asyncio.timeout(30):
