@@ -5,9 +5,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vedette.client import Client
+    from vedette.client import Client, SyncClient
     from vedette.client.fallback import calls
-    from vedette.client.sync import SyncClient
     from vedette.types import ModelRef, Outcome
 
 __all__ = ["Client", "ModelRef", "Outcome", "SyncClient", "__version__", "calls"]
@@ -15,7 +14,7 @@ _PLACES = {
     "Client": "client",
     "ModelRef": "types",
     "Outcome": "types",
-    "SyncClient": "client.sync",
+    "SyncClient": "client",
     "calls": "client.fallback",
 }
 __version__ = version("vedette")

@@ -266,7 +266,7 @@ def typed_schemas() -> dict[str, Any]:
 def test_every_event_and_query_has_an_example() -> None:
     assert {type(message) for message in examples.MESSAGES} == {channel.message for channel in CHANNELS}
     for question in QUERIES:
-        request, reply = examples.QUERIES[question.subject]
+        request, reply = question.example()
         assert (type(request), type(reply)) == (question.request, question.reply)
 
 

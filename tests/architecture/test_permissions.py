@@ -3,7 +3,8 @@
 import pytest
 
 from vedette.bus import permissions
-from vedette.messages.channels import CHANNELS, PUBLIC_EVENTS, QUERIES, SERVICES, Role
+from vedette.messages.channels import CHANNELS, PUBLIC_EVENTS, QUERIES
+from vedette.messages.declaring import SERVICES, Role
 
 
 def _matches(pattern: str, subject: str) -> bool:

@@ -14,7 +14,8 @@ from nats.aio.client import Client as NatsClient
 from vedette.bus import permissions
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
-from vedette.messages.channels import CHANNELS, SERVICES, Role
+from vedette.messages.channels import CHANNELS
+from vedette.messages.declaring import SERVICES, Role
 from vedette.runtime.nats_server import NatsServer
 
 # By anybody but who may, or by nobody at all.

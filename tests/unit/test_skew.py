@@ -10,15 +10,23 @@ from nats.aio.msg import Msg
 
 from vedette.client import ask
 from vedette.errors import NoAnswer, RequestError
-from vedette.messages.channels import QUERIES, Query
+from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
 from vedette.messages.constraints import Constraints
-from vedette.messages.documents import examples
-from vedette.messages.queries import ErrorReply, ModelsReply, ModelsRequest, RecommendRequest, TopReply
+from vedette.messages.declaring import Query
+from vedette.messages.queries import (
+    MODELS_LIST,
+    RECOMMEND_TOP,
+    ErrorReply,
+    ModelsReply,
+    ModelsRequest,
+    RecommendRequest,
+    TopReply,
+)
 from vedette.messages.skew import without
 from vedette.messages.validation import decode
 
-REPLY = examples.QUERIES["recommend.top"][1]
+REPLY = RECOMMEND_TOP.example()[1]
 
 
 def _spec(field: FieldInfo, kind: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
@@ -78,7 +86,7 @@ async def test_hints_are_left_out() -> None:
 async def test_what_has_its_default_is_left_out() -> None:
     """The client of this version lists models of the first one, which cannot sort."""
     asked = {"text": "qwen", "sort": "name", "descending": False}
-    listed = examples.QUERIES["models.list"][1]
+    listed = MODELS_LIST.example()[1]
     service = Older(older(ModelsRequest, "sort", "descending"), encode(listed))
     payload = msgspec.json.encode(asked)
     await ask(service, "models.list", payload, ModelsReply, timeout_s=30.0)  # type: ignore[arg-type]
@@ -121,7 +129,7 @@ async def test_a_reply_of_a_newer_version_that_cannot_be_read_is_none() -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.subject)
-def test_defaults_of_a_request_never_go_over_the_wire(query: Query) -> None:
+def test_defaults_of_a_request_never_go_over_the_wire(query: Query[Any, Any]) -> None:
     """A service that does not know a field refuses it, whatever its value."""
     wanting = [field for field in fields(query.request) if field.required]
     assert query.request.__struct_config__.omit_defaults or len(wanting) == len(fields(query.request))

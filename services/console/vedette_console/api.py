@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from vedette.errors import RequestError
-from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
+from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES
 from vedette.messages.codec import encode
 from vedette.messages.events import AnswerChanged, Event
 from vedette.messages.parameters import decoder, request_from
@@ -39,19 +39,10 @@ class Resource(Struct, frozen=True):
     method: str = "GET"
 
 
-RESOURCES: Final = (
-    Resource("/recommend/{use_case}", "recommend.best"),
-    Resource("/top/{use_case}", "recommend.top"),
-    Resource("/explain/{use_case}", "recommend.explain"),
-    Resource("/recommend/{use_case}/asof", "recommend.asof"),
-    Resource("/models", "models.list"),
-    Resource("/models/asof", "models.asof"),
-    Resource("/models/{model:path}", "models.get"),
-    Resource("/endpoints", "endpoints.list"),
-    Resource("/history/availability", "history.availability"),
-    Resource("/history/performance", "history.performance"),
-    Resource("/history/models", "history.models"),
-    Resource("/outcomes", "report.outcome", "POST"),
+# A path that takes all that follows is the last that is tried.
+RESOURCES: Final = sorted(
+    (Resource(query.path, query.subject, query.method) for query in QUERIES if query.path),
+    key=lambda resource: ":path}" in resource.path,
 )
 
 

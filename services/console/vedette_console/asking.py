@@ -12,7 +12,6 @@ from vedette.messages.codec import encode
 
 T = TypeVar("T", bound=Struct)
 _TIMEOUT_S: Final = 2.5
-_ONCE: Final = frozenset({"report.outcome", "recommend.asof", "models.asof"})  # never sent twice
 REQUESTS: Final = {query.subject: query.request for query in QUERIES}
 
 
@@ -31,7 +30,6 @@ class Asking:
             payload,
             reply,
             timeout_s=patience_s(subject, _TIMEOUT_S),
-            repeatable=subject not in _ONCE,
         )
 
     async def encoded(self, subject: str, request: Struct) -> bytes:
@@ -41,5 +39,4 @@ class Asking:
             subject,
             encode(request),
             timeout_s=patience_s(subject, _TIMEOUT_S),
-            repeatable=subject not in _ONCE,
         )

@@ -73,7 +73,6 @@ class Reporting:
                     request,
                     MeasuredReply,
                     timeout_s=_TIMEOUT_S,
-                    repeatable=False,
                 )
             except (RequestError, nats.errors.Error) as error:
                 self._waiting.extendleft(reversed(batch))

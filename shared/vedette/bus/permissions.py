@@ -13,10 +13,9 @@ from vedette.messages.channels import (
     PUBLIC_ANSWERS,
     PUBLIC_EVENTS,
     QUERIES,
-    SERVICES,
-    Role,
 )
 from vedette.messages.consumers import Durable
+from vedette.messages.declaring import SERVICES, Role
 
 # What agents may ask and receive. They report to a recommender; what it makes of that, `report.<endpoint>.
 # <name>`, is not theirs to publish.

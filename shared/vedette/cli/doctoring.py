@@ -31,7 +31,7 @@ from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
 from vedette.local import instance, private
-from vedette.messages.channels import WORKERS
+from vedette.messages.declaring import WORKERS
 from vedette.messages.events import WebhookState
 from vedette.remedies import advice
 from vedette.runtime import nats_server, telemetry, web

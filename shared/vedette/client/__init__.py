@@ -10,11 +10,12 @@ port; elsewhere pass the URL of NATS.
 """
 
 import asyncio
+import functools
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 import msgspec
@@ -24,6 +25,7 @@ from nats.aio.msg import Msg
 
 from vedette import tracing
 from vedette.bus.connection import close, open_connection
+from vedette.client.loop_thread import LoopThread
 from vedette.client.model_feed import FOLLOWED, Followed, follow
 from vedette.client.subscription import Watching
 from vedette.errors import NoAnswer, NotRunning, RequestError
@@ -31,8 +33,23 @@ from vedette.local import instance
 from vedette.messages import skew, subjects
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES, WATCHED
 from vedette.messages.constraints import Limits
+from vedette.messages.declaring import Query
+from vedette.messages.events import Event
 from vedette.messages.queries import (
+    ENDPOINTS_LIST,
+    HISTORY_ASOF,
+    HISTORY_AVAILABILITY,
+    HISTORY_MODELS,
+    HISTORY_PERFORMANCE,
     MAX_LISTED,
+    MODELS_ASOF,
+    MODELS_GET,
+    MODELS_LIST,
+    RECOMMEND_ASOF,
+    RECOMMEND_BEST,
+    RECOMMEND_EXPLAIN,
+    RECOMMEND_TOP,
+    REPORT_OUTCOME,
     AvailabilityHistory,
     BestReply,
     EndpointsReply,
@@ -53,6 +70,8 @@ from vedette.messages.validation import nearest
 from vedette.settings import Nats
 from vedette.types import Bound, ModelRef, Outcome, Signal, SortKey
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
 CA_VARIABLE = "VEDETTE_NATS_CA_FILE"
@@ -61,9 +80,8 @@ _RETRY_AFTER_S = 0.25
 _HISTORY_TIMEOUT_S = 5.0
 _PAST_TIMEOUT_S = 30.0
 _PAST = frozenset({"recommend.asof", "models.asof"})
-_REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUERIES}
-_REQUESTS = {question.subject: question.request for question in QUERIES}
-_SERVICES = {question.subject: question.service for question in QUERIES}
+_REPLIES = {query.subject: msgspec.json.Decoder(query.reply) for query in QUERIES}
+_QUERIES = {query.subject: query for query in QUERIES}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
 
 
@@ -150,15 +168,15 @@ class Client:
         No candidate is an answer, not an error: `recommendation` is None and `relax` says what stands in the
         way. Raises RequestError (unknown use case, unknown field, …) and NoAnswer.
         """
-        return await self._recommend("recommend.best", use_case, wanted, BestReply)
+        return await self._ask(RECOMMEND_BEST, _recommendation(use_case, wanted))
 
     async def top(self, use_case: str, **wanted: Unpack[Wanted]) -> TopReply:
         """Return the best models for *use_case* in order, as many as `limit`. Raises as `best`."""
-        return await self._recommend("recommend.top", use_case, wanted, TopReply)
+        return await self._ask(RECOMMEND_TOP, _recommendation(use_case, wanted))
 
     async def explain(self, use_case: str, **wanted: Unpack[Wanted]) -> ExplainReply:
         """Return the ranking with every contribution and every rejection. Raises as `best`."""
-        return await self._recommend("recommend.explain", use_case, wanted, ExplainReply)
+        return await self._ask(RECOMMEND_EXPLAIN, _recommendation(use_case, wanted))
 
     async def models(
         self,
@@ -196,7 +214,7 @@ class Client:
         while True:
             left = MAX_LISTED if limit is None else min(limit - len(models), MAX_LISTED)
             page = {"offset": offset + len(models), "limit": left}
-            reply = await self._ask("models.list", asked | page, ModelsReply)
+            reply = await self._ask(MODELS_LIST, asked | page)
             models += reply.models
             there = reply.total - offset
             if not reply.models or len(models) >= (there if limit is None else min(limit, there)):
@@ -204,11 +222,11 @@ class Client:
 
     async def model(self, model: ModelRef | str) -> ModelsReply:
         """Return one model (`endpoint/name`) whole. Raises RequestError when there is none of that name."""
-        return await self._ask("models.get", {"model": model}, ModelsReply)
+        return await self._ask(MODELS_GET, {"model": model})
 
     async def endpoints(self) -> EndpointsReply:
         """Return the configured endpoints with their last observation. Raises NoAnswer."""
-        return await self._ask("endpoints.list", {}, EndpointsReply)
+        return await self._ask(ENDPOINTS_LIST, {})
 
     async def history_availability(
         self,
@@ -224,7 +242,7 @@ class Client:
         A model of which nothing is recorded has no probes. Raises RequestError and NoAnswer.
         """
         wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
-        return await self._ask("history.availability", wanted, AvailabilityHistory)
+        return await self._ask(HISTORY_AVAILABILITY, wanted)
 
     async def history_performance(
         self,
@@ -240,7 +258,7 @@ class Client:
         A model of which nothing is recorded has no points. Raises RequestError and NoAnswer.
         """
         wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
-        return await self._ask("history.performance", wanted, PerformanceHistory)
+        return await self._ask(HISTORY_PERFORMANCE, wanted)
 
     async def history_models(
         self,
@@ -259,13 +277,13 @@ class Client:
         wanted = _given(endpoint=endpoint, since=since, until=until, limit=limit, after=after)
         if models:
             wanted["models"] = list(models)
-        return await self._ask("history.models", wanted, SummariesReply)
+        return await self._ask(HISTORY_MODELS, wanted)
 
     async def history_asof(
         self, at: datetime, *, limit: int | None = None, after: ModelRef | None = None
     ) -> PastReply:
         """Return a page of the catalogue as it stood at the time *at*. Raises RequestError and NoAnswer."""
-        return await self._ask("history.asof", _given(at=at, limit=limit, after=after), PastReply)
+        return await self._ask(HISTORY_ASOF, _given(at=at, limit=limit, after=after))
 
     async def asof(self, use_case: str, at: datetime, **wanted: Unpack[Wanted]) -> RecommendPastReply:
         """Return what would have been recommended for *use_case* at the time *at*, explained.
@@ -273,7 +291,7 @@ class Client:
         History is read for it, which takes a while where there are many models. Raises as `best`.
         """
         request = {**_recommendation(use_case, wanted), "at": at}
-        return await self._ask("recommend.asof", request, RecommendPastReply, repeatable=False)
+        return await self._ask(RECOMMEND_ASOF, request)
 
     async def models_asof(
         self,
@@ -290,7 +308,7 @@ class Client:
         History is read for it, which takes a while where there are many models. Raises RequestError and NoAnswer.
         """
         wanted = _given(at=at, model=model, endpoint=endpoint, text=text, limit=limit, offset=offset)
-        return await self._ask("models.asof", wanted, ModelsPastReply, repeatable=False)
+        return await self._ask(MODELS_ASOF, wanted)
 
     async def report(
         self,
@@ -320,7 +338,7 @@ class Client:
             "caller": caller,
         }
         given = {name: value for name, value in outcome_fields.items() if value is not None}
-        return await self._ask("report.outcome", given, ReportReply, repeatable=False)
+        return await self._ask(REPORT_OUTCOME, given)
 
     def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Watching:
         """Return the *events* (`model.found`, …) and the changed answers of *use_cases*, as they happen.
@@ -351,24 +369,13 @@ class Client:
         """
         return follow(self.watch(events=FOLLOWED), self.models)
 
-    async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
-        return await self._ask(subject, _recommendation(use_case, wanted), reply)
-
-    async def _ask(
-        self,
-        subject: str,
-        request: Mapping[str, Any],
-        reply: type[T],
-        *,
-        repeatable: bool = True,
-    ) -> T:
+    async def _ask(self, query: Query[Any, T], request: Mapping[str, Any]) -> T:
         return await ask(
             await self._connected(),
-            subject,
+            query.subject,
             msgspec.json.encode(request),
-            reply,
-            timeout_s=patience_s(subject, self._timeout_s),
-            repeatable=repeatable,
+            query.reply,
+            timeout_s=patience_s(query.subject, self._timeout_s),
         )
 
     async def _connected(self) -> NatsClient:
@@ -377,6 +384,78 @@ class Client:
                 await self.connect()
         assert self._connection is not None  # noqa: S101 - connect has just set it
         return self._connection
+
+
+def _waits(
+    method: Callable[Concatenate[Client, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["SyncClient", P], R]:
+    """Return *method* of the async client as one that returns its result."""
+
+    @functools.wraps(method)
+    def wait(self: "SyncClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._thread.wait(method(self._client, *args, **kwargs))
+
+    return wait
+
+
+class SyncClient:
+    """The client for programs without an event loop: each method waits for what that of `Client` returns.
+
+        with SyncClient() as vedette:
+            best = vedette.best("chat").recommendation
+
+    It takes what `Client` takes. It may be used from several threads: its event loop runs in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        credentials: str | None = None,
+        ca_file: str | None = None,
+        state_dir: str | None = None,
+        timeout_s: float = 2.0,
+    ) -> None:
+        self._client = Client(
+            url, credentials=credentials, ca_file=ca_file, state_dir=state_dir, timeout_s=timeout_s
+        )
+        self._thread = LoopThread()
+
+    connect = _waits(Client.connect)
+    best = _waits(Client.best)
+    top = _waits(Client.top)
+    explain = _waits(Client.explain)
+    models = _waits(Client.models)
+    model = _waits(Client.model)
+    endpoints = _waits(Client.endpoints)
+    history_availability = _waits(Client.history_availability)
+    history_performance = _waits(Client.history_performance)
+    history_models = _waits(Client.history_models)
+    history_asof = _waits(Client.history_asof)
+    asof = _waits(Client.asof)
+    models_asof = _waits(Client.models_asof)
+    report = _waits(Client.report)
+
+    def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Iterator[Event]:
+        """Yield what happens, as `Client.watch` does, from when the first is asked for."""
+        return self._thread.iterate(self._client.watch(events=events, use_cases=use_cases))
+
+    def follow_models(self) -> Iterator[Followed]:
+        """Yield every model that is there, then what becomes of them, as `Client.follow_models` does."""
+        return self._thread.iterate(self._client.follow_models())
+
+    def close(self) -> None:
+        """Close the connection and end the thread. Its subscriptions end."""
+        self._thread.end(self._client.close())
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def patience_s(subject: str, usual_s: float) -> float:
@@ -393,61 +472,55 @@ async def ask(
     reply: type[T],
     *,
     timeout_s: float,
-    repeatable: bool = True,
 ) -> T:
-    """Return the reply to *payload*; what is *repeatable* is asked twice. Raises RequestError and NoAnswer."""
-    encoded = await ask_encoded(connection, subject, payload, timeout_s=timeout_s, repeatable=repeatable)
+    """Return the reply to *payload*; a query that is `repeatable` is asked twice. Raises RequestError and NoAnswer."""
+    encoded = await ask_encoded(connection, subject, payload, timeout_s=timeout_s)
     try:
         answer = _REPLIES[subject].decode(encoded)
     except msgspec.DecodeError as error:
-        problem = (
-            f"this version cannot read the reply of the {_SERVICES[subject]} ({error}); update what asked"
-        )
+        problem = f"this version cannot read the reply of the {_QUERIES[subject].service} ({error}); update what asked"
         raise NoAnswer(code="unreadable_reply", message=problem) from error
     if not isinstance(answer, reply):
         raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
     return answer
 
 
-async def ask_encoded(
-    connection: NatsClient, subject: str, payload: bytes, *, timeout_s: float, repeatable: bool = True
-) -> bytes:
+async def ask_encoded(connection: NatsClient, subject: str, payload: bytes, *, timeout_s: float) -> bytes:
     """Return the reply as `ask` does, in JSON as it came. Raises RequestError and NoAnswer."""
+    query = _QUERIES[subject]
     while True:
-        message = await _request(connection, subject, payload, timeout_s, repeatable)
+        message = await _request(connection, query, payload, timeout_s)
         status = (message.headers or {}).get("Nats-Service-Error-Code")
         if status is None:
             return message.data
         error = _ERRORS.decode(message.data).error
         fewer = None
         if error.code == skew.UNKNOWN and error.field:
-            fewer = skew.without(payload, _REQUESTS[subject], error.field, _SERVICES[subject])
+            fewer = skew.without(payload, query.request, error.field, query.service)
         if fewer is None:
             kind = NoAnswer if status == "503" else RequestError
             raise kind(code=error.code, message=error.message, field=error.field)
         payload = fewer
 
 
-async def _request(
-    connection: NatsClient, subject: str, payload: bytes, timeout_s: float, repeatable: bool
-) -> Msg:
+async def _request(connection: NatsClient, query: Query[Any, Any], payload: bytes, timeout_s: float) -> Msg:
     headers = tracing.outgoing() or None
     try:
-        return await connection.request(subject, payload, timeout=timeout_s, headers=headers)
+        return await connection.request(query.subject, payload, timeout=timeout_s, headers=headers)
     except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
         # No responders: safe to send again. A timeout: the request may have been processed.
-        if not repeatable and isinstance(error, nats.errors.TimeoutError):
-            raise _silence(subject, timeout_s) from error
+        if not query.repeatable and isinstance(error, nats.errors.TimeoutError):
+            raise _silence(query.subject, timeout_s) from error
         # A service that is just being replaced, or a connection that is just being restored.
         await asyncio.sleep(_RETRY_AFTER_S)
     try:
-        return await connection.request(subject, payload, timeout=timeout_s, headers=headers)
+        return await connection.request(query.subject, payload, timeout=timeout_s, headers=headers)
     except nats.errors.NoRespondersError as error:
         raise NoAnswer(
-            code="no_answer", message=f"no reply on {subject}; is a {_SERVICES[subject]} running?"
+            code="no_answer", message=f"no reply on {query.subject}; is a {query.service} running?"
         ) from error
     except (TimeoutError, nats.errors.Error) as error:
-        raise _silence(subject, timeout_s) from error
+        raise _silence(query.subject, timeout_s) from error
 
 
 def _silence(subject: str, timeout_s: float) -> NoAnswer:

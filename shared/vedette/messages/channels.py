@@ -5,28 +5,13 @@ ARCHITECTURE.md follow from it.
 """
 
 import inspect
-from typing import Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
 from vedette.messages import events, queries
 from vedette.messages.consumers import Durable, choosing, jobs, lifecycle, recording, ticks
-from vedette.messages.subjects import OWN_REQUESTS
-
-Role = Literal[
-    "ticker",
-    "discoverer",
-    "prober",
-    "benchmarker",
-    "recorder",
-    "recommender",
-    "console",
-    "gateway",
-    "operator",
-    "anybody",
-]
-WORKERS: Final[tuple[Role, ...]] = ("discoverer", "prober", "benchmarker")
-SERVICES: Final[tuple[Role, ...]] = ("ticker", *WORKERS, "recorder", "recommender", "console", "gateway")
+from vedette.messages.declaring import SERVICES, WORKERS, Query, Role
 
 
 def _described(message: type[Struct]) -> str:
@@ -68,22 +53,6 @@ class Channel(Struct, frozen=True, kw_only=True):
     def doc(self) -> str:
         """What it says, in a sentence or two."""
         return _described(self.message)
-
-
-class Query(Struct, frozen=True, kw_only=True):
-    """A request and its reply: the subject, the two types and the service that replies.
-
-    Any client may send one that is `public`, and so may the services among its `askers`.
-    """
-
-    subject: str
-    request: type[Struct]
-    reply: type[Struct]
-    service: Role
-    beside: tuple[Role, ...] = ()  # services whose every replica is asked as well: no queue group shares it
-    askers: tuple[Role, ...] = ("console",)
-    public: bool = True
-    doc: str
 
 
 def _filter(subject: str) -> str:
@@ -241,132 +210,10 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     ),
 )
 
-QUERIES: Final[tuple[Query, ...]] = (
-    Query(
-        subject="recommend.best",
-        request=queries.RecommendRequest,
-        reply=queries.BestReply,
-        service="recommender",
-        doc="The best model for a use case under constraints, and fallbacks in order.",
-    ),
-    Query(
-        subject="recommend.top",
-        request=queries.RecommendRequest,
-        reply=queries.TopReply,
-        service="recommender",
-        askers=("console", "gateway"),
-        doc="The best models in order, as many as `limit`.",
-    ),
-    Query(
-        subject="recommend.explain",
-        request=queries.RecommendRequest,
-        reply=queries.ExplainReply,
-        service="recommender",
-        askers=("console", "gateway"),
-        doc="The ranking with every contribution, rejection, and what would change it.",
-    ),
-    Query(
-        subject="models.list",
-        request=queries.ModelsRequest,
-        reply=queries.ModelsReply,
-        service="recommender",
-        askers=("console", "gateway"),
-        doc="Models by capability, provider, endpoint, family, status and text.",
-    ),
-    Query(
-        subject="models.get",
-        request=queries.ModelRequest,
-        reply=queries.ModelsReply,
-        service="recommender",
-        askers=("console", "gateway"),
-        doc="One model whole.",
-    ),
-    Query(
-        subject="endpoints.list",
-        request=queries.EndpointsRequest,
-        reply=queries.EndpointsReply,
-        service="recommender",
-        doc="Endpoints in force with their last observation, where they are from, and definitions that are left out.",
-    ),
-    Query(
-        subject="report.outcome",
-        request=queries.ReportRequest,
-        reply=queries.ReportReply,
-        service="recommender",
-        doc="Report how a call to a model ended.",
-    ),
-    Query(
-        subject="report.measured",
-        request=queries.MeasuredRequest,
-        reply=queries.MeasuredReply,
-        service="recommender",
-        askers=("gateway",),
-        public=False,
-        doc="Outcome reports of calls that the gateway measured; no agent may send them.",
-    ),
-    Query(
-        subject="gateway.usage",
-        request=queries.UsageRequest,
-        reply=queries.UsageReply,
-        service="gateway",
-        askers=(),
-        public=False,
-        doc="What callers of the gateway have used today, and what is left of their budgets; for operators alone.",
-    ),
-    Query(
-        subject=OWN_REQUESTS,
-        request=queries.OwnRequest,
-        reply=queries.OwnReply,
-        service="benchmarker",
-        beside=("prober",),
-        askers=("prober",),
-        public=False,
-        doc="How many requests Vedette itself has at an endpoint; only a process that has some replies.",
-    ),
-    Query(
-        subject="history.availability",
-        request=queries.HistoryRequest,
-        reply=queries.AvailabilityHistory,
-        service="recorder",
-        doc="How a model, or all at an endpoint, answered probes over time.",
-    ),
-    Query(
-        subject="history.performance",
-        request=queries.HistoryRequest,
-        reply=queries.PerformanceHistory,
-        service="recorder",
-        doc="How fast a model, or those at an endpoint, were over time.",
-    ),
-    Query(
-        subject="history.models",
-        request=queries.SummariesRequest,
-        reply=queries.SummariesReply,
-        service="recorder",
-        doc="How many models did over time, in a line each.",
-    ),
-    Query(
-        subject="history.asof",
-        request=queries.PastRequest,
-        reply=queries.PastReply,
-        service="recorder",
-        askers=("recommender", "console"),
-        doc="The catalogue as it stood at a time.",
-    ),
-    Query(
-        subject="recommend.asof",
-        request=queries.RecommendPastRequest,
-        reply=queries.RecommendPastReply,
-        service="recommender",
-        doc="What would have been recommended at a time, explained.",
-    ),
-    Query(
-        subject="models.asof",
-        request=queries.ModelsPastRequest,
-        reply=queries.ModelsPastReply,
-        service="recommender",
-        doc="The models as they were at a time, or one of them whole.",
-    ),
+QUERIES: Final[tuple[Query[Any, Any], ...]] = tuple(
+    one for one in vars(queries).values() if isinstance(one, Query)
 )
+"""Every query, in the order of their declarations."""
 
 EVENTS: Final[tuple[type[events.Event], ...]] = tuple(
     channel.message for channel in CHANNELS if issubclass(channel.message, events.Event)

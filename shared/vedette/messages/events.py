@@ -8,11 +8,11 @@ defaults. Times are aware UTC; units stand in the names, as in `types`.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 
-from vedette.messages import subjects
+from vedette.messages import story, subjects
 from vedette.types import (
     Baseline,
     Capability,
@@ -434,6 +434,11 @@ class AsOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scored_at: UtcTime
     reports: int = 0
     loads: int = 0
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return that of the examples."""
+        return cls(sequence=4711, scored_at=story.AT)
 
 
 class AnswerChanged(Event, frozen=True, kw_only=True):

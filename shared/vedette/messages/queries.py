@@ -1,17 +1,18 @@
-"""Requests and replies of every query.
+"""Every query: its request, its reply and, right after them, its declaration.
 
-Which subject they have and which service replies: `channels`. Requests are strict: an unknown field is an error that
-names it.
+Requests are strict: an unknown field is an error that names it. `channels` has all queries in one table.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta, Struct
 
 from vedette.errors import RequestError
+from vedette.messages import story
 from vedette.messages.constraints import Constraints
-from vedette.messages.events import AsOf, Attempt, EndpointLoad
+from vedette.messages.declaring import Query
+from vedette.messages.events import AsOf, Attempt, EndpointLoad, ModelFound
 from vedette.types import (
     HINT,
     Bound,
@@ -75,6 +76,15 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(max_length=128)] | None,
         Meta(description="a conversation: it keeps its model while that is equally good", extra=HINT),
     ] = None
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return the request of the examples."""
+        return cls(
+            use_case="chat",
+            capabilities=(Capability.CHAT,),
+            constraints=Constraints(max_ttft_ms=500.0, min_output_tps=20.0),
+        )
 
 
 ContributionKind = Literal["measured", "reported", "declared", "inferred", "prior", "peers", "floor", "user"]
@@ -161,6 +171,25 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
         UtcTime | None, Meta(description="when the model ends, by its service or by what is published")
     ] = None
 
+    @classmethod
+    def example(cls) -> Self:
+        """Return the recommendation of the examples."""
+        return cls(
+            model=story.QWEN,
+            provider="ollama",
+            url="http://gpu-box:11434",
+            api="ollama",
+            score=78.4,
+            raw_score=81.0,
+            confidence=0.9,
+            status=Status.AVAILABLE,
+            resident=True,
+            base_url="http://gpu-box:11434/v1",
+            context_tokens=32_768,
+            output_tps=61.5,
+            ttft_ms=140.0,
+        )
+
 
 class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a model is not a candidate: a code, what the request needs, what the model has."""
@@ -215,6 +244,27 @@ class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown_capabilities: UnknownCapabilities = ()
 
 
+RECOMMEND_BEST: Final = Query(
+    subject="recommend.best",
+    request=RecommendRequest,
+    reply=BestReply,
+    service="recommender",
+    path="/recommend/{use_case}",
+    doc="The best model for a use case under constraints, and fallbacks in order.",
+    example=lambda: (
+        RecommendRequest.example(),
+        BestReply(
+            use_case="chat",
+            recommendation=Recommendation.example(),
+            fallbacks=(),
+            considered=12,
+            rejected={"capability": 3},
+            as_of=AsOf.example(),
+        ),
+    ),
+)
+
+
 class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The best models in order."""
 
@@ -225,6 +275,27 @@ class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     as_of: AsOf
     relax: Relaxation | None = None
     unknown_capabilities: UnknownCapabilities = ()
+
+
+RECOMMEND_TOP: Final = Query(
+    subject="recommend.top",
+    request=RecommendRequest,
+    reply=TopReply,
+    service="recommender",
+    askers=("console", "gateway"),
+    path="/top/{use_case}",
+    doc="The best models in order, as many as `limit`.",
+    example=lambda: (
+        RecommendRequest.example(),
+        TopReply(
+            use_case="chat",
+            recommendations=(Recommendation.example(),),
+            considered=12,
+            rejected={"capability": 3},
+            as_of=AsOf.example(),
+        ),
+    ),
+)
 
 
 class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -254,6 +325,33 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Meta(description="models that wait for permission to be benchmarked: a sentence for each endpoint"),
     ] = ()
     unknown_capabilities: UnknownCapabilities = ()
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return the explanation of the examples."""
+        return cls(
+            use_case="chat",
+            recommendations=(Recommendation.example(),),
+            rejections=(Rejection(model=story.LLAMA, code="min_output_tps", need=20.0, value=14.2),),
+            weights={"quality": 4.0, "speed": 2.0},
+            risk="conservative",
+            summary=("gpu/qwen2.5:7b is first: quality 0.92, 61.5 tokens/s.",),
+            considered=12,
+            rejected={"capability": 3},
+            as_of=AsOf.example(),
+        )
+
+
+RECOMMEND_EXPLAIN: Final = Query(
+    subject="recommend.explain",
+    request=RecommendRequest,
+    reply=ExplainReply,
+    service="recommender",
+    askers=("console", "gateway"),
+    path="/explain/{use_case}",
+    doc="The ranking with every contribution, rejection, and what would change it.",
+    example=lambda: (RecommendRequest.example(), ExplainReply.example()),
+)
 
 
 # Models -------------------------------------------------------------------------------------------------------
@@ -395,6 +493,31 @@ class ModelView(Struct, frozen=True, kw_only=True):
         Meta(description="outcome reports of callers, as they count now; only in replies to `models.get`"),
     ] = None
 
+    @classmethod
+    def example(cls) -> Self:
+        """Return the model of the examples."""
+        return cls(
+            model=story.QWEN,
+            provider="ollama",
+            url="http://gpu-box:11434",
+            api="ollama",
+            info=story.INFO,
+            capabilities=story.CHAT,
+            status=Status.AVAILABLE,
+            stale=False,
+            resident=True,
+            availability=Availability(
+                checked_at=story.AT,
+                since=story.EARLIER,
+                answered_at=story.AT,
+                uptime_24h=0.993,
+                probes_24h=144,
+            ),
+            performance=None,
+            found_at=story.EARLIER,
+            revision=1,
+        )
+
 
 class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many of the models that match have which status, and how many were not measured or not evaluated yet."""
@@ -414,6 +537,41 @@ class ModelsReply(Struct, frozen=True, kw_only=True):
     counts: Annotated[
         Counts, Meta(description="of all models that match; only in replies to `models.list`")
     ] = Counts()
+
+
+MODELS_LIST: Final = Query(
+    subject="models.list",
+    request=ModelsRequest,
+    reply=ModelsReply,
+    service="recommender",
+    askers=("console", "gateway"),
+    path="/models",
+    doc="Models by capability, provider, endpoint, family, status and text.",
+    example=lambda: (
+        ModelsRequest(capabilities=(Capability.CHAT,), endpoint="gpu", limit=10),
+        ModelsReply(models=(ModelView.example(),), total=1, considered=12, as_of=AsOf.example()),
+    ),
+)
+
+
+MODELS_GET: Final = Query(
+    subject="models.get",
+    request=ModelRequest,
+    reply=ModelsReply,
+    service="recommender",
+    askers=("console", "gateway"),
+    path="/models/{model:path}",
+    doc="One model whole.",
+    example=lambda: (
+        ModelRequest(model="gpu/qwen2.5:7b"),
+        ModelsReply(
+            models=(ModelView.example(),),
+            total=1,
+            considered=12,
+            as_of=AsOf.example(),
+        ),
+    ),
+)
 
 
 # Endpoints ----------------------------------------------------------------------------------------------------
@@ -470,6 +628,34 @@ class EndpointsReply(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+ENDPOINTS_LIST: Final = Query(
+    subject="endpoints.list",
+    request=EndpointsRequest,
+    reply=EndpointsReply,
+    service="recommender",
+    path="/endpoints",
+    doc="Endpoints in force with their last observation, where they are from, and definitions that are left out.",
+    example=lambda: (
+        EndpointsRequest(),
+        EndpointsReply(
+            endpoints=(
+                EndpointView(
+                    endpoint="gpu",
+                    provider="ollama",
+                    url="http://gpu-box:11434",
+                    group="gpu-box",
+                    models=4,
+                    state=None,
+                    used=Use(requests=320, tokens=41_000),
+                    budget={"requests": 5000},
+                ),
+            ),
+            as_of=AsOf.example(),
+        ),
+    ),
+)
+
+
 # Outcome reports ----------------------------------------------------------------------------------------------
 
 
@@ -497,6 +683,24 @@ class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
 
 
+REPORT_OUTCOME: Final = Query(
+    subject="report.outcome",
+    request=ReportRequest,
+    reply=ReportReply,
+    service="recommender",
+    repeatable=False,
+    path="/outcomes",
+    method="POST",
+    doc="Report how a call to a model ended.",
+    example=lambda: (
+        ReportRequest(
+            model="gpu/qwen2.5:7b", outcome=Outcome.OK, use_case="chat", ttft_ms=150.0, e2e_ms=2300.0
+        ),
+        ReportReply(counted=True),
+    ),
+)
+
+
 class MeasuredRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Outcome reports of calls that the gateway made and measured itself, of several callers and models."""
 
@@ -507,6 +711,132 @@ class MeasuredReply(Struct, frozen=True, kw_only=True):
     """How many of the reports are counted. Those of models that are gone, or beyond the limits, are not."""
 
     counted: int
+
+
+REPORT_MEASURED: Final = Query(
+    subject="report.measured",
+    request=MeasuredRequest,
+    reply=MeasuredReply,
+    service="recommender",
+    askers=("gateway",),
+    public=False,
+    repeatable=False,
+    doc="Outcome reports of calls that the gateway measured; no agent may send them.",
+    example=lambda: (
+        MeasuredRequest(
+            reports=(
+                ReportRequest(
+                    model="gpu/qwen2.5:7b",
+                    outcome=Outcome.OK,
+                    use_case="chat",
+                    ttft_ms=150.0,
+                    e2e_ms=2300.0,
+                    prompt_tokens=812,
+                    output_tokens=96,
+                    caller="team-a",
+                ),
+            )
+        ),
+        MeasuredReply(counted=1),
+    ),
+)
+
+
+# Between services ---------------------------------------------------------------------------------------------
+
+
+class UsageRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the usage of every caller today. It has no fields."""
+
+
+class Used(Struct, frozen=True, kw_only=True):
+    """What one caller used in a day."""
+
+    requests: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: "Used") -> "Used":
+        """Return both together."""
+        return Used(
+            requests=self.requests + other.requests,
+            tokens=self.tokens + other.tokens,
+            usd=self.usd + other.usd,
+        )
+
+
+class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is left of the budgets of a day; absent: no limit."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    usd: float | None = None
+
+
+class CallerView(Struct, frozen=True, kw_only=True):
+    """A caller of the gateway: what it has used today, by all replicas, and what is left."""
+
+    name: str
+    used: Used
+    left: Left
+    known: Annotated[bool, Meta(description="false: its key was removed today")] = True
+
+
+class UsageReply(Struct, frozen=True, kw_only=True):
+    """The usage of a day (UTC), callers by name."""
+
+    day: str
+    callers: tuple[CallerView, ...]
+
+
+GATEWAY_USAGE: Final = Query(
+    subject="gateway.usage",
+    request=UsageRequest,
+    reply=UsageReply,
+    service="gateway",
+    askers=(),
+    public=False,
+    doc="What callers of the gateway have used today, and what is left of their budgets; for operators alone.",
+    example=lambda: (
+        UsageRequest(),
+        UsageReply(
+            day=story.DAY,
+            callers=(
+                CallerView(
+                    name="team-a",
+                    used=Used(requests=120, tokens=84_000, usd=0.31),
+                    left=Left(tokens=916_000, usd=4.69),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+class OwnRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the requests that Vedette itself has in progress at an endpoint."""
+
+    endpoint: str
+
+
+class OwnReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Requests of one measurement or probe, or those that ended less than two seconds ago."""
+
+    requests: int
+    model: Annotated[str | None, Meta(description="absent: of several models")] = None
+
+
+OWN_REQUESTS: Final = Query(
+    subject="own.requests",
+    request=OwnRequest,
+    reply=OwnReply,
+    service="benchmarker",
+    beside=("prober",),
+    askers=("prober",),
+    public=False,
+    doc="How many requests Vedette itself has at an endpoint; only a process that has some replies.",
+    example=lambda: (OwnRequest(endpoint="gpu"), OwnReply(requests=1, model="qwen2.5:7b")),
+)
 
 
 # History ------------------------------------------------------------------------------------------------------
@@ -554,6 +884,37 @@ class AvailabilityHistory(Struct, frozen=True, kw_only=True):
     endpoint: EndpointName | None = None
 
 
+HISTORY_AVAILABILITY: Final = Query(
+    subject="history.availability",
+    request=HistoryRequest,
+    reply=AvailabilityHistory,
+    service="recorder",
+    path="/history/availability",
+    doc="How a model, or all at an endpoint, answered probes over time.",
+    example=lambda: (
+        HistoryRequest(model="gpu/qwen2.5:7b", since=story.EARLIER, until=story.AT, buckets=1),
+        AvailabilityHistory(
+            model=story.QWEN,
+            since=story.EARLIER,
+            until=story.AT,
+            buckets=(
+                AvailabilityBucket(
+                    start=story.EARLIER,
+                    probes=6,
+                    counts={Outcome.OK: 5, Outcome.TIMEOUT: 1},
+                    uptime=0.8333,
+                    latency_p50_ms=182.0,
+                    latency_p95_ms=260.0,
+                ),
+            ),
+            probes=6,
+            uptime=0.8333,
+            down_by_cause={"model": 1},
+        ),
+    ),
+)
+
+
 class PerformancePoint(Struct, frozen=True, kw_only=True):
     """One benchmark, or the benchmarks of one bucket: medians of their figures, other fields from the last one.
 
@@ -585,6 +946,41 @@ class PerformanceHistory(Struct, frozen=True, kw_only=True):
     points: tuple[PerformancePoint, ...]
     benchmarks: int
     endpoint: EndpointName | None = None
+
+
+HISTORY_PERFORMANCE: Final = Query(
+    subject="history.performance",
+    request=HistoryRequest,
+    reply=PerformanceHistory,
+    service="recorder",
+    path="/history/performance",
+    doc="How fast a model, or those at an endpoint, were over time.",
+    example=lambda: (
+        HistoryRequest(endpoint="gpu", since=story.EARLIER, until=story.AT),
+        PerformanceHistory(
+            model=None,
+            since=story.EARLIER,
+            until=story.AT,
+            points=(
+                PerformancePoint(
+                    measured_at=story.AT,
+                    outcome=Outcome.OK,
+                    benchmarks=1,
+                    failed=0,
+                    n=6,
+                    contended=0,
+                    output_tps=61.5,
+                    ttft_ms=140.0,
+                    ttft_cold_ms=None,
+                    load_ms=None,
+                    texts_per_s=None,
+                ),
+            ),
+            benchmarks=1,
+            endpoint="gpu",
+        ),
+    ),
+)
 
 
 class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -632,6 +1028,38 @@ class SummariesReply(Struct, frozen=True, kw_only=True):
     next: ModelRef | None = None
 
 
+HISTORY_MODELS: Final = Query(
+    subject="history.models",
+    request=SummariesRequest,
+    reply=SummariesReply,
+    service="recorder",
+    path="/history/models",
+    doc="How many models did over time, in a line each.",
+    example=lambda: (
+        SummariesRequest(endpoint="gpu", since=story.EARLIER, until=story.AT, limit=1),
+        SummariesReply(
+            since=story.EARLIER,
+            until=story.AT,
+            models=(
+                ModelSummary(
+                    model=story.QWEN,
+                    lost_at=None,
+                    probes=6,
+                    uptime=0.8333,
+                    down_by_cause={"model": 1},
+                    latency_p50_ms=182.0,
+                    benchmarks=1,
+                    failed=0,
+                    first=61.5,
+                    last=61.5,
+                ),
+            ),
+            next=story.QWEN,
+        ),
+    ),
+)
+
+
 # As of a time -------------------------------------------------------------------------------------------------
 
 
@@ -671,6 +1099,39 @@ class PastReply(Struct, frozen=True, kw_only=True):
     next: ModelRef | None = None
 
 
+HISTORY_ASOF: Final = Query(
+    subject="history.asof",
+    request=PastRequest,
+    reply=PastReply,
+    service="recorder",
+    askers=("recommender", "console"),
+    doc="The catalogue as it stood at a time.",
+    example=lambda: (
+        PastRequest(at=story.AT, limit=1),
+        PastReply(
+            at=story.AT,
+            models=(
+                PastModel(
+                    model=story.QWEN,
+                    events=(
+                        PastEvent(
+                            subject="model.found.gpu.qwen2=2E5=3A7b",
+                            sequence=12,
+                            event=msgspec.Raw(
+                                msgspec.json.encode(
+                                    ModelFound(**story.of_model("found"), info=story.INFO, revision=1)
+                                )
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+            probes_since=story.EARLIER,
+        ),
+    ),
+)
+
+
 class RecommendPastRequest(
     RecommendRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -685,6 +1146,21 @@ class RecommendPastReply(Struct, frozen=True, kw_only=True):
     at: UtcTime
     explanation: ExplainReply
     unknown: tuple[str, ...]
+
+
+RECOMMEND_ASOF: Final = Query(
+    subject="recommend.asof",
+    request=RecommendPastRequest,
+    reply=RecommendPastReply,
+    service="recommender",
+    repeatable=False,
+    path="/recommend/{use_case}/asof",
+    doc="What would have been recommended at a time, explained.",
+    example=lambda: (
+        RecommendPastRequest(use_case="chat", at=story.EARLIER),
+        RecommendPastReply(at=story.EARLIER, explanation=ExplainReply.example(), unknown=()),
+    ),
+)
 
 
 class ModelsPastRequest(
@@ -704,64 +1180,23 @@ class ModelsPastReply(Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
 
 
-# Between services ---------------------------------------------------------------------------------------------
-
-
-class OwnRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for the requests that Vedette itself has in progress at an endpoint."""
-
-    endpoint: str
-
-
-class OwnReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Requests of one measurement or probe, or those that ended less than two seconds ago."""
-
-    requests: int
-    model: Annotated[str | None, Meta(description="absent: of several models")] = None
-
-
-class UsageRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Asks for the usage of every caller today. It has no fields."""
-
-
-class Used(Struct, frozen=True, kw_only=True):
-    """What one caller used in a day."""
-
-    requests: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-
-    def __add__(self, other: "Used") -> "Used":
-        """Return both together."""
-        return Used(
-            requests=self.requests + other.requests,
-            tokens=self.tokens + other.tokens,
-            usd=self.usd + other.usd,
-        )
-
-
-class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is left of the budgets of a day; absent: no limit."""
-
-    requests: int | None = None
-    tokens: int | None = None
-    usd: float | None = None
-
-
-class CallerView(Struct, frozen=True, kw_only=True):
-    """A caller of the gateway: what it has used today, by all replicas, and what is left."""
-
-    name: str
-    used: Used
-    left: Left
-    known: Annotated[bool, Meta(description="false: its key was removed today")] = True
-
-
-class UsageReply(Struct, frozen=True, kw_only=True):
-    """The usage of a day (UTC), callers by name."""
-
-    day: str
-    callers: tuple[CallerView, ...]
+MODELS_ASOF: Final = Query(
+    subject="models.asof",
+    request=ModelsPastRequest,
+    reply=ModelsPastReply,
+    service="recommender",
+    repeatable=False,
+    path="/models/asof",
+    doc="The models as they were at a time, or one of them whole.",
+    example=lambda: (
+        ModelsPastRequest(at=story.EARLIER, text="qwen", limit=1),
+        ModelsPastReply(
+            at=story.EARLIER,
+            reply=ModelsReply(models=(ModelView.example(),), total=1, considered=12, as_of=AsOf.example()),
+            unknown=("use cases, weights and endpoints are those configured now",),
+        ),
+    ),
+)
 
 
 # Errors -------------------------------------------------------------------------------------------------------

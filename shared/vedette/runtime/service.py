@@ -39,9 +39,10 @@ from vedette.bus.provisioning import ensure_durable, provision
 from vedette.clock import SystemClock
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, RequestError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.channels import DURABLES, Query
+from vedette.messages.channels import DURABLES
 from vedette.messages.codec import encode
 from vedette.messages.consumers import Durable
+from vedette.messages.declaring import Query
 from vedette.messages.documents.schemas import schema
 from vedette.messages.events import Event, Job
 from vedette.messages.queries import ErrorReply
@@ -183,14 +184,14 @@ class Service:
         else:
             self._work.append(working)
 
-    async def answer(self, queries: Iterable[Query], answer: Answer) -> None:
+    async def answer(self, queries: Iterable[Query[Any, Any]], answer: Answer) -> None:
         """Answer *queries* through the NATS Services API, with the other replicas in one queue group.
 
         May be called again, for queries that another service answers.
         """
         await self.answer_to(queries, lambda subject, payload, _: answer(subject, payload))
 
-    async def answer_to(self, queries: Iterable[Query], answer: AnswerTo) -> None:
+    async def answer_to(self, queries: Iterable[Query[Any, Any]], answer: AnswerTo) -> None:
         """Answer *queries* as `answer` does; *answer* also gets the asker."""
         if self._micro is None:
             self._micro = self._micro_service()
@@ -345,7 +346,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:500]
 
 
-def _schemas(query: Query) -> dict[str, str]:
+def _schemas(query: Query[Any, Any]) -> dict[str, str]:
     return {
         "description": query.doc,
         "request_schema": msgspec.json.encode(schema(query.request)).decode(),

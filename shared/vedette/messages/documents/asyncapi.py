@@ -6,7 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vedette import __version__
-from vedette.messages.channels import CHANNELS, QUERIES, Channel, Query
+from vedette.messages.channels import CHANNELS, QUERIES, Channel
+from vedette.messages.declaring import Query
 from vedette.messages.documents import components, examples
 from vedette.messages.documents.schemas import Schema, asked, schemas
 from vedette.messages.queries import ErrorReply
@@ -100,7 +101,7 @@ def _address(subject: str) -> str:
     return ".".join(tokens)
 
 
-def _query_channels(query: Query) -> dict[str, Schema]:
+def _query_channels(query: Query[Any, Any]) -> dict[str, Schema]:
     name = _camel(query.subject)
     request, reply = query.request.__name__, query.reply.__name__
     return {
@@ -118,7 +119,7 @@ def _query_channels(query: Query) -> dict[str, Schema]:
     }
 
 
-def _operation(query: Query) -> Schema:
+def _operation(query: Query[Any, Any]) -> Schema:
     name = _camel(query.subject)
     shapes = (query.reply.__name__, ErrorReply.__name__)
     return {
