@@ -143,7 +143,7 @@ def test_every_message_has_one_channel() -> None:
     assert len({channel.message for channel in CHANNELS}) == len(CHANNELS)
 
 
-@pytest.mark.parametrize("message", examples.MESSAGES, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("message", examples.messages(), ids=lambda message: type(message).__name__)
 def test_a_message_is_published_on_the_subject_of_its_channel(message: Any) -> None:
     channel = next(one for one in CHANNELS if one.message is type(message))
     if isinstance(message, events.DeadLetter):
@@ -264,7 +264,7 @@ def typed_schemas() -> dict[str, Any]:
 
 
 def test_every_event_and_query_has_an_example() -> None:
-    assert {type(message) for message in examples.MESSAGES} == {channel.message for channel in CHANNELS}
+    assert {type(message) for message in examples.messages()} == {channel.message for channel in CHANNELS}
     for question in QUERIES:
         request, reply = question.example()
         assert (type(request), type(reply)) == (question.request, question.reply)

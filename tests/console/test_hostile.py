@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from consoles import ENDPOINTS, OPERATOR, Rig
-from samples import lifecycle_event, model_info
+from samples import lifecycle_event, model_info, rating_event
 from vedette.messages.events import (
     Attempt,
     EndpointDefined,
@@ -17,7 +17,6 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelJudged,
     ModelProbed,
-    ModelRated,
     ModelVerified,
     Progress,
 )
@@ -139,12 +138,7 @@ def strange() -> Rig:
             job_id="j",
             judged=Judged(judgements={"chat": Judgement(at=EPOCH, session="j", report=report)}),
         ),
-        ModelRated(
-            id="5",
-            at=EPOCH,
-            model=ref,
-            ratings=(Rating(score=0.5, source=nasty("rating", most=500), as_of=EPOCH.date()),),
-        ),
+        rating_event(ref, Rating(score=0.5, source=nasty("rating", most=500), as_of=EPOCH.date()), at=EPOCH),
         _observed(),
     )
     rig.recommender.hear((99, _load()))

@@ -20,13 +20,12 @@ from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.codec import encode
 from vedette.messages.consumers import Durable, host_jobs, jobs
-from vedette.messages.documents.examples import MESSAGES
 from vedette.messages.events import EndpointLoad, Event, Job, Lifecycle, ModelProbed
 from vedette.settings import Settings
 from vedette.types import ModelRef
 from vedette_recorder.streams import batches
 
-LOAD = next(one for one in MESSAGES if isinstance(one, EndpointLoad))
+LOAD = EndpointLoad.example()
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODEL = ModelRef("local", "smol lm/2:135m.*>")

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
-from functools import singledispatch
 from typing import Annotated
 
 import msgspec
@@ -18,32 +17,24 @@ from vedette.cli.output import err, json_line, out, styled
 from vedette.client import Client
 from vedette.errors import VedetteError
 from vedette.messages.channels import PUBLIC_ANSWERS
-from vedette.messages.events import (
-    AnswerChanged,
-    EndpointLoad,
-    Event,
-    ModelBenchmarked,
-    ModelChanged,
-    ModelEvaluated,
-    ModelEvent,
-    ModelFound,
-    ModelJudged,
-    ModelLost,
-    ModelProbed,
-    ModelRated,
-    ModelRegressed,
-    ModelVerified,
-)
+from vedette.messages.events import AnswerChanged, EndpointLoad, Event, ModelEvent, Tone
 from vedette.runtime.loop import run
-from vedette.text.figures import counted, ms, number, percent, size, tokens
+from vedette.text.figures import counted
 from vedette.text.shown import shown_name
-from vedette.types import Outcome, Score, Status
+from vedette.types import Status
 
 _PREFIX = "model."
 _WHOLE = (_PREFIX, "endpoint.")
 STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
 MOMENT = "%Y-%m-%d %H:%M:%S"
-_LOST = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
+_STYLES: dict[Tone, str] = {
+    "good": "green",
+    "bad": "red",
+    "changed": "yellow",
+    "measured": "cyan",
+    "unknown": "dim",
+    "": "",
+}
 
 
 def watch(
@@ -167,8 +158,8 @@ def repeats(event: Event) -> bool:
 
 def line(event: Event, moment: str = MOMENT) -> Text:
     """Return *event* in a line: when (local time, as *moment* formats it), of what, what happened, and more of it."""
-    what, style, more = _description(event)
-    return entry(event.at, _subject(event), what, style, more, moment)
+    what, tone, more = event.sentence()
+    return entry(event.at, _subject(event), what, _STYLES[tone], more, moment)
 
 
 def entry(at: datetime, subject: str, what: str, style: str, more: str = "", moment: str = MOMENT) -> Text:
@@ -189,127 +180,3 @@ def _subject(event: Event) -> str:
     if isinstance(event, EndpointLoad):
         return f"endpoint {event.endpoint}"
     return shown_name(event.model) if isinstance(event, ModelEvent) else event.subject
-
-
-@singledispatch
-def _description(event: Event) -> tuple[str, str, str]:
-    """Return what happened, the style of these words, and details: by the kind of *event*."""
-    return event.TYPE, "", ""
-
-
-@_description.register
-def _load(event: EndpointLoad) -> tuple[str, str, str]:
-    if event.outcome is not Outcome.OK:
-        return "load is not known", "yellow", str(event.outcome)
-    slots = f" of {event.slots}" if event.slots is not None else ""
-    figures = (
-        f"{event.waiting} waiting" if event.waiting is not None else None,
-        f"{event.own} of Vedette itself" if event.own else None,
-        f"cache {percent(event.cache_use)}" if event.cache_use is not None else None,
-        f"{number(event.output_tps, 1)} tokens/s" if event.output_tps is not None else None,
-        f"{len(event.loaded)} loaded" if event.loaded is not None else None,
-    )
-    running = "load" if event.running is None else f"{event.running}{slots} running"
-    return running, "cyan", ", ".join(filter(None, figures))
-
-
-@_description.register
-def _winner(event: AnswerChanged) -> tuple[str, str, str]:
-    if event.model is None:
-        return "no model", "red", event.detail
-    winner = shown_name(event.model)
-    if event.before is not None:
-        winner += f"{', until now' if event.renamed else ' instead of'} {shown_name(event.before)}"
-    return winner, "green", event.detail
-
-
-@_description.register
-def _found(event: ModelFound) -> tuple[str, str, str]:
-    if event.formerly and event.formerly.model != event.model:
-        return "renamed", "yellow", f"until now {shown_name(event.formerly.model)}"
-    info = event.info
-    facts = (
-        size(info.parameters) if info.parameters is not None else None,
-        info.quantization,
-        f"context {tokens(info.context_tokens)}" if info.context_tokens is not None else None,
-        info.description_error,
-    )
-    return "is back" if event.again else "found", "green", ", ".join(filter(None, facts))
-
-
-@_description.register
-def _changed(event: ModelChanged) -> tuple[str, str, str]:
-    what = "has new weights" if event.digest_changed else "changed"
-    return what, "yellow", ", ".join(change.field for change in event.changes)
-
-
-@_description.register
-def _lost(event: ModelLost) -> tuple[str, str, str]:
-    return "lost", "red", _LOST[event.reason]
-
-
-@_description.register
-def _probed(event: ModelProbed) -> tuple[str, str, str]:
-    sample, status = event.sample, event.health.status
-    took = f"{sample.level} in {ms(sample.latency_ms)}" if sample.latency_ms is not None else sample.level
-    more = took if sample.outcome is Outcome.OK else f"{sample.outcome}, {sample.detail or took}"
-    return f"is {status}".replace("_", " "), STATUS_STYLES.get(status, "red"), more
-
-
-@_description.register
-def _benchmarked(event: ModelBenchmarked) -> tuple[str, str, str]:
-    if event.outcome is not Outcome.OK:
-        return "could not be benchmarked", "red", event.detail or str(event.outcome)
-    speed = event.performance
-    if speed.texts_per_s is not None:
-        return "benchmarked", "cyan", f"{number(speed.texts_per_s.median, 1)} texts/s"
-    rate = number(speed.output_tps.median if speed.output_tps else None, 1)
-    first = ms(speed.ttft_ms.median if speed.ttft_ms else None)
-    return "benchmarked", "cyan", f"{rate} tokens/s, TTFT {first}"
-
-
-@_description.register
-def _verified(event: ModelVerified) -> tuple[str, str, str]:
-    if event.outcome is not Outcome.OK:
-        return "could not be verified", "red", str(event.outcome)
-    proofs = (f"{name} {'yes' if claim.value else 'no'}" for name, claim in event.claims.items())
-    return "verified", "cyan", ", ".join(proofs) or "no result either way"
-
-
-@_description.register
-def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
-    if event.outcome is not Outcome.OK:
-        return "could not be evaluated", "red", event.detail or str(event.outcome)
-    scores = (f"{kind} {score.successes} of {score.trials}" for kind, score in event.scores.items())
-    return "evaluated", "cyan", ", ".join(scores)
-
-
-@_description.register
-def _judged(event: ModelJudged) -> tuple[str, str, str]:
-    found = (
-        f"{use_case} by {shown_name(str(one.report.judge))}: "
-        + (
-            f"{one.wins} preferred, {one.ties} ties, {one.losses} not"
-            if one.compared
-            else f"nothing compared, {one.report.doubts}"
-        )
-        for use_case, one in event.judged.judgements.items()
-        if one.session == event.job_id
-    )
-    return "judged", "cyan", "; ".join(found) or f"texts for {', '.join(event.judged.texts)}"
-
-
-@_description.register
-def _regressed(event: ModelRegressed) -> tuple[str, str, str]:
-    drops = (f"{drop.kind} {_share(drop.before)} to {_share(drop.after)}" for drop in event.drops)
-    return "has lower quality than before", "red", ", ".join(drops)
-
-
-def _share(score: Score) -> str:
-    return percent(score.successes / score.trials if score.trials else None)
-
-
-@_description.register
-def _rated(event: ModelRated) -> tuple[str, str, str]:
-    ratings = (f"{r.score:.2f} for {r.use_case or 'all use cases'} by {r.source}" for r in event.ratings)
-    return "rated", "cyan", ", ".join(ratings)

@@ -7,7 +7,7 @@ catalogue, because each subject keeps its highest sequence and everything else i
 from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -228,18 +228,16 @@ def _limited(info: ModelInfo, refused: RunSample) -> ModelInfo:
     return msgspec.structs.replace(info, served_context_tokens=limit, sources=sources)
 
 
-# Which field of ModelState keeps the last of which event; a found model is lifecycle as well.
-_SLOTS: tuple[tuple[type[Event], str], ...] = (
-    (Lifecycle, "lifecycle"),
-    (ModelFound, "found"),
-    (ModelLost, "lost"),
-    (ModelProbed, "probed"),
-    (ModelBenchmarked, "benchmarked"),
-    (ModelVerified, "verified"),
-    (ModelEvaluated, "evaluated"),
-    (ModelJudged, "judgement"),
-    (ModelRated, "rated"),
-)
+def _slots() -> Iterator[tuple[type[Event], str]]:
+    """Yield which event each `Versioned` field of ModelState keeps; a found model is lifecycle as well."""
+    for slot, hint in get_type_hints(ModelState).items():
+        held, *_ = get_args(hint) or (None,)
+        if get_origin(held) is Versioned:
+            (kind,) = get_args(held)
+            yield kind, slot
+
+
+_SLOTS = tuple(_slots())
 
 
 @cache

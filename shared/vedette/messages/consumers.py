@@ -5,7 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 from vedette.messages import subjects
-from vedette.messages.events import JobKind
+
+JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate", "judge"]
 
 
 class Durable(Struct, frozen=True, kw_only=True):

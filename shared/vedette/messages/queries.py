@@ -1117,11 +1117,7 @@ HISTORY_ASOF: Final = Query(
                         PastEvent(
                             subject="model.found.gpu.qwen2=2E5=3A7b",
                             sequence=12,
-                            event=msgspec.Raw(
-                                msgspec.json.encode(
-                                    ModelFound(**story.of_model("found"), info=story.INFO, revision=1)
-                                )
-                            ),
+                            event=msgspec.Raw(msgspec.json.encode(ModelFound.example())),
                         ),
                     ),
                 ),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from vedette.messages import ids
-from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Score
+from vedette.types import Capability, Claim, Evidence, Figure, ModelInfo, ModelRef, Score
 
 AT: Final = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 EARLIER: Final = AT - timedelta(hours=1)
@@ -43,3 +43,8 @@ def fact(kind: str) -> dict[str, Any]:
 def of_model(kind: str) -> dict[str, Any]:
     """Return the fields that every event about the winner has."""
     return {**fact(kind), "model": QWEN}
+
+
+def figure(median: float) -> Figure:
+    """Return a figure of six equal runs."""
+    return Figure(n=6, median=median, p95=median, min=median, max=median, spread=0.0)
