@@ -159,6 +159,13 @@ def test_the_architecture_shows_the_table_of_channels() -> None:
         assert table.splitlines()[2:] == rows, "the rows that channels.py says:\n" + "\n".join(rows)
 
 
+@pytest.mark.parametrize("channel", [one for one in CHANNELS if one.copy], ids=lambda channel: channel.name)
+def test_an_event_for_every_client_has_a_sentence_of_its_own(channel: channels.Channel) -> None:
+    example = channel.message.example()
+    assert isinstance(example, events.Event)
+    assert example.sentence().what != example.TYPE
+
+
 def subject(channel: channels.Channel) -> str:
     """Return a subject of *channel*."""
     if channel.message is events.Job:

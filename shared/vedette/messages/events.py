@@ -116,7 +116,7 @@ class Message(Struct, frozen=True, kw_only=True):
     @classmethod
     def example(cls) -> Self:
         """Return the one that documents show."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{cls.__name__} has no example")
 
 
 class Event(Message, frozen=True, kw_only=True, gc=False):
