@@ -31,6 +31,12 @@ REMEDIES: dict[Outcome, str] = {
 # What a policy's own words name, and what to do about that.
 _BY_WORDS: Final = (
     (
+        re.compile(
+            r"litellm\.\w+error|provider returned error.*(?:key|authenticat|unauthori)", re.IGNORECASE
+        ),
+        "the service behind the gateway refuses the gateway's key for it; set a valid one at the gateway",
+    ),
+    (
         re.compile(r"verif(?:y|ied|ication)", re.IGNORECASE),
         "the service wants the account or organisation verified first; verify it there",
     ),
@@ -48,7 +54,7 @@ _BY_WORDS: Final = (
     ),
     (
         re.compile(
-            r"activated|access to (?:the )?model|not authorized to|subscription|blocked at|no access",
+            r"activated|access to (?:the |this )?model|not authorized to|subscription|blocked at|no access|use case",
             re.IGNORECASE,
         ),
         "this account may not use it; enable the model for the account at the service",

@@ -194,6 +194,14 @@ REMEDIES = {
         ),
         "basic = {",
     ),
+    "a proxy's page for a server that does not run": (
+        reply(503, "<html><title>503 Service Temporarily Unavailable</title></html>"),
+        "check that the server behind it runs",
+    ),
+    "a model of Ollama's cloud without a login": (
+        reply(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect"}),
+        "ollama signin",
+    ),
 }
 
 

@@ -145,6 +145,31 @@ OUTCOMES = [
     (403, "The model `m` does not exist", Outcome.NOT_FOUND),
     (404, "Your account 1 has not activated the model m.", Outcome.FORBIDDEN),
     (500, "response_format is not supported", Outcome.UNSUPPORTED),
+    (400, "Model Not Exist", Outcome.NOT_FOUND),
+    (
+        400,
+        "The model m was deprecated on 2025-09-15 and is no longer accessible via the API.",
+        Outcome.NOT_FOUND,
+    ),
+    (400, "Model acme/m is not available anymore: it was sunset on 2026-06-01", Outcome.NOT_FOUND),
+    (400, "`temperature` is deprecated for this model.", Outcome.BAD_REQUEST),
+    (400, "litellm.BadRequestError: LLM Provider NOT provided. You passed model=m", Outcome.NOT_FOUND),
+    (429, "该 API 当日调用次数已达限额", Outcome.QUOTA_USED),
+    (403, "INVALID_PAYMENT_INSTRUMENT:A valid payment instrument must be provided.", Outcome.NO_CREDIT),
+    (404, "Model use case details have not been submitted for this account.", Outcome.FORBIDDEN),
+    (400, "Access to this model is not available for channel program accounts.", Outcome.FORBIDDEN),
+    (404, "No allowed providers are available for the selected model.", Outcome.FORBIDDEN),
+    (404, "All providers have been ignored.", Outcome.FORBIDDEN),
+    (401, "litellm.AuthenticationError: OpenAIException - Incorrect API key provided", Outcome.FORBIDDEN),
+    (401, "Authentication Error, Invalid proxy server token passed.", Outcome.AUTH_FAILED),
+    (401, "Provider returned error; Incorrect API key provided", Outcome.FORBIDDEN),
+    (429, "Infrastructure is at maximum capacity, try again later", Outcome.BUSY),
+    (503, "No running instances available", Outcome.SERVER_ERROR),
+    (503, "No instances available (yet) for chute_id='x'", Outcome.SERVER_ERROR),
+    (503, "No available workers (all circuits open or unhealthy)", Outcome.SERVER_ERROR),
+    (503, "no healthy endpoints available for model m", Outcome.SERVER_ERROR),
+    (503, 'no instances found for endpoint "dyn://ns.backend.generate"', Outcome.SERVER_ERROR),
+    (503, "no slot available", Outcome.BUSY),
     *[(status, "x", Outcome.BUSY) for status in (409, 425, 498, 529)],
     *[(status, "x", Outcome.TIMEOUT) for status in (408, 499, 504, 522, 524)],
     *[(status, "x", Outcome.SERVER_ERROR) for status in (424, 500, 502, 520, 521, 599)],
@@ -169,6 +194,10 @@ def test_the_marks_of_an_error_count_and_a_page_is_no_refused_key() -> None:
     assert judged(400, json.dumps(listed).encode())[0] is Outcome.NOT_FOUND
     page = b"<html><title>Just a moment...</title></html>"
     assert judged(403, page) == (Outcome.FORBIDDEN, "Just a moment...")
+    page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+    assert judged(503, page)[0] is Outcome.SERVER_ERROR
+    signed_out = {"error": "unauthorized", "signin_url": "https://ollama.com/connect"}
+    assert judged(401, json.dumps(signed_out).encode())[0] is Outcome.FORBIDDEN
 
 
 def test_a_path_that_a_server_does_not_know_is_told_with_any_status() -> None:
@@ -227,6 +256,8 @@ def test_words_name_the_field_the_upstream_and_the_page() -> None:
     assert words(json.dumps(detail).encode()) == "temperature: extra inputs are not permitted"
     upstream = {"error": {"message": "Provider returned error", "metadata": {"raw": "limited upstream"}}}
     assert words(json.dumps(upstream).encode()) == "Provider returned error; limited upstream"
+    assert words(b'{"status": 429, "title": "Too Many Requests"}') == "Too Many Requests"
+    assert words(b'{"title": "Gone", "detail": "m has ended"}') == "m has ended"
     assert words(b"<html><title>Sign in</title></html>") == "Sign in"
     assert words(b"oops") == "oops"
 
@@ -309,6 +340,9 @@ WAITS: list[tuple[dict[str, str], Any, float | None]] = [
     ({}, {"error": {"message": "Your quota will reset after 1h0m40s."}}, 3640),
     ({}, {"error": {"message": "请 40 秒后重试"}}, 40),
     ({}, {"error": {"message": "Try again on 2026-11-30."}}, 43_200),
+    ({}, {"error": {"metadata": {"retry_after_seconds": 40}}}, 40),
+    ({}, {"message": "Out of call volume quota. Quota will be replenished in 00:43:12."}, 2592),
+    ({}, {"message": "Quota will be replenished in 1.00:00:40."}, 86_400),
     ({"retry-after": "1e999"}, {}, None),
     ({"retry-after": "99999999"}, {}, MAX_WAIT_S),
     ({}, {}, None),
@@ -460,6 +494,8 @@ async def test_a_listing_that_is_none_says_why(body: bytes, said: str, replay: R
         ("Your account 1 has not activated the model m.", "enable the model"),
         ("You don't have access to the model with the specified model ID.", "enable the model"),
         ("this model requires a subscription, upgrade for access", "enable the model"),
+        ("Model use case details have not been submitted for this account.", "enable the model"),
+        ("litellm.AuthenticationError: Incorrect API key provided", "at the gateway"),
         ("content management policy", "the service's policy refuses this"),
     ],
 )

@@ -269,6 +269,7 @@ class Http:
                 said,
                 markup=markup(body),
                 logged_in=self._headers.get("authorization", "").startswith("Basic "),
+                signs_in=b'"signin_url"' in body,
             ),
         )
 

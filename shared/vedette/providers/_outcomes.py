@@ -40,14 +40,18 @@ def _words(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-# What a proxy says that reaches no server: Traefik, Envoy, HAProxy, nginx.
+# What a proxy says that reaches no server: Traefik, Envoy, HAProxy, nginx; and what routers of engines say behind
+# which none runs: GPUStack, SGLang's, Olla, NVIDIA Dynamo, Chutes.
+_RUNNERS = r"(?:instance|worker|replica|endpoint|backend|node)s?\b"
 NO_UPSTREAM: Final = _words(
-    r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway"
+    r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway",
+    rf"\bno (?:available|running|healthy|ready|active) {_RUNNERS}|\bno {_RUNNERS} (?:are )?(?:available|found|running)",
 )
 _LOADING: Final = _words(r"\bloading\b|scaling from zero|not ready for inference")
 # One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their codes are often those of other refusals.
 _OVERLOADED: Final = _words(
     r"overloaded|high (?:traffic|demand)|capacity (?:temporarily )?exceeded|queue_exceeded",
+    r"at (?:full |max(?:imum)? )?capacity|(?:system|insufficient|out of) capacity",
     r"\bNoCapacity\b|负载已饱和|访问量过大",
 )
 # OpenAI and OpenRouter refuse with 404 what a model cannot do, llama.cpp with 500. Google says of a model that is gone
@@ -68,7 +72,7 @@ _NOT_RUNNING: Final = _words(
 )
 _OF_THE_DAY: Final = _words(
     r"per[ _-]?day|byday|per 86400|daily|\b[TR]PD\b|(?:weekly|monthly) \w+ limit|/ ?(?:day|month)\b|per month",
-    r"set inference limit",
+    r"set inference limit|当日|今日|每日|每天",
     r"limit: 0\b",  # Google: a model that the free tier leaves out
 )
 _QUOTA_REACHED: Final = _words(
@@ -80,7 +84,7 @@ _PURSE_EMPTY: Final = _words(r"(?:available|any) credits|spend(?:ing)? limit")
 _NO_CREDIT: Final = _words(
     r"credit balance|insufficient[ _](?:user_)?(?:credit|balance|fund|quota)|no (?:more )?credit|out of credit",
     r"billing\b|payment required|exceeded your current quota|budget_exceeded|budget has been exceeded|over budget",
-    r"good standing|free tier .{0,40}exhausted|overdue|past invoices",
+    r"good standing|free tier .{0,40}exhausted|overdue|past invoices|payment[ _](?:instrument|method)",
     r"not[ _]enough[ _]balance|balance is (?:insufficient|not enough|too low)|额度|余额不足|欠费",
 )
 _NO_CREDIT_LEFT: Final = _words(r"额度|余额不足|欠费|inactive subscription|usage limit reached")
@@ -92,12 +96,14 @@ _SPENT: Final = _words(
 _NO_MODEL: Final = _words(
     r"model not found|no such model|invalid model name|model_not_found|not a valid model|unknown[ _]model",
     r"invalid model:|invalid_model|unavailable[ _]model|model_not_available|non-serverless|decommissioned",
-    r"\bmodel (?:\S{1,200} )?(?:was )?(?:not found|does not exist)",
+    r"\bmodel (?:\S{1,200} )?(?:was )?(?:not found|(?:does )?not exist)",
     # Not `model not supported with response_format json_schema`, nor `… for your account`.
     r"(?:^|[:.;] )(?:the )?(?:requested )?model (?:\S{1,200} )?(?:is )?not supported"
     r"(?: by (?:\w+ )?provider\b| *(?:$|[\n.,;:!\"')]))|\bmodel_not_supported\b",
     r"model identifier is invalid|with on-demand throughput isn.t supported|模型不存在",  # Amazon Bedrock, z.ai
-    r"\bmodel .{0,120}(?:is no longer available|has been (?:retired|removed|deprecated))",
+    r"\bmodel .{0,120}(?:is no longer (?:available|accessible|served)|not available any ?more)",
+    r"\bmodel .{0,120}(?:has been|was) (?:retired|removed|deprecated|sunset|discontinued)",
+    r"llm provider not provided",  # LiteLLM, of a name that it can ask no service for
 )
 # One API, whose status for it is 503.
 _NO_CHANNEL: Final = _words(r"no available channel|无可用渠道|model_not_found")
@@ -118,6 +124,7 @@ _OF_THE_PLACE: Final = _words(
 _BY_POLICY: Final = _words(
     r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|terms acceptance",
     r"must be verified|has not activated the model|data policy|content management policy|content_filter",
+    r"use case details|access to this model is not|no allowed providers|providers have been ignored",
     r"content exists risk",
     r"inappropriate content|data_inspection|billed users|敏感内容",
     r"(?:organization|account) has been (?:restricted|disabled|suspended|deactivated)",
@@ -129,6 +136,11 @@ _NO_ACCESS: Final = _words(
     r"permission to (?:query|use|access|call)|\bdisabled|无权|firewall|error code: 10\d\d",
 )
 _UNVERIFIED: Final = _words(r"must be verified")
+# A gateway passes on that the service behind one of its models refuses its key: LiteLLM, OpenRouter, new-api.
+_OF_THE_UPSTREAM: Final = _words(
+    r"litellm\.(?:authentication|permissiondenied)error|provider returned error|\bupstream_error\b"
+)
+_SIGN_IN: Final = _words(r"\bsignin_url\b")  # Ollama, of a model in its cloud
 _NO_ACCESS_TO_MODEL: Final = _words(r"allowed to access (?:the )?model|model_access_denied")
 
 # Without a status, words alone show what a refusal is: Baidu, MiniMax, SiliconFlow, Volcengine.
@@ -158,6 +170,8 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((400, 403), _SPENT, Outcome.NO_CREDIT),
     ((400, 404), _OF_THE_PLACE, Outcome.FORBIDDEN),
     ((400, 404), _NO_MODEL, Outcome.NOT_FOUND),
+    ((401, 403), _OF_THE_UPSTREAM, Outcome.FORBIDDEN),
+    ((401,), _SIGN_IN, Outcome.FORBIDDEN),
     ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
     ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
     ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
@@ -174,6 +188,8 @@ def outcome(status: int, said: str, *, by_markup: bool = False) -> Outcome:
     """Return the outcome of a reply with *status* whose words and marks are *said*, HTML or XML where *by_markup*."""
     if status == 403 and by_markup:
         return Outcome.FORBIDDEN
+    if status == 503 and by_markup:  # a proxy's page: an ingress without a running server behind it, mostly
+        return Outcome.SERVER_ERROR
     for statuses, words, found in _ROWS:
         if status in statuses and words.search(said):
             return found

@@ -28,9 +28,25 @@ from vedette.types import Outcome
 MAX_WORDS: Final = 300  # characters
 MAX_WAIT_S: Final = 86_400.0
 MIN_CONTEXT_TOKENS: Final = 64  # what names less is no context
+_COUNT: Final = r"(\d[\d,]{1,12})\b"
 _LIMITS: Final = re.compile(
-    r"(?:context (?:length|size|window)|model length|tokens allowed|max size)\W+(?:(?:is|of|only)\W+)*(\d[\d,]{1,12})"
-    r"|tokens > (\d[\d,]{1,12}) max|max_new_tokens\W+must be <= (\d[\d,]{1,12})",
+    r"(?:context (?:length|size|window|limit)|model length|maximum prompt length|tokens allowed|max size|max_seq_len"
+    rf"|\bn_ctx)\W+(?:(?:is|of|only)\W+)*{_COUNT}(?! \+)"
+    rf"|tokens > {_COUNT} max|max_new_tokens\W+must be <= {_COUNT}|context limit\W+[\d,]+ \+ [\d,]+ > {_COUNT}"
+    rf"|{_COUNT} maximum context",
+    re.IGNORECASE,
+)
+# The same of any limit, where the sentence is about what was asked and not about what may be answered.
+_LIMITS_OF_INPUT: Final = re.compile(
+    rf"(?:cannot|must not|should not) exceed {_COUNT}|exceeds? the (?:\w+ )?limit of {_COUNT}"
+    rf"|\b(?:token limit|limit is)\W+(?:(?:is|of)\W+)*{_COUNT}|must have (?:less|fewer) than {_COUNT} tokens"
+    rf"|input length should be \[\d+, ?{_COUNT}\]",
+    re.IGNORECASE,
+)
+_OF_THE_INPUT: Final = re.compile(r"\b(?:prompt|inputs?|messages?|context|request)\b", re.IGNORECASE)
+_OF_LENGTH: Final = re.compile(r"token|length", re.IGNORECASE)
+_OF_OUTPUT: Final = re.compile(
+    r"max_\w*tokens|max(?:imum)? tokens|(?:output|completion) tokens|per[ _](?:minute|day|second)|image",
     re.IGNORECASE,
 )
 # The status of kinds of errors, which a stream names alone: OpenAI's, Anthropic's and Google's.
@@ -112,14 +128,20 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
     reply = _object(body)
     error = mapping(reply.get("error"))
     details = [mapping(detail) for detail in sequence(error.get("details"))]
-    places = (error, reply, mapping(reply.get("detail")), *map(mapping, sequence(reply.get("errors"))[:1]))
+    passed_on = mapping(error.get("metadata"))  # OpenRouter
+    places = (
+        error,
+        reply,
+        passed_on,
+        mapping(reply.get("detail")),
+        *map(mapping, sequence(reply.get("errors"))[:1]),
+    )
     for place in (*places, *details, *(mapping(detail.get("metadata")) for detail in details)):
         for name, value in place.items():
             field = re.sub(r"[-_]", "", name.lower())
             wait = _field_wait(value, now) if field in _WAITS else None
             if wait is not None:
                 return wait / 1000 if field.endswith("ms") else wait
-    passed_on = mapping(mapping(error.get("metadata")).get("headers"))  # OpenRouter
     # Its words first: many servers write `\\u79d2` for a sign beyond ASCII.
     said = f"{words(body)} {body[:4096].decode(errors='replace')}"
     if again := _AGAIN.search(said):
@@ -127,7 +149,11 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
         return _duration(asked) or _number(asked)
     if (back := _BACK_AT.search(said)) and (at := moment(f"{back[1]}T{back[2] or '00:00'}")):
         return (at - now).total_seconds()
-    return _reset_wait({k.lower(): str(v) for k, v in passed_on.items()}, now)
+    if clock := _AGAIN_BY_CLOCK.search(said):
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    headers = mapping(passed_on.get("headers"))
+    return _reset_wait({name.lower(): str(value) for name, value in headers.items()}, now)
 
 
 def _field_wait(value: object, now: datetime) -> float | None:
@@ -183,6 +209,10 @@ _AGAIN = re.compile(
     r"(\d+(?:\.\d+)?)(?![\d:/-]|\.\d|\s*[a-z%])"
     r"|(\d{1,9}) ?秒后",
     re.IGNORECASE,
+)
+# `Quota will be replenished in 5.04:03:02` (Azure API Management): days, hours, minutes, seconds.
+_AGAIN_BY_CLOCK = re.compile(
+    r"(?:again|replenished|resets?) (?:in|after) (?:(\d{1,3})\.)?(\d\d):(\d\d):(\d\d)\b"
 )
 # `Your limit resets at 2026-12-01 00:00 UTC`, `You will regain access on 2026-12-01 at 00:00 UTC` (LiteLLM).
 _BACK_AT = re.compile(
@@ -245,12 +275,17 @@ def _marks(body: bytes) -> str:
     marks = [error.get(name) for name in ("type", "code", "status", "reason")]
     for detail in map(mapping, sequence(error.get("details"))):  # Google names the quota here alone
         marks += [mapping(one).get("quotaId") for one in sequence(detail.get("violations"))]
+    marks += [name for name in ("signin_url",) if name in reply]
     return " ".join(filter(None, (text(mark, 128) for mark in marks)))
 
 
 def said(error: Any) -> str:
-    """Return the words of a decoded error, each once: `message`, `detail`, `errors`, and what an upstream said."""
-    return text("; ".join(dict.fromkeys(_words(error, depth=4))), MAX_WORDS) or ""
+    """Return the words of a decoded error, each once: `message`, `detail`, `errors`, and what an upstream said.
+
+    Of a problem without any of them its title [RFC 9457].
+    """
+    found = text("; ".join(dict.fromkeys(_words(error, depth=4))), MAX_WORDS)
+    return found or text(mapping(error).get("title"), MAX_WORDS) or ""
 
 
 # Where errors say what is wrong; in `base_resp` MiniMax does.
@@ -279,10 +314,14 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
 def context_limit(said: str, body: bytes = b"") -> int | None:
     """Return the context (tokens) that a refusal names as the limit, or None.
 
-    By the words of OpenAI, vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, Text Generation Inference,
-    Anthropic and Gemini; else by llama.cpp's `n_ctx`.
+    By the words of OpenAI, vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, TabbyAPI, Text Generation Inference,
+    Anthropic, Gemini, Mistral, Cohere, xAI, Cerebras, Moonshot, DashScope; else by llama.cpp's `n_ctx`.
     """
-    named = [int(found.replace(",", "")) for groups in _LIMITS.findall(said) for found in groups if found]
+    patterns = [_LIMITS]
+    if _OF_THE_INPUT.search(said) and _OF_LENGTH.search(said) and not _OF_OUTPUT.search(said):
+        patterns.append(_LIMITS_OF_INPUT)
+    figures = (found for pattern in patterns for groups in pattern.findall(said) for found in groups)
+    named = [int(found.replace(",", "")) for found in figures if found]
     if not named and b"exceed_context_size_error" in body:
         with suppress(ProviderError):
             named = [tokens(mapping(mapping(decoded(body)).get("error")).get("n_ctx")) or 0]

@@ -38,6 +38,7 @@ _WRITE_BASIC: Final = (
     'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
     "[endpoints.<name>]"
 )
+_SIGN_IN: Final = "only the models in Ollama's cloud need a login: run `ollama signin` on its machine, or leave them out with `exclude`"
 _NO_API: Final = "replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
 OPEN_WEBUI: Final = re.compile(r"\bopen webui\b", re.IGNORECASE)
 # Titles of pages that servers and tunnels show where their API is elsewhere.
@@ -51,18 +52,27 @@ _BY_TITLE: Final = (
 
 
 def of_refusal(
-    status: int, headers: Mapping[str, str], said: str, *, markup: str | None, logged_in: bool
+    status: int,
+    headers: Mapping[str, str],
+    said: str,
+    *,
+    markup: str | None,
+    logged_in: bool,
+    signs_in: bool = False,
 ) -> str | None:
     """Return what to do about a refusal with *status* whose words are *said*, or None where its outcome says it.
 
     *headers* have lower-case names. *markup* is what its body is, HTML say: an API's own errors have the same words.
-    *logged_in* says whether the request had a name and a password.
+    *logged_in* says whether the request had a name and a password, *signs_in* whether the refusal names a page to sign
+    in at.
     """
     by_page = markup == HTML
     if status == 400 and _HTTP_TO_TLS.search(said):
         return "write https:// in its url"
     if status == 401 and headers.get("www-authenticate", "").lower().startswith("basic") and not logged_in:
         return _WRITE_BASIC
+    if status == 401 and signs_in:
+        return _SIGN_IN
     # Of ngrok's own errors those: with others it limits requests or wants a login, and the tunnel runs.
     is_unlinked = "ngrok-error-code" in headers and (status == 404 or status >= 500)
     if is_unlinked or (by_page and status >= 500 and _TUNNEL.search(said)):
@@ -75,7 +85,7 @@ def of_refusal(
         return _BY_STATUS[status]
     if status == 524 or (status == 504 and by_page):
         return _LATE
-    if status >= 500 and NO_UPSTREAM.search(said):
+    if status >= 500 and (NO_UPSTREAM.search(said) or (status == 503 and by_page)):
         return _BEHIND
     return f"{markup} {_NO_API}" if markup and status in (403, 404) else None
 
