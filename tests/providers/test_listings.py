@@ -117,6 +117,8 @@ async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> 
             ["a"],
         ),
         ({"data": [{"id": "a"}, {"id": "off", "model_spec": {"offline": True}}]}, ["a"]),
+        ({"data": [{"id": "a", "downloaded": True}, {"id": "away", "downloaded": False}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "dear", "available_on_current_plan": False}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "old", "deprecation": 1700000000000}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "old", "shutdown_date": "Tue, 30 Jun 2020 10:00:00 GMT"}]}, ["a"]),
         ({"data": [{"id": "a", "deprecation": "0001-01-01T00:00:00Z"}]}, ["a"]),
@@ -369,6 +371,69 @@ async def test_the_kind_that_a_listing_declares_is_taken(
     found = await described(replay, {"id": "acme-8b", **told})
     _, claims = infer(found["acme-8b"], "acme-8b")
     assert claims[Capability.CHAT].value is chats
+
+
+# What a listing declares: a capability and whether it is there, or a fact and its value.
+DECLARED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"supports_vision": True, "supports_tool_calling": True}, {"vision": True, "tools": True}),
+    ({"supports_image_in": True, "supports_reasoning": True}, {"vision": True, "thinking": True}),
+    ({"toolCalling": True, "maxInputTokens": 28672}, {"tools": True, "served_context_tokens": 28672}),
+    ({"features": ["function-calling", "structured-outputs"]}, {"tools": True, "json_schema": True}),
+    ({"features": ["json_schema", "tools", "strict_tools"]}, {"tools": True, "json_schema": True}),
+    ({"supported_features": ["structured_outputs", "reasoning"]}, {"json_schema": True, "thinking": True}),
+    ({"tool_call": False, "reasoning": True}, {"tools": False, "thinking": True}),
+    ({"quantization": "fp8"}, {"quantization": "FP8"}),
+    ({"quantization": "none"}, {"quantization": None}),
+    ({"model_size_in_billions": 7}, {"parameters": 7_000_000_000}),
+    ({"model_size_in_billions": "1_8"}, {"parameters": 1_800_000_000}),
+    ({"model_size_in_billions": True}, {"parameters": None}),
+    ({"context_window": {"context_length": 195_000}}, {"served_context_tokens": 195_000}),
+    ({"context_window": {"context_window": [1]}}, {"served_context_tokens": None}),
+    ({"limits": {"max_input_tokens": 1_048_576}}, {"served_context_tokens": 1_048_576}),
+    ({"rayllm_metadata": {"max_request_context_length": 4096}}, {"served_context_tokens": 4096}),
+    ({"supported_input_modalities": ["text", "image"]}, {"input_modalities": ("text", "image")}),
+    ({"input_modalities": ["text", "image"]}, {"input_modalities": ("text", "image")}),
+]
+
+
+@pytest.mark.parametrize(("listed", "expected"), DECLARED)
+async def test_what_a_listing_declares_is_taken(
+    listed: dict[str, Any], expected: dict[str, Any], replay: Replay
+) -> None:
+    """Under whatever name, and in lists, objects and texts."""
+    told = (await described(replay, {"id": "acme-8b", **listed}))["acme-8b"]
+    able = {name: claim.value for name, claim in told.claims.items()}
+    assert {name: able.get(name, told.facts.get(name)) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "kind"),
+    [
+        ({"task": "chat-completion"}, "chat"),
+        ({"task": "llm/v1/embeddings"}, "embedding"),
+        ({"supported_output_modalities": ["embeddings"]}, "embedding"),
+    ],
+)
+async def test_a_kind_has_many_words(listed: dict[str, Any], kind: str, replay: Replay) -> None:
+    """Azure's catalogue, Databricks, GitHub's catalogue."""
+    assert (await described(replay, {"id": "acme", **listed}))["acme"].kind == kind
+
+
+@pytest.mark.parametrize(
+    ("owned", "free"),
+    [
+        ({"owned_by": "lemonade", "checkpoint": "unsloth/Qwen3-0.6B-GGUF:Q4_0"}, True),
+        ({"owned_by": "exo"}, True),
+        ({"owned_by": "Triton Inference Server"}, True),
+        ({"owned_by": "organization-owner", "rayllm_metadata": {}}, True),
+        ({"owned_by": "organization-owner"}, False),
+        ({"owned_by": "gpustack"}, False),
+    ],
+)
+async def test_an_engine_is_known_by_its_listing(owned: dict[str, Any], free: bool, replay: Replay) -> None:
+    """One that lists its own weights costs nothing; GPUStack may pass requests on."""
+    told = (await described(replay, {"id": "m", **owned}))["m"]
+    assert (told.facts["free"], told.origin) == (free, owned.get("checkpoint"))
 
 
 OTHERS = (

@@ -177,6 +177,17 @@ def test_a_unit_that_is_stated_is_not_that_of_the_listing() -> None:
     assert [one and one.output_usd_per_mtok for one in found] == [1.5, 2, 0.05, None]
 
 
+def test_a_unit_in_names_that_cannot_be_is_none() -> None:
+    """Novita writes 1/10,000 USD into `…_per_m`; one impossible price among many is that model's alone."""
+    rates = [(200, 200), (40_000, 40_000), (2700, 11_200)]
+    listed = [{"input_token_price_per_m": a, "output_token_price_per_m": b} for a, b in rates]
+    assert [price(entry, "listing") for entry in with_unit_of_listing(listed)] == [None] * 3
+    rates = [(0.2, 0.4)] * 4 + [(40_000, 40_000)]
+    listed = [{"input_token_price_per_m": a, "output_token_price_per_m": b} for a, b in rates]
+    found = [price(entry, "listing") for entry in with_unit_of_listing(listed)]
+    assert [one and one.output_usd_per_mtok for one in found] == [0.4] * 4 + [None]
+
+
 async def test_openrouter_tells_its_prices(replay: Replay) -> None:
     """Dollars for a token become dollars for a million; a router, whose price depends, has none."""
     written.openrouter(replay)

@@ -111,6 +111,8 @@ def known_of(
                 "bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M",
                 "hf.co/unsloth/Llama-3.1-8B-Instruct-GGUF:Q4_K_M",
                 "library/llama3.1:8b-instruct-q4_k_m",
+                "docker.io/ai/llama3.1:8B-Instruct-Q4_K_M",
+                "C:\\models\\Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf",
                 "llama-3.1-8b-instruct.q4-k-m",
             ],
             "llama3.1-8b-instruct:q4_k_m",

@@ -54,7 +54,10 @@ _PUBLISHERS = frozenset(
     nomic-ai nvidia openai quantfactory qwen redhatai sentence-transformers thebloke tinyllama unsloth
     """.split()  # noqa: SIM905 - a list of thirty quoted lines says no more
 )
-_HOSTS = frozenset({"hf.co", "huggingface.co", "registry.ollama.ai", "ollama.com", "library"})
+# `ai` is the library of Docker's Model Runner.
+_HOSTS = frozenset(
+    {"hf.co", "huggingface.co", "registry.ollama.ai", "ollama.com", "library", "docker.io", "ai"}
+)
 
 # GGUF's file types (llama.cpp, ggml_ftype names and its `quantize` tool, 2026-11), then other methods' words.
 _QUANTIZATIONS = (
@@ -72,6 +75,7 @@ _SIZE_WORDS = (
     (" - large", "_l"),
 )  # llama.cpp's llama_model_ftype_name
 _RECIPE = re.compile(r"ud_|.*_xl\Z|q[456]_k_l\Z")  # mixtures that GGUF has no file type for
+_DRIVE = re.compile(r"[a-z]:[/\\]")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 _CACHED = re.compile(r"models--(?P<owner>[^/]+?)--(?P<name>[^/]+)")  # a path in Hugging Face's cache
 _SIZE = re.compile(
@@ -190,8 +194,8 @@ def identify(
 def _located(name: str) -> tuple[Form, str | None, str]:
     """Return which form *name* has, whose it is, and what is left of it."""
     cached = _CACHED.search(name)
-    path = name.startswith(("/", "./", "~")) or name.endswith(".gguf")
-    parts = [part for part in name.split("/") if part]
+    path = name.startswith(("/", "./", "~")) or name.endswith(".gguf") or _DRIVE.match(name) is not None
+    parts = [part for part in re.split(r"[/\\]", name) if part]
     if cached:
         parts, path = [cached["owner"], cached["name"]], False
     last = _SHARD.sub("", parts[-1].removesuffix(".gguf")) if parts else ""

@@ -13,6 +13,7 @@ from vedette.providers._lenient import (
     http_date,
     mapping,
     moment,
+    number,
     score,
     sequence,
     since_epoch,
@@ -27,6 +28,10 @@ Entry = Mapping[str, Any]
 _KIND_FIELDS: Final = ("sub_type", "type", "mode", "task", "model_type", "reported_type", "pipeline_tag")
 _KINDS: Final[Mapping[str, Kind]] = {
     "chat": "chat",
+    "chat-completion": "chat",
+    "llm/v1/chat": "chat",  # Databricks
+    "llm/v1/completions": "completion",
+    "llm/v1/embeddings": "embedding",
     "llm": "chat",
     "vlm": "chat",
     "code": "chat",
@@ -58,27 +63,35 @@ _WRITES: Final = frozenset(("text", "language", "multimodal", "text-to-text", "t
 _CONTEXTS: Final = (
     "maxmodellen", "contextlength", "contextwindow", "maxcontextlength", "maxinputtokens", "maxcontexttokens",
     "maxcontextwindow", "maxcontextwindowtokens", "contextwindowtokens", "contextsize", "availablecontexttokens",
-    "inputtokenlimit", "maxsequencelength", "maxseqlen", "maxtotaltokens", "nctx",
+    "inputtokenlimit", "maxsequencelength", "maxseqlen", "maxtotaltokens", "maxrequestcontextlength", "nctx",
 )  # fmt: skip
-# Names of one ability: in the `capabilities` of Mistral, Azure OpenAI and (`supports`) GitHub Copilot, or in the entry
-# itself (Fireworks).
+# Names of one ability, in lower case without `_` and `supports`: in the `capabilities` of Mistral, Azure OpenAI and
+# (`supports`) GitHub Copilot, or in the entry itself (Fireworks, Requesty, Moonshot, Foundry Local, models.dev).
 _ABILITIES: Final[Mapping[str, Capability]] = {
-    "completion_chat": Capability.CHAT,
-    "chat_completion": Capability.CHAT,
-    "function_calling": Capability.TOOLS,
+    "completionchat": Capability.CHAT,
+    "chatcompletion": Capability.CHAT,
+    "chat": Capability.CHAT,
+    "functioncalling": Capability.TOOLS,
+    "toolcalling": Capability.TOOLS,
+    "toolcalls": Capability.TOOLS,
+    "toolcall": Capability.TOOLS,
+    "tools": Capability.TOOLS,
     "vision": Capability.VISION,
-    "completion_fim": Capability.INSERT,
+    "imageinput": Capability.VISION,
+    "imagein": Capability.VISION,
+    "completionfim": Capability.INSERT,
     "embeddings": Capability.EMBEDDING,
-    "tool_calls": Capability.TOOLS,
-    "structured_outputs": Capability.JSON_SCHEMA,
-    "supports_chat": Capability.CHAT,
-    "supports_tools": Capability.TOOLS,
-    "supports_image_input": Capability.VISION,
+    "structuredoutputs": Capability.JSON_SCHEMA,
+    "structuredoutput": Capability.JSON_SCHEMA,
+    "responseschema": Capability.JSON_SCHEMA,
+    "reasoning": Capability.THINKING,
 }
 # Words in the lists of abilities of infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
-# (`endpoints`), new-api (`supported_endpoint_types`) and Lemonade (`labels`).
+# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), and of those who serve models to
+# OpenRouter (`supported_features`).
 _ABILITY_LISTS: Final = (
     "capabilities", "model_ability", "endpoints", "supported_endpoints", "supported_endpoint_types", "labels",
+    "features", "supported_features",
 )  # fmt: skip
 _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "chat": Capability.CHAT,
@@ -94,6 +107,9 @@ _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "jina-rerank": Capability.RERANK,
     "reranking": Capability.RERANK,
     "tool-calling": Capability.TOOLS,
+    "function-calling": Capability.TOOLS,
+    "structured-outputs": Capability.JSON_SCHEMA,
+    "json-schema": Capability.JSON_SCHEMA,
     "vision": Capability.VISION,
     "tools": Capability.TOOLS,
     "reasoning": Capability.THINKING,
@@ -114,7 +130,10 @@ _ENDS: Final = (
     "retires_at",
 )
 _FIRST_MODELS: Final = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier end means that none is set
-_SWITCHES: Final = ("active", "enabled", "available", "is_active")
+# `downloaded`: Lemonade would download a model that is called; `available_on_current_plan`: Featherless.
+_SWITCHES: Final = (
+    "active", "enabled", "available", "is_active", "downloaded", "available_on_current_plan",
+)  # fmt: skip
 _SWITCHED_OFF: Final = ("archived", "disabled", "retired")
 _OFF: Final = frozenset(("offline", "disabled", "retired", "removed", "shutdown", "end_of_life"))
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*tokens)?\Z")
@@ -169,7 +188,8 @@ def context(entry: Entry) -> int | None:
     places = (
         mapping(entry.get("top_provider")),
         entry,
-        *(mapping(entry.get(name)) for name in ("meta", "metadata", "model_spec")),
+        *(mapping(entry.get(name)) for name in ("meta", "metadata", "model_spec", "rayllm_metadata")),
+        mapping(entry.get("limits")),  # GitHub Models
         mapping(mapping(entry.get("capabilities")).get("limits")),  # GitHub Copilot
         {"context_length": mapping(entry.get("limit")).get("context")},  # models.dev
     )
@@ -179,8 +199,14 @@ def context(entry: Entry) -> int | None:
 
 
 def _named_context(place: Entry) -> int | None:
-    given = {name.lower().replace("_", ""): value for name, value in place.items()}
+    given = {_joined(name): value for name, value in place.items()}
+    given |= {name: _named_context(value) for name, value in given.items() if isinstance(value, dict)}  # Poe
     return next((n for n in (_tokens(given.get(name)) for name in _CONTEXTS) if n), None)
+
+
+def _joined(name: str) -> str:
+    """Return the name of a field in lower case without `_`, as servers of several languages agree on it."""
+    return name.lower().replace("_", "")
 
 
 def _tokens(value: object) -> int | None:
@@ -205,11 +231,11 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
         if _OTHER.search(kind_text.replace("-", "_")) or _OTHER.search(kind_text):
             claims[Capability.CHAT] = _declared(False, f"{source}: {name} {kind_text}")
             return "unknown", claims
-    given = _given(entry)
-    if "embeddings" in given:
+    answers = given(entry)
+    if "embeddings" in answers:
         return "embedding", claims
-    if given and "text" not in given:
-        claims[Capability.CHAT] = _declared(False, f"{source}: its answers are {', '.join(given)}")
+    if answers and "text" not in answers:
+        claims[Capability.CHAT] = _declared(False, f"{source}: its answers are {', '.join(answers)}")
     for capability, kind in _BY_ABILITY:
         if (claim := claims.get(capability)) is not None and claim.value:
             return kind, claims
@@ -222,20 +248,38 @@ def _word(value: object) -> str:
     return re.sub(r"[_ ]+", "-", found.lower())
 
 
+def origin(entry: Entry) -> str | None:
+    """Return the repository or file that *entry* says it serves: Lemonade's checkpoint, exo's and OpenRouter's id."""
+    return text(entry.get("checkpoint"), 512) or text(entry.get("hugging_face_id"), 512)
+
+
+def quantization(entry: Entry) -> str | None:
+    """Return how *entry* says that the weights are quantised (Xinference, who serve models to OpenRouter)."""
+    written = text(entry.get("quantization"), 64)
+    return None if written is None or written.lower() in ("none", "unknown") else written.upper()
+
+
+def parameters(entry: Entry) -> int | None:
+    """Return how many parameters *entry* says the model has: Xinference writes billions, `1_8` for 1.8."""
+    size = entry.get("model_size_in_billions")
+    billions = number(decimal(size.replace("_", ".")) if isinstance(size, str) else size)
+    return round(billions * 1e9) if billions and billions < 1e5 else None
+
+
 def usual_kind(entry: Entry) -> Kind:
     """Return `chat` where *entry* says that the model reads and writes text; a name may say otherwise."""
-    written, read = _given(entry), _taken(entry)
+    written, read = given(entry), taken(entry)
     writes = written == ["text"] and (not read or "text" in read)
     return "chat" if writes or any(_word(entry.get(name)) in _WRITES for name in _KIND_FIELDS) else "unknown"
 
 
-def _given(entry: Entry) -> list[str]:
-    """Return what a model answers with."""
+def given(entry: Entry) -> list[str]:
+    """Return what a model answers with, as far as *entry* says."""
     return _modalities(entry, "output", after_arrow=True)
 
 
-def _taken(entry: Entry) -> list[str]:
-    """Return what a model can be asked with."""
+def taken(entry: Entry) -> list[str]:
+    """Return what a model can be asked with, as far as *entry* says."""
     return _modalities(entry, "input", after_arrow=False)
 
 
@@ -244,6 +288,7 @@ def _modalities(entry: Entry, way: str, *, after_arrow: bool) -> list[str]:
     for place in (mapping(entry.get("architecture")), entry):
         listed = (
             place.get(f"{way}_modalities")
+            or place.get(f"supported_{way}_modalities")  # GitHub Models
             or place.get(f"{way}Modalities")
             or mapping(place.get("modalities")).get(way)
         )
@@ -268,12 +313,13 @@ def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
     capabilities = mapping(entry.get("capabilities"))
     found: dict[str, Claim] = {}
     for place in (entry, mapping(capabilities.get("supports")), capabilities):
-        for name, capability in _ABILITIES.items():
-            if isinstance(place.get(name), bool):
-                found[capability] = _declared(place[name], f"{source}: {name}")
+        for name, value in place.items():
+            able = _ABILITIES.get(_joined(name).removeprefix("supports")) if isinstance(value, bool) else None
+            if able is not None:
+                found[able] = _declared(value, f"{source}: {name}")
     for field in _ABILITY_LISTS:
         words = [
-            word.lower().lstrip("/").removeprefix("v1/")
+            word.lower().replace("_", "-").lstrip("/").removeprefix("v1/")
             for word in map(text, sequence(entry.get(field)))
             if word
         ]

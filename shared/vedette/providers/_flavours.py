@@ -4,7 +4,8 @@ From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-
 documentation (/api/v0; /api/v1 on 2026-11-29) and Text Generation Inference's API description (/info, metrics),
 2026-11-27; from what the sources of the servers from SGLang on write into `owned_by`, 2026-11-29; infinity,
 text-embeddings-inference, KoboldCpp and Xinference from their sources, 2026-11-29; transformers 5.23 and MLX 0.32
-from recorded replies, LocalAI from its source, 2026-11-29.
+from recorded replies, LocalAI from its source, 2026-11-29; Lemonade, exo, Ray Serve, Triton and GPUStack from their
+sources, 2026-11-30.
 """
 
 import re
@@ -14,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from vedette.providers import Described, _litellm, _metrics
+from vedette.providers import Described, _entries, _litellm, _metrics
 from vedette.providers._entries import Entry, context, kind_and_claims, retires_at, usual_kind
 from vedette.providers._lenient import (
     count,
@@ -46,19 +47,22 @@ def declared(source: str, values: Mapping[Capability, object]) -> dict[str, Clai
 
 def entry_and_props(entry: Entry, details: Entry) -> Described:
     """Read a listing with llama.cpp's or vLLM's additions, and llama.cpp's /props."""
-    meta, architecture = mapping(entry.get("meta")), mapping(entry.get("architecture"))
+    meta = mapping(entry.get("meta"))
     # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
-    origin = text(details.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
+    root = None if entry.get("parent") else text(entry.get("root"))
+    origin = text(details.get("model_path")) or _entries.origin(entry) or root
     facts = known(
         native_context_tokens=tokens(meta.get("n_ctx_train")) or None,
         served_context_tokens=context(entry),
-        parameters=count(meta.get("n_params")) or None,
+        parameters=count(meta.get("n_params")) or _entries.parameters(entry),
         size_bytes=count(meta.get("size")) or None,
-        quantization=text(meta.get("ftype")) or text(details.get("model_ftype")),
+        quantization=text(meta.get("ftype"))
+        or text(details.get("model_ftype"))
+        or _entries.quantization(entry),
         format="gguf" if meta.get("ftype") else None,
         embedding_dimensions=count(meta.get("n_embd")) or None,
-        input_modalities=modalities(architecture.get("input_modalities")),
-        output_modalities=modalities(architecture.get("output_modalities")),
+        input_modalities=tuple(_entries.taken(entry)) or None,
+        output_modalities=tuple(_entries.given(entry)) or None,
         retires_at=retires_at(entry),
     )
     kind, claims = kind_and_claims(entry, "/v1/models")
@@ -463,6 +467,16 @@ FLAVOURS = (
     Flavour(name="tensorrt-llm", runs="chat", owned_by=("tensorrt_llm",), locality="local"),
     Flavour(name="mlc-llm", runs="chat", owned_by=("MLC-LLM",), locality="local"),
     Flavour(name="openvino", owned_by=("OVMS",), locality="local"),
+    Flavour(name="lemonade", owned_by=("lemonade",), locality="local"),
+    Flavour(name="exo", runs="chat", owned_by=("exo",), locality="local"),
+    Flavour(name="ray-serve", runs="chat", entry_field="rayllm_metadata", locality="local"),
+    Flavour(name="triton", owned_by=("Triton Inference Server",), locality="local"),
+    Flavour(
+        name="gpustack",
+        owned_by=("gpustack",),
+        locality="local",
+        passes_on="a model of GPUStack may be a service's (its providers)",
+    ),
     Flavour(name="docker-model-runner", runs="chat", owned_by=("docker",), locality="local"),
     Flavour(
         name="infinity",

@@ -27,6 +27,8 @@ _MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in
 # What all models of one listing cost for a million. The cheapest of July 2026 ask 0.01 USD, the dearest 600.
 _MIN_OF_LISTING, _MAX_OF_LISTING = 5e-3, 1e3
 _MIN_CERTAIN: Final = 2  # rates: one alone may be the price of a model cheaper than any before
+_MIN_SHARE_IMPOSSIBLE: Final = 0.25  # of the prices with one unit, from which on the unit is none of USD
+_NO_CURRENCY: Final = "unknown"
 _UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
 _CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
 _CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
@@ -105,6 +107,7 @@ def with_unit_of_listing(entries: Sequence[Entry]) -> list[Entry]:
     0.05 alone may be for a thousand tokens or for a million. Where another model of the listing costs 2, it is for a
     million.
     """
+    entries = _without_impossible_units(entries)
     silent = [_silent(entry) for entry in entries]
     scale = _scale_of_listing([rate for rates in silent for rate in rates if rate])
     unit = next((name for name, tokens in _TOKENS_OF.items() if scale == 1e6 / tokens), None)
@@ -113,6 +116,25 @@ def with_unit_of_listing(entries: Sequence[Entry]) -> list[Entry]:
     return [
         {**entry, "price_unit": unit} if rates else entry
         for entry, rates in zip(entries, silent, strict=True)
+    ]
+
+
+def _without_impossible_units(entries: Sequence[Entry]) -> list[Entry]:
+    """Return *entries* without the prices whose names say a unit that prices of many of them cannot have.
+
+    Novita writes 1/10,000 USD into `input_token_price_per_m`: 40,000 shows that 200 there is no 200 USD.
+    """
+    named: dict[str, list[tuple[int, bool]]] = {}
+    for place, entry in enumerate(entries):
+        if (found := _listed((entry,))) is not None and found[1] is not None and max(found[2]):
+            named.setdefault(found[1], []).append((place, _scale(found[1], max(found[2])) is None))
+    wrong: set[int] = set()
+    for priced in named.values():
+        if sum(impossible for _, impossible in priced) >= _MIN_SHARE_IMPOSSIBLE * len(priced):
+            wrong.update(place for place, _ in priced)
+    return [
+        {**entry, "currency": _NO_CURRENCY} if place in wrong else entry
+        for place, entry in enumerate(entries)
     ]
 
 

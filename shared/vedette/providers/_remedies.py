@@ -38,7 +38,10 @@ _WRITE_BASIC: Final = (
     'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
     "[endpoints.<name>]"
 )
-_SIGN_IN: Final = "only the models in Ollama's cloud need a login: run `ollama signin` on its machine, or leave them out with `exclude`"
+_SIGN_IN: Final = (
+    "only the models in Ollama's cloud need a login: run `ollama signin` on its machine, or leave them out with "
+    "`exclude`"
+)
 _NO_API: Final = "replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
 OPEN_WEBUI: Final = re.compile(r"\bopen webui\b", re.IGNORECASE)
 # Titles of pages that servers and tunnels show where their API is elsewhere.
