@@ -57,7 +57,17 @@ async def test_an_end_of_null_as_text_is_no_end(replay: Replay) -> None:
     assert caught.value.outcome is Outcome.INCOMPLETE
 
 
-@pytest.mark.parametrize("word", ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "length",
+        "max_tokens",
+        "MAX_TOKENS",
+        "max_output_tokens",
+        "model_length",
+        "model_context_window_exceeded",
+    ],
+)
 async def test_an_answer_cut_off_at_its_limit_is_told_in_one_word(word: str, replay: Replay) -> None:
     """What a cut answer leaves out disproves nothing, in whatever word it is said."""
     replay.routes[COMPLETIONS] = reply(200, events(HELLO, chunk({}, word)))
@@ -90,7 +100,8 @@ async def test_a_tool_is_called_in_the_older_form(replay: Replay) -> None:
         chunk({"function_call": {"arguments": ": 1}"}}),
     ]
     both = [chunk({"function_call": whole, "tool_calls": [{"index": 0, "function": whole}]})]
-    for said in (pieces, both):
+    single = [chunk({"tool_calls": {"id": "a", "function": whole}})]
+    for said in (pieces, both, single):
         replay.routes[COMPLETIONS] = reply(200, events(*said, chunk({}, "function_call")))
         answered, _ = await asked(replay)
         assert answered.finished.tool_calls == (ToolCall(name="f", arguments={"a": 1}),)

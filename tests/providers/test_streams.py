@@ -177,6 +177,31 @@ FAILURES = {
         Outcome.SERVER_ERROR,
         "engine died",
     ),
+    "a reason that is an object": (
+        events(
+            '{"choices": [{"index": 0, "delta": {}, "finish_reason": {"type": "abort", "message": "shut down",'
+            ' "status_code": 503}}]}'
+        ),
+        Outcome.BUSY,
+        "shut down",
+    ),
+    "a reason of being cancelled": (events(chunk({}, "cancelled")), Outcome.SERVER_ERROR, "cancelled"),
+    "a status by another name": (
+        events('{"error": {"message": "the input is too long", "http_status_code": 422}}'),
+        Outcome.BAD_REQUEST,
+        "too long",
+    ),
+    "too busy": (events('{"error": "Model too busy"}'), Outcome.BUSY, "too busy"),
+    "events of the Responses API": (
+        events('{"type": "response.output_text.delta", "delta": "hello"}'),
+        Outcome.GARBAGE,
+        "no choices",
+    ),
+    "events of Anthropic's API": (
+        events('{"type": "content_block_delta", "delta": {"text": "hello"}}', '{"type": "message_stop"}'),
+        Outcome.GARBAGE,
+        "another protocol",
+    ),
     "a reason in capitals": (events(chunk({}, "ERROR")), Outcome.SERVER_ERROR, "ERROR"),
     "a list of errors": (events('{"errors": [{"message": "gone away"}]}'), Outcome.SERVER_ERROR, "gone away"),
     "an object of details": (
@@ -225,6 +250,15 @@ async def test_a_failure_is_told_in_the_servers_words(case: str, replay: Replay)
         await asked(replay)
     assert caught.value.outcome is outcome
     assert words in caught.value.detail
+
+
+async def test_a_failure_in_a_stream_names_its_wait(replay: Replay) -> None:
+    """It has no headers of its own."""
+    error = {"error": {"message": "slow down. Please try again in 7s", "code": "429"}}
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(HELLO, json.dumps(error)))
+    with pytest.raises(ProviderError) as caught:
+        await asked(replay)
+    assert (caught.value.outcome, caught.value.retry_after_s) == (Outcome.RATE_LIMITED, 7)
 
 
 async def test_usage_of_zeros_replaces_none(replay: Replay) -> None:
@@ -352,6 +386,14 @@ CALLS = {
         [_call(RIGA, index=1, id="b")],
     ],
     "JSON in a JSON text": [[_call(json.dumps(OSLO), index=0), _call(json.dumps(RIGA), index=1)]],
+    "whole ones that share an index and have no id": [
+        [_call(OSLO, index=0, id="")],
+        [_call(RIGA, index=0, id="")],
+    ],
+    "said again at the end": [
+        [_call(OSLO, index=0, id="a"), _call(RIGA, index=1, id="b")],
+        [_call(OSLO, index=0, id="a"), _call(RIGA, index=1, id="b")],
+    ],
     "an id in each piece": [
         [_call('{"city"', id="a")],
         [_call(RIGA, id="b")],
@@ -399,7 +441,29 @@ USAGE = [
     ),
     ({"completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 100}}, 110),
     ({"completion_tokens": None, "output_tokens": 30}, 30),
+    ({"completion_tokens": 20, "reasoning_tokens": 500}, 520),
 ]
+
+
+CACHED: list[tuple[dict[str, Any], int | None]] = [
+    ({"prompt_tokens_details": {"cached_tokens": 64}}, 64),
+    ({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, 64),
+    ({"cached_tokens": 64}, 64),
+    ({"cache_read_input_tokens": 64}, 64),
+    ({"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 64}, 0),
+    ({"prompt_tokens_details": None}, None),
+]
+
+
+@pytest.mark.parametrize(("usage", "cached"), CACHED)
+async def test_what_came_from_a_cache_is_found(
+    usage: dict[str, Any], cached: int | None, replay: Replay
+) -> None:
+    """Servers count it in one of four places."""
+    last = json.dumps({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 5, **usage}})
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(HELLO, END, last))
+    answered, _ = await asked(replay)
+    assert answered.finished.cached_tokens == cached
 
 
 @pytest.mark.parametrize(("usage", "tokens"), USAGE)
@@ -440,6 +504,45 @@ async def test_a_refused_parameter_is_left_out(refused: tuple[str, ...], replay:
     assert len(posts) == len(refused) + 2
     assert not set(refused) & set(posts[-1])
     assert posts[-1].get("max_tokens", posts[-1].get("max_completion_tokens")) == 16
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unsupported value: 'stream' does not support true with this model. Supported values are: false.",
+        "Your organization must be verified to stream this model.",
+    ],
+)
+async def test_a_model_that_may_not_be_streamed_is_asked_without(said: str, replay: Replay) -> None:
+    """It answers at once, and the next request is right."""
+    whole_answer = {"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}
+
+    async def handle(exchange: Any, write: Any) -> None:
+        status, body = (
+            (400, {"error": {"message": said}}) if exchange.body.get("stream") else (200, whole_answer)
+        )
+        await reply(status, body)(exchange, write)
+
+    replay.routes["POST", "/v1/chat/completions"] = handle
+    answered, _ = await asked(replay)
+    assert (answered.text, answered.finished.streamed) == ("hello", False)
+    assert "stream_options" not in replay.requests[-1].body
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Invalid 'max_tokens': integer below minimum value. Expected a value >= 16, but got 1 instead.",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        "This model doesn't support tool use in streaming mode; max_tokens is above the limit",
+    ],
+)
+async def test_a_limit_of_another_size_is_no_refused_parameter(said: str, replay: Replay) -> None:
+    """The other name of it would be ignored by some servers, which then go on for minutes."""
+    replay.routes["POST", "/v1/chat/completions"] = reply(400, {"error": {"message": said}})
+    with pytest.raises(ProviderError):
+        await asked(replay)
+    assert len([1 for exchange in replay.requests if exchange.method == "POST"]) == 1
 
 
 async def test_a_model_that_refuses_every_limit_fails(replay: Replay) -> None:

@@ -104,6 +104,11 @@ def test_an_answer_that_is_not_streamed_has_neither_ttft_nor_rate() -> None:
             "hm",
             "Hello",
         ),
+        (["<seed:think>hm</seed:think>Hello"], "hm", "Hello"),
+        (["<reasoning>", "hm</reasoning>Hello"], "hm", "Hello"),
+        (["<|channel>thought\nhm<channel|>Hello"], "\nhm", "Hello"),
+        (["analysis", "hm", "assistant", "finalHello"], "hm", "Hello"),
+        (["analysis of the sea"], "", "analysis of the sea"),
         (["Hello", "<|end|>"], "", "Hello<|end|>"),
         (["<think>hm, cut off"], "hm, cut off", ""),
         (

@@ -56,14 +56,18 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 # How models mark their thoughts in the text, where the server does not take them apart (templates of DeepSeek R1 and
-# Qwen, Magistral, Kimi, gpt-oss).
+# Qwen, Seed-OSS, Reka, Magistral, Kimi, gpt-oss, Gemma 4). Where special tokens are dropped, words of gpt-oss's stay.
 THOUGHT_MARKS: Final = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
+    ("<seed:think>", "</seed:think>"),
+    ("<reasoning>", "</reasoning>"),
     ("[THINK]", "[/THINK]"),
     ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ("analysis", "assistantfinal"),
+    ("<|channel>thought", "<channel|>"),
 )
 
 
@@ -76,6 +80,8 @@ def thoughts_apart(deltas: Sequence[Delta]) -> list[Delta]:
     begun = text.lstrip()
     for opening, closing in THOUGHT_MARKS:
         opened, end = begun.startswith(opening), text.find(closing)
+        if opening.isalpha() and end < 0:
+            continue  # a word of the answer
         if opened or (end >= 0 and opening not in text and "/" in closing):
             start = len(text) - len(begun) + len(opening) if opened else 0
             return list(_cut(deltas, start, len(text) if end < 0 else end, len(closing)))

@@ -41,6 +41,7 @@ class Answer:
         self._streamed = True
         self._index: int | None = None  # of the choice that is read
         self._begun = False  # whether a delta has said or called something
+        self._is_protocol: bool | None = None  # whether a chunk had choices or usage; None before the first
         self._reason: str | None = None
         self._refused = (
             False  # OpenAI's `refusal` in place of content; the finish_reason is "stop" all the same
@@ -63,6 +64,7 @@ class Answer:
         self._check_model(text(chunk.get("model"), 512))
         choice = self._choice(chunk)
         usage = _usage(chunk, choice)
+        self._is_protocol = bool(self._is_protocol or usage or "choices" in chunk or not chunk)
         if _counts(usage) or not _counts(
             self._usage
         ):  # some gateways add one of zeros to that of their upstream
@@ -72,7 +74,8 @@ class Answer:
         self._timings = mapping(chunk.get("timings")) or self._timings
         reason = end_reason(choice.get("finish_reason"))
         if choice.get("error") or (reason or "").lower() in FAILED_REASONS:
-            raise in_stream(choice.get("error") or {"type": reason, "message": f"finish_reason {reason}"})
+            by_reason = {"type": reason, "message": f"finish_reason {reason}"}
+            raise in_stream(choice.get("error") or by_reason | mapping(choice.get("finish_reason")))
         if reason:
             self._reason, self.whole = reason, True
         if (
@@ -110,8 +113,14 @@ class Answer:
             raise ProviderError(Outcome.GARBAGE, f"{named} replied instead of {self._asked}")
 
     def finished(self, at: float, *, skipped: int) -> Finished:
-        """Return the end of the answer, with the server's own account where it gave one."""
-        details = mapping(self._usage.get("prompt_tokens_details"))
+        """Return the end of the answer, with the server's own account where it gave one.
+
+        Raises ProviderError for a stream of another protocol, which would look like an empty answer.
+        """
+        if self._is_protocol is False:
+            raise ProviderError(
+                Outcome.GARBAGE, "the stream has no choices: it is of another protocol than asked for"
+            )
         output, reasoning = _output_tokens(self._usage)
         return Finished(
             at=at,
@@ -119,13 +128,23 @@ class Answer:
             prompt_tokens=_prompt_tokens(self._usage),
             output_tokens=output,
             reasoning_tokens=reasoning,
-            cached_tokens=tokens(details.get("cached_tokens", self._timings.get("cache_n"))),
+            cached_tokens=self._cached_tokens(),
             server_output_tps=number(self._timings.get("predicted_per_second")),
             server_prompt_tps=number(self._timings.get("prompt_per_second")),
             tool_calls=self._calls.made(),
             streamed=self._streamed,
             skipped=skipped,
         )
+
+    def _cached_tokens(self) -> int | None:
+        """Return how many tokens of the prompt came from a cache, by usage, else by llama.cpp's timings."""
+        details = mapping(self._usage.get("prompt_tokens_details"))
+        counted = (tokens(details.get("cached_tokens")), _first(self._usage, *_CACHED))
+        return next((n for n in counted if n is not None), tokens(self._timings.get("cache_n")))
+
+
+# The tokens of the prompt that came from a cache: DeepSeek, Moonshot, gateways of Anthropic's API.
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 
 
 def _is_error(chunk: Mapping[str, Any]) -> bool:
@@ -175,7 +194,8 @@ def _counts(usage: Mapping[str, Any]) -> bool:
 
 def _called(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the pieces of tool calls in a delta; `function_call` is how older servers call one tool."""
-    pieces = [mapping(call) for call in sequence(said.get("tool_calls"))]
+    given = said.get("tool_calls")
+    pieces = [mapping(call) for call in ([given] if isinstance(given, dict) else sequence(given))]
     older = mapping(said.get("function_call"))
     return pieces or ([{"index": 0, "function": older}] if older else [])
 
@@ -187,7 +207,9 @@ def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """
     written = _first(usage, "completion_tokens", "output_tokens")
     details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
-    reasoning = tokens(mapping(details).get("reasoning_tokens"))
+    reasoning = tokens(
+        mapping(details).get("reasoning_tokens", usage.get("reasoning_tokens"))
+    )  # or Perplexity's
     if not reasoning or written is None:
         return written, reasoning
     prompt, total = _prompt_tokens(usage), tokens(usage.get("total_tokens"))
@@ -262,10 +284,19 @@ def _texts(value: object) -> Iterator[str]:
 
 # Parameters that a server may refuse without refusing what is asked for. Those of a capability are not among them.
 OPTIONAL_PARAMETERS = ("temperature", "stream_options", "max_completion_tokens", "max_tokens")
+STREAM = "stream"
+# How a server refuses to stream at all: OpenAI and Azure OpenAI. Others say it of calls of tools alone.
+_NO_STREAM = re.compile(
+    r"[\"'`]stream[\"'`] (?:does not support true|is not supported)|verified to stream"
+    r"|(?:does not|doesn.t) support streaming|streaming is not (?:supported|available)",
+    re.IGNORECASE,
+)
 
 
 def refused_parameter(error: ProviderError, sent: Mapping[str, Any]) -> str | None:
     """Return which parameter of *sent* a refusal names, if the request can be made without it."""
+    if STREAM in sent and _NO_STREAM.search(error.detail) and not re.search(r"\btool", error.detail):
+        return STREAM
     if error.outcome not in (Outcome.BAD_REQUEST, Outcome.UNSUPPORTED):
         return None
     received = error.exchange.received if error.exchange else None
@@ -279,7 +310,11 @@ def refused_parameter(error: ProviderError, sent: Mapping[str, Any]) -> str | No
 
 def _is_about_size(text: str) -> bool:
     return (
-        re.search(r"too (large|long|small)|maximum context|at (least|most)|greater than|exceed", text)
+        re.search(
+            r"too (large|long|small)|maximum context|at (least|most)|exceed|\brange\b|[<>]="
+            r"|(greater|less) than|(below|above|between|minimum|maximum)\b",
+            text,
+        )
         is not None
     )
 
@@ -300,7 +335,9 @@ def request_body(request: Generation, *, reasons: bool, without: Collection[str]
     # models that think refuse max_tokens, and any temperature but their own.
     completion_limit = (reasons or "max_tokens" in without) and "max_completion_tokens" not in without
     limit = "max_completion_tokens" if completion_limit else "max_tokens"
-    optional: dict[str, Any] = {"stream_options": {"include_usage": True}}
+    optional: dict[str, Any] = (
+        {} if STREAM in without else {"stream_options": {"include_usage": True}, STREAM: True}
+    )
     if not reasons:
         optional["temperature"] = request.temperature
     return {
@@ -308,7 +345,6 @@ def request_body(request: Generation, *, reasons: bool, without: Collection[str]
         **asked,
         limit: request.max_tokens,
         **{name: value for name, value in optional.items() if name not in without},
-        "stream": True,
     }
 
 

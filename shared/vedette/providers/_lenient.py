@@ -23,10 +23,14 @@ MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the
 MAX_NUMBER = 1e15
 MAX_TITLE_AT = 16 * 1024
 _UTF16 = codecs.lookup("utf-16-le")
-# Words for an answer that was cut off at its limit: Anthropic's, Gemini's, Mistral's, the Responses API's, Cohere's.
+# Words for an answer that was cut off at its limit: Anthropic's, Gemini's, Mistral's, the Responses API's, Cohere's,
+# z.ai's.
 _AT_THE_LIMIT = frozenset(
-    {"length", "max_tokens", "model_length", "max_output_tokens", "max_length", "max_new_tokens"}
-)
+    {
+        "length", "max_tokens", "model_length", "max_output_tokens", "max_length", "max_new_tokens",
+        "model_context_window_exceeded",
+    }
+)  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_S = 1e11  # in the year 5138; as milliseconds in 1973
 _DIGITS = re.compile(r"[0-9]{1,16}")
@@ -166,9 +170,9 @@ def embedded(
 def end_reason(value: object) -> str | None:
     """Return why an answer ended: `length` for each of the words that mean its limit; None where it has not ended.
 
-    Some servers write `"null"` or `""` with every piece (KoboldCpp, SGLang, Ollama).
+    Some servers write `"null"` or `""` with every piece (KoboldCpp, SGLang, Ollama), SGLang an object with a `type`.
     """
-    reason = text(value, 64)
+    reason = text(mapping(value).get("type") if isinstance(value, dict) else value, 64)
     if reason is None or reason.lower() == "null":
         return None
     return "length" if reason.lower() in _AT_THE_LIMIT else reason

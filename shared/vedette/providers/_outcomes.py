@@ -51,7 +51,7 @@ _LOADING: Final = _words(r"\bloading\b|scaling from zero|not ready for inference
 # One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their codes are often those of other refusals.
 _OVERLOADED: Final = _words(
     r"overloaded|high (?:traffic|demand)|capacity (?:temporarily )?exceeded|queue_exceeded",
-    r"at (?:full |max(?:imum)? )?capacity|(?:system|insufficient|out of) capacity",
+    r"\btoo busy\b|at (?:full |max(?:imum)? )?capacity|(?:system|insufficient|out of) capacity",
     r"\bNoCapacity\b|负载已饱和|访问量过大",
 )
 # OpenAI and OpenRouter refuse with 404 what a model cannot do, llama.cpp with 500. Google says of a model that is gone

@@ -82,7 +82,7 @@ _BY_TYPE: Final[Mapping[str, int]] = {
 FAILED_REASONS: Final = frozenset(
     {
         "error", "network_error", "insufficient_system_resource", "failed", "abort", "aborted", "timeout",
-        "server_error", "internal_error",
+        "server_error", "internal_error", "cancelled", "canceled",
     }
 )  # fmt: skip
 
@@ -144,9 +144,8 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
                 return wait / 1000 if field.endswith("ms") else wait
     # Its words first: many servers write `\\u79d2` for a sign beyond ASCII.
     said = f"{words(body)} {body[:4096].decode(errors='replace')}"
-    if again := _AGAIN.search(said):
-        asked = again[1] or again[again.lastindex or 0]
-        return _duration(asked) or _number(asked)
+    if (wait := _worded_wait(said)) is not None:
+        return wait
     if (back := _BACK_AT.search(said)) and (at := moment(f"{back[1]}T{back[2] or '00:00'}")):
         return (at - now).total_seconds()
     if clock := _AGAIN_BY_CLOCK.search(said):
@@ -154,6 +153,15 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
         return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
     headers = mapping(passed_on.get("headers"))
     return _reset_wait({name.lower(): str(value) for name, value in headers.items()}, now)
+
+
+def _worded_wait(said: str) -> float | None:
+    """Return the wait that words name by its length."""
+    if (again := _AGAIN.search(said)) is None:
+        return None
+    asked = again[1] or again[again.lastindex or 0]
+    wait = _duration(asked) or _number(asked)
+    return None if wait is None else min(wait, MAX_WAIT_S)
 
 
 def _field_wait(value: object, now: datetime) -> float | None:
@@ -335,13 +343,13 @@ def in_stream(error: Any) -> ProviderError:
     fields = mapping(error)
     fields = mapping(fields.get("error")) or fields
     found = said(error) or "the stream failed without a reason"
-    limit = context_limit(found)
-    for name in ("code", "status", "status_code", "StatusCode", "type"):
+    limit, wait = context_limit(found), _worded_wait(found)
+    for name in ("code", "status", "status_code", "StatusCode", "http_status_code", "type"):
         value = fields.get(name)
         status = _status(value)
         if status is not None:
-            return ProviderError(outcome(status, found), found, context_tokens=limit)
-    return ProviderError(without_status(found), found, context_tokens=limit)
+            return ProviderError(outcome(status, found), found, context_tokens=limit, retry_after_s=wait)
+    return ProviderError(without_status(found), found, context_tokens=limit, retry_after_s=wait)
 
 
 def _status(value: object) -> int | None:

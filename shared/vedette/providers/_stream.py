@@ -214,7 +214,7 @@ class Called:
 
     def take(self, piece: object) -> None:
         """Take in a piece of the arguments: text, or the whole object."""
-        if isinstance(piece, str) and piece:
+        if isinstance(piece, str) and piece and not (self.has_whole_piece and piece == self._pieces[0]):
             self._pieces.append(piece)
         elif isinstance(piece, dict):
             self._whole = piece
@@ -223,6 +223,15 @@ class Called:
     def has_arguments(self) -> bool:
         """Whether a piece of the arguments has come. A name comes before them, some servers cut it in pieces."""
         return self._whole is not None or bool(self._pieces)
+
+    @property
+    def has_whole_piece(self) -> bool:
+        """Whether the arguments came whole, in one piece."""
+        return len(self._pieces) == 1 and self._pieces[0].endswith("}") and bool(arguments(self._pieces[0]))
+
+    def has_other_whole_than(self, piece: str) -> bool:
+        """Whether the arguments came whole and are not *piece*: some servers say a call again at its end."""
+        return self.has_whole_piece and piece != self._pieces[0]
 
     def take_name(self, piece: str | None) -> None:
         """Take in the name, which some servers repeat with every piece."""
@@ -247,7 +256,7 @@ class Calls:
         function = mapping(piece.get("function"))
         identity, index = text(piece.get("id"), 256), count(piece.get("index"))
         name = text(function.get("name"), 256)
-        call = self._known(identity, index, name)
+        call = self._known(identity, index, name, function.get("arguments"))
         if call is None:
             if len(self._all) == MAX_CALLS:
                 raise ProviderError(Outcome.TOO_LARGE, f"a reply calls more than {MAX_CALLS} tools")
@@ -260,8 +269,14 @@ class Calls:
             self._by_index[index] = call
         call.take(function.get("arguments"))
 
-    def _known(self, identity: str | None, index: int | None, name: str | None) -> Called | None:
-        """Return the call that a piece continues. A new id with a name, or a second name, begins a new one."""
+    def _known(
+        self, identity: str | None, index: int | None, name: str | None, piece: object
+    ) -> Called | None:
+        """Return the call that a piece continues. A new id with a name, or a second name, begins a new one.
+
+        So does a name with other arguments where those of the call before came whole: Google's OpenAI endpoint gives
+        each call the index 0 and no id.
+        """
         if identity in self._by_identity:
             return self._by_identity[identity]
         begun = self._by_index.get(index) if index is not None else next(reversed(self._all), None)
@@ -270,7 +285,10 @@ class Calls:
         if identity and name and begun.identity not in (None, identity):
             return None
         is_another = name and begun.name and (index is None or (name != begun.name and begun.has_arguments))
-        return None if is_another else begun
+        is_next = (
+            name and isinstance(piece, str) and piece.startswith("{") and begun.has_other_whole_than(piece)
+        )
+        return None if is_another or is_next else begun
 
     def made(self) -> tuple[ToolCall, ...]:
         """Return the calls in the order in which they began."""
