@@ -47,6 +47,10 @@ async def described(
         ("/v1/chat/completions", "/v1"),
         ("/api/v3/chat/completions", "/api/v3"),
         ("/v1/models", "/v1"),
+        ("/docs", "/v1"),
+        ("/health", "/v1"),
+        ("/openapi.json", "/v1"),
+        ("/ui/", "/v1"),
         ("/api/v0", "/v1"),
     ],
 )
@@ -527,6 +531,12 @@ OTHERS = (
     "s-nlp/toxicity-classifier",
     "minimax-music-2.0",
     "google/musiclm",
+    "@cf/deepgram/aura-1",
+    "@cf/deepgram/nova-3",
+    "cartesia/sonic",
+    "@cf/leonardo/phoenix-1.0",
+    "@cf/pipecat-ai/smart-turn-v2",
+    "google/deplot",
 )
 CHATS = (
     "llama-3.3-70b-versatile",
@@ -663,6 +673,8 @@ def test_the_name_of_a_family_is_evidence_enough(name: str) -> None:
         ("llama3.1:8b-text-q4_0", "completion"),
         ("facebook/opt-125m", "completion"),
         ("gpt-3.5-turbo-instruct", "completion"),
+        ("bigcode/starcoder2-15b", "completion"),
+        ("bigcode/starcoder2-15b-instruct-v0.1", "chat"),
         ("nvidia/nvclip", "embedding"),
         ("togethercomputer/m2-bert-80M-8k-retrieval", "embedding"),
         ("McGill-NLP/LLM2Vec-Mistral-7B-Instruct-v2-mntp", "embedding"),

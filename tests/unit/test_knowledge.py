@@ -217,6 +217,7 @@ def test_a_quantisation_costs_small_models_more() -> None:
     [
         ("Q4_K_M", 4), ("IQ2_XXS", 2), ("Q8_0", 8), ("F16", 16), ("BF16", 16), ("FP8", 8), ("AWQ", 4), ("w4a16", 4),
         ("gptq-int4", 4), ("4bit", 4), ("MXFP4", 16), ("nf4", 4), ("", 16), (None, 16), ("Q4_K - Medium", 4),
+        ("1.58BIT", 1), ("Q4F16_1", 4), ("3.5bpw", 3),
     ],
 )  # fmt: skip
 def test_bits_of_a_quantisation(written: str | None, count: int) -> None:

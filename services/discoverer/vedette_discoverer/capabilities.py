@@ -24,13 +24,13 @@ _OTHER_KINDS = tuple(
         (
             "a model of sounds",
             r"pyannote|speaker-diarization|\w*vad|hubert|wavlm|clap-htsat|ast-finetuned|\w*demucs|spleeter|deepfilternet\d?"
-            r"|audio2face|studiovoice|audio-codec",
+            r"|audio2face|smart-turn|studiovoice|audio-codec",
         ),
         (
             "a speech model",
             r"\w*tts\w?|kokoro|bark(?:-small)?$|orpheus|playai|chatterbox|piper|parler|dia2?-\db|dia-1\.6b|csm-1b|zonos|speecht5"
             r"|speech|realtime|native-audio|gpt-(?:4o-)?(?:mini-)?audio|gemini(?:-[\w.]+)*-live|gemini-live|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm\d?|openaudio"
-            r"|higgs-audio|seamless|sambert|(?:nova|nova-2)-sonic|sonic-\d|aura-\d-\w+|metavoice|supertonic|maya1|soprano|maskgct"
+            r"|higgs-audio|seamless|sambert|(?:nova|nova-2)-sonic|sonic-\d|aura-\d|(?:deepgram|cartesia|elevenlabs|rime)/[^/]+|metavoice|supertonic|maya1|soprano|maskgct"
             r"|moshi\w*|personaplex|openvoice|rvc|seed-vc|octave-\d|blizzard|murf|llasa|(?:gpt-)?sovits|bulbul|mai-voice"
             r"|grok-voice|voice-(?:design|enrollment|clone)|livetranslate",
         ),
@@ -41,7 +41,7 @@ _OTHER_KINDS = tuple(
         ),
         (
             "an image model",
-            r"dall-e|gpt-image|imagen|imagegeneration|flux|stable-diffusion|stable-cascade|stabilityai|sdxl|sd_xl|sd3|sd-turbo|sd-?v?1"
+            r"dall-e|(?:leonardo|sourceful|black-forest-labs)/[^/]+|gpt-image|imagen|imagegeneration|flux|stable-diffusion|stable-cascade|stabilityai|sdxl|sd_xl|sd3|sd-turbo|sd-?v?1"
             r"|sd-?2|v1-5-pruned|playground-v\d|kandinsky|nano-banana|hidream|recraft\w*|ideogram|midjourney|mj-v\d|reve|seedream"
             r"|seededit|kolors|cogview|hunyuan-?dit|hunyuanimage|t2i|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine"
             r"|realvis\w*|realistic-vision|epicrealism|absolutereality|deliberate-v\d|\w*openjourney|proteus-v\d|anythingv\d|anylora"
@@ -76,7 +76,7 @@ _OTHER_KINDS = tuple(
         (
             "a model that reads documents",
             r"\w*ocr\d?|ocrflux|ocdrnet|aqa|deep-research|computer-use|document-(?:ai|intelligence)|prebuilt-layout|nemo\w+-parse"
-            r"|\w*docling|mineru\d?|nougat|donut-base|layoutlmv?\d?|chandra$|surya$|marker-pdf|bytedance/dolphin",
+            r"|\w*docling|deplot|mineru\d?|nougat|donut-base|layoutlmv?\d?|chandra$|surya$|marker-pdf|bytedance/dolphin",
         ),
         (
             "an encoder, which writes no text",
@@ -136,7 +136,7 @@ _COMPLETES = re.compile(
     r"\d.*[-_]base(?:$|[-_.:](?:q\d|i?q\d|i1|gguf|gptq|awq|mlx|exl\d|bnb|unsloth|hf|fp\d|bf16|int\d|\d-?bit|\d{4}(?:$|[-_.:])))"
     r"|gemma.*\db-pt(?!-br)(?:$|[-_.:])|:[\w.]+-text(?:$|-)|code(?:llama|gemma):[\w.]+-code(?:$|-)|llama-2-\d+b-hf$"
     r"|(?:^|[_/])(?:gpt-?2|gpt-neo(?:x)?|gpt-j|pythia|opt-[\d.]+[mb]|mpt-\d+b$|davinci-002|babbage-002|gpt-3\.5-turbo-instruct)"
-    r"(?=[-_/:.]|$)|bloom-\d+b\d$"
+    r"(?=[-_/:.]|$)|bloom-\d+b\d$|starcoder2?(?=[-_:.\d])(?!.*instruct)"
 )
 _TUNED = re.compile(
     r"(?:^|[-_.:])(?:it|(?<!turbo-)instruct\w*|chat(?!glm)\w*|thinking|sft|dpo|ppo|orpo|rlhf|oasst|alpaca|vicuna|dolly|dialog\w*"

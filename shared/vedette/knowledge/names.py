@@ -65,7 +65,8 @@ _QUANTIZATIONS = (
     r"b?f16|fp16|f32|fp32",
     r"fp8(?:-dynamic|-block)?|mxfp4|nvfp4|nf4",
     r"gptq(?:-(?:int|w)?[2-8](?:bit)?)?|awq(?:-(?:int|w)?4(?:bit)?)?|bnb-[48]bit|exl[23]|hqq",
-    r"w\d+a\d+|int[48]|[2-8]-?bit|\d\.\d+bpw",
+    r"w\d+a\d+|int[48]|[1-8]-?bit|1\.58-?bit|\d\.\d+bpw",
+    r"q[2-8]f(?:16|32)(?:_\d)?",  # MLC
 )
 _QUANTIZATION = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(_QUANTIZATIONS)})(?![a-z0-9])")
 _SPELLED = {"fp16": "f16", "fp32": "f32", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m"}
@@ -82,6 +83,9 @@ _SIZE = re.compile(
     r"(?<![a-z0-9.])(?P<size>(?:\d+x)?e?(?P<number>\d+(?:\.\d+)?)(?P<unit>[bmk])"
     r"(?:-a(?P<active>\d+(?:\.\d+)?)b)?)(?![a-z0-9])"
 )
+_ACTIVE_FIRST = re.compile(
+    r"(?<![a-z0-9.])(\d+b)-(\d+b)(?![a-z0-9])"
+)  # OLMoE-1B-7B has 7b, of which 1b is active
 _EXPERTS = re.compile(r"(?<![a-z0-9.])(\d+)b-(\d+)e(?![a-z0-9])")  # 17B-16E is written 16x17b elsewhere
 _UNIT = {"b": 1e9, "m": 1e6, "k": 1e3}
 _PATTERNS = [
@@ -134,7 +138,10 @@ def write(name: str) -> Written:
     """Return *name* in one spelling, apart from its form, its owner and its quantisation."""
     form, owner, rest = _located(name.lower())
     quantization, rest = _without_quantization(rest)
-    return Written(form, owner, quantization, _EXPERTS.sub(r"\2x\1b", _plain(rest)))
+    plain = _EXPERTS.sub(r"\2x\1b", _plain(rest))
+    if "moe" in plain:
+        plain = _ACTIVE_FIRST.sub(r"\2-a\1", plain)
+    return Written(form, owner, quantization, plain)
 
 
 def parse(name: str) -> Parsed:
@@ -225,7 +232,7 @@ def _one_spelling(written: str) -> str:
 
 def _plain(rest: str) -> str:
     """Return *rest* with one separator; dots stay within numbers, of which `3_1` is one."""
-    joined = re.sub(r"(?<=\d)_(?=\d(?![\d.]*[bmx]))", ".", rest)
+    joined = re.sub(r"(?<=\d)_(?=\d(?![\d.]*[bmx]))|(?<=\d-\d)_(?=\db)", ".", rest)  # stablelm-2-1_6b
     return re.sub(r"[^a-z0-9.]+|(?<!\d)\.|\.(?!\d)", "-", joined).strip("-")
 
 

@@ -9,7 +9,7 @@ SizeClass = Literal["small", "middle", "large"]
 SIZES: Final[tuple[SizeClass, ...]] = ("small", "middle", "large")
 BITS: Final = (8, 6, 5, 4, 3, 2, 1)
 FULL: Final = 16
-_BITS: Final = re.compile(r"(?:^|[^a-z])(?:i?q|tq|int|fp|w)(\d)|(\d)[- _]?bit|(\d)(?:\.\d+)?bpw")
+_BITS: Final = re.compile(r"(?:^|[^a-z])(?:i?q|tq|int|fp|w)(\d)|(\d)(?:\.\d+)?[- _]?bit|(\d)(?:\.\d+)?bpw")
 _BY_METHOD: Final = {"awq": 4, "gptq": 4, "nf4": 4, "exl2": 4, "exl3": 4, "hqq": 4}
 
 

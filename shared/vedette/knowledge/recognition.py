@@ -26,7 +26,7 @@ _VENDORS: Final = frozenset(
     """
     us eu jp au apac global anthropic amazon cohere coherelabs cohereforai ai21 ai21labs openai google microsoft meta
     mistralai huggingfacetb allenai ibm nvidia moonshotai minimaxai zai thudm bigcode tiiuae nousresearch unsloth
-    bartowski alibaba azure bedrock vertex xai perplexity baai nomic-ai
+    bartowski alibaba azure bedrock vertex xai perplexity baai nomic-ai databricks snowflake writer
     """.split()  # noqa: SIM905
 )
 _EFFORT: Final = frozenset("high low medium minimal xhigh none effort".split())  # noqa: SIM905
@@ -44,6 +44,8 @@ _OTHER_WEIGHTS: Final = re.compile(
     r"|image|tts|math|coder?|omni|medium|large|max|pro|plus|ultra|moe|turbo|haiku|sonnet|opus|r1"
 )
 MAX_WORDS: Final = 24  # servers choose names; in a longer one, no part is looked for
+_BEDROCK: Final = re.compile(r"-v?\d:\d(?=$|:)")  # what Amazon puts behind each name
+_VERSION: Final = re.compile(r"v(\d.*)")
 _DATE: Final = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 _PACKED_DATE: Final = re.compile(r"20\d\d[01]\d[0-3]\d")
 _SIZE: Final = re.compile(r"(?:\d+x)?e?\d+(?:\.\d+)?[bm]")
@@ -76,6 +78,7 @@ def spell(name: str) -> Spelled:
     """Return *name* as words: without owner, vendor, quantisation and noise."""
     lowered = re.sub(r"non?[- ](?=thinking|reasoning)", "non", name.lower())
     lowered = re.sub(r"(?<=[a-z])\+(?![a-z0-9])", "-plus", lowered)
+    lowered = _BEDROCK.sub("", lowered)
     written = write(_DATE.sub(r"\1\2\3", lowered))
     words = list(_split(written.text))
     words = _without_vendor([word for word in words if word])
@@ -106,8 +109,6 @@ def _split(text: str) -> Iterator[str]:
             parts += [match[1], *_tail(match[2])]
         else:
             parts += _tail(dotted)
-    if len(parts) > 2 and parts[-1] == "0" and re.fullmatch(r"v\d", parts[-2]):
-        del parts[-2:]  # v1:0, which Bedrock puts behind each
     joined: list[str] = []
     for word in parts:
         if joined and re.fullmatch(r"\d{1,2}", word) and re.fullmatch(r"\d{1,2}", joined[-1]):
@@ -153,7 +154,9 @@ def relaxed(spelled: Spelled) -> Iterator[tuple[str, frozenset[str]]]:
             rest = [word for word in spelled.words if word not in left_out]
             if len("".join(rest)) > 1:
                 yield key(rest), left_out
-    if not any(re.fullmatch(r"v\d.*", word) for word in spelled.words):
+    if any(map(_VERSION.fullmatch, spelled.words)):
+        yield key(_VERSION.sub(r"\1", word) for word in spelled.words), frozenset()  # llama-v3p3-70b
+    else:
         yield key([*spelled.words, "v1"]), frozenset()
 
 

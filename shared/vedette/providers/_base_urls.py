@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 from vedette.providers.addresses import http_url
 from vedette.types import Kind
 
-# The URL of a request in place of the base URL; and what the models chosen by it are for.
+# The URL of a request, or of a page of the server, in place of the base URL; what the models chosen by it are for.
 _REQUESTS: Final = (
     "/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/models", "/v1/messages", "/v1/chat",
-    "/audio/transcriptions", "/audio/speech", "/images/generations",
+    "/audio/transcriptions", "/audio/speech", "/images/generations", "/docs", "/redoc", "/openapi.json", "/health",
+    "/metrics", "/ui",
 )  # fmt: skip
 _REPEATED: Final = re.compile(r"(?:/v1){2,}\Z")
 _KINDS: Final[Mapping[str, Kind]] = {
