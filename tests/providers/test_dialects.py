@@ -209,6 +209,32 @@ REMEDIES = {
         reply(503, "<html><title>503 Service Temporarily Unavailable</title></html>"),
         "check that the server behind it runs",
     ),
+    "a version that is missing": (
+        reply(400, {"error": {"message": "Missing required query parameter: api-version"}}),
+        "?api-version=",
+    ),
+    "another header than a bearer token": (
+        reply(401, {"error": {"message": "x-api-key header is required"}}),
+        "headers = { x-api-key = ",
+    ),
+    "a header that a gateway wants": (
+        reply(400, {"message": "Either x-portkey-config or x-portkey-provider header is required"}),
+        "headers = { x-portkey-config = ",
+    ),
+    "a path that Amazon's gateway does not know": (
+        reply(403, {"message": "Missing Authentication Token"}),
+        "check the path of its url",
+    ),
+    "a host name that a server does not take": (reply(400, "Invalid host header"), "host name"),
+    "a host name that a development server does not take": (
+        reply(403, 'Blocked request. This host ("gpu.lan") is not allowed.'),
+        "host name",
+    ),
+    "a host name of another certificate": (reply(421, "Misdirected Request"), "host name"),
+    "an address that may not ask": (
+        reply(401, {"error": {"message": "Your IP 1.2.3.4 is not authorized to access the API"}}),
+        "address of this machine",
+    ),
     "a model of Ollama's cloud without a login": (
         reply(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect"}),
         "ollama signin",

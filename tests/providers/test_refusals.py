@@ -474,6 +474,8 @@ async def test_a_redirect_says_where_it_leads(replay: Replay) -> None:
         (b'{"message": "Forbidden"}', "did not list models: Forbidden"),
         (b'"Unauthorized"', "did not list models: Unauthorized"),
         (b'{"version": "1.0"}', "did not list models$"),
+        (b"Ollama is running", "not JSON.*; it says: Ollama is running$"),
+        (b"\x00\x01binary", r"not JSON \(.*\)$"),
     ],
 )
 async def test_a_listing_that_is_none_says_why(body: bytes, said: str, replay: Replay) -> None:

@@ -23,7 +23,7 @@ from vedette import __version__
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
-from vedette.providers._lenient import decoded, markup, text
+from vedette.providers._lenient import decoded, markup, plain_words, text
 from vedette.providers._outbound import Forbidden
 from vedette.providers._refusals import context_limit, judged, wait_s
 from vedette.providers._remedies import of_page, of_redirect, of_refusal
@@ -146,11 +146,16 @@ class Http:
             raw = await self._read(response, most_bytes or self._access.max_body_bytes, transcript)
             arrived_at = self._clock.monotonic()
             counting.count_bytes(len(raw))
+            cleaned = self._secrets.clean(raw)
             try:
-                return decode(self._secrets.clean(raw)), response.headers, arrived_at
+                return decode(cleaned), response.headers, arrived_at
             except ProviderError as error:
                 error.remedy = error.remedy or of_page(error.detail)
-                raise
+                if error.outcome is not Outcome.GARBAGE or (said := plain_words(cleaned)) is None:
+                    raise
+                raise ProviderError(
+                    error.outcome, f"{error.detail}; it says: {said}", remedy=error.remedy
+                ) from error
 
     async def chunks(
         self, path: str, body: object, *, deadline_s: float

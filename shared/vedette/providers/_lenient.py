@@ -21,6 +21,8 @@ MAX_NAME = 512
 MAX_COUNT = 2**53  # as JSON's readers hold exactly; a thousand of them still add up within 64 bits
 MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the server
 MAX_NUMBER = 1e15
+MAX_PLAIN = 60  # characters of plain words that are quoted
+MAX_PLAIN_BYTES = 4 * MAX_PLAIN
 MAX_TITLE_AT = 16 * 1024
 _UTF16 = codecs.lookup("utf-16-le")
 # Words for an answer that was cut off at its limit: Anthropic's, Gemini's, Mistral's, the Responses API's, Cohere's,
@@ -73,6 +75,14 @@ def markup(body: bytes) -> str | None:
     if begun[:1] != b"<":
         return None
     return HTML if _IS_HTML.search(begun) else XML
+
+
+def plain_words(body: bytes) -> str | None:
+    """Return the beginning of a *body* that is plain text, no JSON and no markup; None of any other."""
+    begun = body.removeprefix(codecs.BOM_UTF8).lstrip()[:MAX_PLAIN_BYTES]
+    if not begun or begun[:1] in b'{["<' or any(byte < 9 for byte in begun):
+        return None
+    return text(begun.decode(errors="replace"), MAX_PLAIN)
 
 
 def html_title(page: bytes) -> str | None:

@@ -42,6 +42,33 @@ _SIGN_IN: Final = (
     "only the models in Ollama's cloud need a login: run `ollama signin` on its machine, or leave them out with "
     "`exclude`"
 )
+_VERSION: Final = re.compile(r"api[- ]version", re.IGNORECASE)
+_WRITE_VERSION: Final = (
+    "write a version that the service has at the end of its url: ?api-version=2024-10-21, say; or use its path "
+    "/openai/v1"
+)
+# Anthropic, Portkey and gateways that take no bearer token.
+_HEADER: Final = re.compile(
+    r"\b(?P<name>x-[\w-]{2,60})\b.{0,80}\bheader.{0,20}(?:required|missing)"
+    r"|(?:missing|requires?|no) (?:\w+ ){0,3}header\W{1,3}(?P<after>[a-z][\w-]{2,60})",
+    re.IGNORECASE,
+)
+_HOST: Final = re.compile(
+    r"\binvalid host\b|\bhost\b.{0,80}\bnot allowed|blocked hosts?\b|disallowed host|misdirected request",
+    re.IGNORECASE,
+)
+_WRITE_HOST: Final = (
+    "the server does not take this host name: write the one that it is known by in its url, or allow this one "
+    "there"
+)
+_ADDRESS: Final = re.compile(
+    r"\byour ip\b|\bip (?:address )?\S{0,60} ?(?:is )?not (?:authorized|allowed)", re.IGNORECASE
+)
+_ALLOW_ADDRESS: Final = "the service takes no requests from the address of this machine; allow it there"
+_NO_PATH: Final = (
+    "Amazon's API gateway says so of a path that it does not know, too: check the path of its url, then its "
+    "key"
+)
 _NO_API: Final = "replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
 OPEN_WEBUI: Final = re.compile(r"\bopen webui\b", re.IGNORECASE)
 # Titles of pages that servers and tunnels show where their API is elsewhere.
@@ -70,6 +97,8 @@ def of_refusal(
     in at.
     """
     by_page = markup == HTML
+    if 400 <= status < 500 and (named := _of_request(status, said)):
+        return named
     if status == 400 and _HTTP_TO_TLS.search(said):
         return "write https:// in its url"
     if status == 401 and headers.get("www-authenticate", "").lower().startswith("basic") and not logged_in:
@@ -91,6 +120,21 @@ def of_refusal(
     if status >= 500 and (NO_UPSTREAM.search(said) or (status == 503 and by_page)):
         return _BEHIND
     return f"{markup} {_NO_API}" if markup and status in (403, 404) else None
+
+
+def _of_request(status: int, said: str) -> str | None:
+    """Return what to change of the request, where the words *said* of a refusal name it."""
+    if status in (400, 404) and _VERSION.search(said):
+        return _WRITE_VERSION
+    if status in (400, 401, 403) and (found := _HEADER.search(said)):
+        header = found["name"] or found["after"]
+        written = f'headers = {{ {header} = {{ env = "NAME" }} }}'
+        return f"the server wants another header: {written} under its [endpoints.<name>]"
+    if status in (400, 403, 421) and _HOST.search(said):
+        return _WRITE_HOST
+    if status in (401, 403) and _ADDRESS.search(said):
+        return _ALLOW_ADDRESS
+    return _NO_PATH if status == 403 and said == "Missing Authentication Token" else None
 
 
 def of_page(said: str) -> str | None:
