@@ -11,6 +11,7 @@ import ssl
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from copy import copy
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,6 +24,7 @@ from vedette import __version__
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
+from vedette.providers._brief import Brief
 from vedette.providers._lenient import decoded, markup, plain_words, text
 from vedette.providers._outbound import Forbidden
 from vedette.providers._refusals import context_limit, judged, wait_s
@@ -86,12 +88,20 @@ class Http:
         headers.update(access.headers)
         self._headers = dict(headers)
         self._headers_of_json = {**self._headers, "content-type": "application/json"}
-        self._transport = Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None)
+        self._uds = socket[0] if socket else None
+        self._transport = Transport(access.allowed, tls=tls(access), uds=self._uds)
+        self._sends: Transport | Brief = self._transport
 
     @property
     def url(self) -> str:
         """The URL under which paths are asked for, without its query and a slash at its end."""
         return self._access.url.partition("?")[0].rstrip("/")
+
+    def brief(self) -> "Http":
+        """Return the same, for readings that are too far apart to keep a connection."""
+        other = copy(self)
+        other._sends = Brief(self._transport, self._access.allowed, uds=self._uds)
+        return other
 
     async def __aenter__(self) -> Self:
         return self
@@ -223,7 +233,7 @@ class Http:
             try:
                 with translated(self._access.url, at=transcript):
                     url = self._absolute(transcript.path.lstrip("/"))
-                    response = await self._transport.send(
+                    response = await self._sends.send(
                         transcript.method,
                         url,
                         headers,

@@ -42,7 +42,7 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
 
 
 @contextmanager
-def _errors_of_httpx() -> Iterator[None]:
+def errors_of_httpx() -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -53,7 +53,7 @@ def _errors_of_httpx() -> Iterator[None]:
 
 
 @lru_cache(maxsize=_MAX_URLS)
-def _place(url: str) -> tuple[httpcore.URL, bytes]:
+def place_of(url: str) -> tuple[httpcore.URL, bytes]:
     """Return *url* taken apart, and its `Host`. Raises httpx.InvalidURL."""
     request = httpx.Request("POST", url)
     at = request.url
@@ -72,7 +72,7 @@ class _Body(httpx.AsyncByteStream):
         self._pool = pool
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _errors_of_httpx():
+        with errors_of_httpx():
             async for part in cast("AsyncIterator[bytes]", self._response.stream):
                 yield part
 
@@ -80,7 +80,7 @@ class _Body(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        with _errors_of_httpx():
+        with errors_of_httpx():
             try:
                 await self._response.aclose()
             finally:
@@ -130,7 +130,7 @@ class Transport:
 
         *trace* is called with each event of the connection. Raises httpx.TransportError, httpx.InvalidURL.
         """
-        place, host = _place(url)
+        place, host = place_of(url)
         raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
         if not any(name.lower() == b"host" for name, _ in raw):
             raw.insert(0, (b"Host", host))
@@ -142,7 +142,7 @@ class Transport:
         if trace is not None:
             extensions["trace"] = trace
         request = httpcore.Request(method, place, headers=raw, content=body, extensions=extensions)
-        with _errors_of_httpx():
+        with errors_of_httpx():
             response, connection = await self._pool.send(request)
         return httpx.Response(
             response.status,
@@ -153,5 +153,5 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        with _errors_of_httpx():
+        with errors_of_httpx():
             await self._pool.aclose()

@@ -87,11 +87,11 @@ async def metrics_page(access: Access, *, clock: Clock) -> AsyncIterator[Metered
     if base.endswith("/"):  # a URL without a path: the page is where such pages are
         base, page = address, "metrics"
     async with Http(msgspec.structs.replace(access, url=f"{base}{mark}{query}"), clock=clock) as http:
-        yield MetricsPage(http, page)
+        yield MetricsPage(http.brief(), page)
 
 
 @asynccontextmanager
 async def prometheus(access: Access, queries: Mapping[str, str], *, clock: Clock) -> AsyncIterator[Metered]:
     """Open the Prometheus at the URL of *access* for *queries* by figure (`FIGURES`)."""
     async with Http(access, clock=clock) as http:
-        yield Prometheus(http, queries)
+        yield Prometheus(http.brief(), queries)

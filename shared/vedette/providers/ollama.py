@@ -101,6 +101,7 @@ class OllamaEndpoint:
         self.features = Features(residency=True, digests=True, free_to_ask=own)
         self._own = own
         self._http = http
+        self._brief = http.brief()
         self._clock = clock
         self._listed: dict[str, str | None] = {}
 
@@ -156,7 +157,7 @@ class OllamaEndpoint:
     async def _loaded(self) -> dict[str, Residency] | None:
         """Return what /api/ps holds loaded. Names that share weights share a runner; ps names only one."""
         try:
-            body, headers = await self._http.call("GET", "/api/ps")
+            body, headers = await self._brief.call("GET", "/api/ps")
         except ProviderError as error:
             if error.outcome is Outcome.NOT_FOUND:  # before 0.1.38
                 return None

@@ -61,7 +61,7 @@ class OpenAICompatibleEndpoint:
         self._listing = OpenAIListing(
             http, given=flavour, own=own, prefixes=prefixes, named=named, clock=clock
         )
-        self._load = OpenAILoad(http, listing=self._listing, own=own, clock=clock)
+        self._load = OpenAILoad(http.brief(), listing=self._listing, own=own, clock=clock)
         self._calls = OpenAICalls(http, listing=self._listing, clock=clock)
 
     async def reach(self) -> Server:
