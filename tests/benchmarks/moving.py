@@ -26,6 +26,7 @@ from eventually import eventually
 from vedette.bus import agents
 from vedette.client import Client
 from vedette.demo.server import weights
+from vedette.messages.probe_times import MIN_PROBES
 from vedette.runtime.subprocesses import child, free_port
 
 Signal = Literal["load", "reports", "probes"]
@@ -71,6 +72,8 @@ async def measure(
         _vedette(directory, urls, signal) as client,
     ):
         await _until_measured(client, urls)
+        if signal == "probes":
+            await _until_usual(client, urls)
         async with _calling(directory, urls, signal) as calls:
             seen, loaded = await _watch(client, urls, loaded_s, after_s, calls)
     over = _QUIET_S + loaded_s
@@ -174,6 +177,18 @@ async def _until_measured(client: Client, urls: dict[str, str]) -> None:
             await asyncio.sleep(1.0)
 
 
+async def _until_usual(client: Client, urls: dict[str, str]) -> None:
+    """Wait until the probes of each model show what is usual."""
+    async with asyncio.timeout(_MEASURED_WITHIN_S):
+        while True:
+            models = (await client.models()).models
+            probes = [one.availability.probes_24h if one.availability else 0 for one in models]
+            # Some of them come while the model is measured, and ask for nothing.
+            if len(probes) == len(urls) and min(probes) > MIN_PROBES + 2:
+                return
+            await asyncio.sleep(1.0)
+
+
 @asynccontextmanager
 async def _calling(directory: Path, urls: dict[str, str], signal: Signal) -> AsyncIterator[Calls | None]:
     """Yield what calls a server and reports how it went, as two agents in turn; nothing where *signal* is another."""
@@ -222,8 +237,10 @@ async def _watch(
 ) -> tuple[list[Seen], str]:
     """Ask every second; load the recommended server meanwhile. Return what was seen, and which was loaded."""
     seen, began, loading, loaded = list[Seen](), time.monotonic(), list[asyncio.Task[None]](), ""
+    probes: dict[str, str] = {}
     while (at := time.monotonic() - began) < _QUIET_S + loaded_s + after_s:
         seen.append(await _ask(client, began))
+        await _show_probes(client, probes, at)
         if call is not None:
             call(seen[-1].server, len(seen))
         if at >= _QUIET_S and not loaded:
@@ -235,6 +252,17 @@ async def _watch(
         await asyncio.sleep(1.0)
     await asyncio.gather(*loading, return_exceptions=True)
     return seen, loaded
+
+
+async def _show_probes(client: Client, shown: dict[str, str], at: float) -> None:
+    """Say how each probe ended that is not among the *shown*, by the id of its job."""
+    for model in (await client.models()).models:
+        last, server = (model.availability.last if model.availability else None), model.model.endpoint
+        if last is not None and shown.get(server) != last.job_id:
+            shown[server] = last.job_id
+            say(
+                f"{at:.0f} s: a probe of {server}: {last.outcome}, {last.level}, {last.latency_ms or 0:,.0f} ms"
+            )
 
 
 async def _load(url: str) -> None:

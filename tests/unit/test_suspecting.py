@@ -83,9 +83,12 @@ def test_what_reports_show_is_measured_at_once(watch: Watch) -> None:
     assert found.due <= LATER
 
 
-def test_a_probe_that_took_far_longer_than_usual_is_suspicious_and_a_little_longer_is_not() -> None:
+def test_two_probes_that_took_far_longer_than_usual_are_suspicious_and_one_asks_for_another_first() -> None:
     usual = [100.0 + n for n in range(8)]
-    assert suspicion(state(probed(*usual, 1000.0)), LATER) is not None
+    assert suspicion(state(probed(*usual, 1000.0, 1000.0)), LATER) is not None
+    assert suspicion(state(probed(*usual, 1000.0)), LATER) is None
+    assert suspicion(state(probed(*usual, 1000.0, 1000.0, 100.0)), LATER) is not None  # it may have recovered
+    assert suspicion(state(probed(*usual, 1000.0, 1000.0, 100.0, 100.0)), LATER) is not None
     assert suspicion(state(probed(*usual, 10.0)), LATER) is not None
     assert suspicion(state(probed(*usual, 200.0)), LATER) is None
     assert suspicion(state(probed(100.0, 1000.0)), LATER) is None

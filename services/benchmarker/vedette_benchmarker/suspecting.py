@@ -1,10 +1,11 @@
 """Which models may have changed since they were measured, so that one small benchmark is due at once. Pure.
 
-The suspicions: reports that show a change or nearly one, an answer to a probe that took far longer or shorter than
-usual, a server that writes far fewer tokens for all its requests together than one alone got, a model that is available
-again, a last benchmark that is far from those before it.
+The suspicions: reports that show a change or nearly one, two answers to probes that took far longer than usual or one
+that took far less, a server that writes far fewer tokens for all its requests together than one alone got, a model that
+is available again, a last benchmark that is far from those before it.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -12,13 +13,12 @@ from typing import Final, NamedTuple
 from vedette.messages.catalogue import ModelState
 from vedette.messages.changing import own_change
 from vedette.messages.events import EndpointLoad
+from vedette.messages.probe_times import MIN_PROBES, SLOW_TIMES, probe_times
 from vedette.quantiles import quantile
 from vedette.types import Health, Level, Outcome, Performance, Status
 
 EVERY: Final = timedelta(minutes=10)  # at most one benchmark of a model on suspicion
 _OLD: Final = timedelta(minutes=30)  # a suspicion that was not followed up for so long is none
-_PROBE_TIMES: Final = 3.0  # how many times longer, or shorter, than usual an answer to a probe must take
-_MIN_PROBES: Final = 4  # answers that say what is usual
 # Readings of a server's load in a row. Requests that only now and then run during one are not taken for slow ones.
 LOADS: Final = 6
 _LOAD_TIMES: Final = 3.0  # how many times fewer tokens it must write than one request got at rest
@@ -60,8 +60,13 @@ def _reasons(state: ModelState, now: datetime) -> Iterator[tuple[datetime, str]]
         return
     if health.status is Status.AVAILABLE and len(health.outcomes) > health.streak:
         yield health.since, "it is available again"
-    if times := _times_longer(health):
-        yield health.outcomes[-1].at, f"a probe took {times:.1f} times as long as usual"
+    times = probe_times(health)
+    if times.ttft and times.at is not None:
+        yield times.at, f"its last probes took {math.exp(times.ttft):.1f} times as long as usual"
+    elif times.ended is not None:
+        yield times.ended, "its probes take as long as usual again"
+    if _is_faster(health):
+        yield health.outcomes[-1].at, "a probe took a third of the usual time"
 
 
 def worked_on(load: EndpointLoad) -> dict[str, float]:
@@ -89,20 +94,14 @@ def _slow_under_load(
         yield loads[-1].at, f"its server writes {max(known):.1f} tokens/s at most while requests run"
 
 
-def _times_longer(health: Health) -> float | None:
-    """Return how many times longer than usual the last answer to a probe took, where that is far from usual."""
+def _is_faster(health: Health) -> bool:
+    """Return whether the last answer to a probe took a third of the usual time at most."""
     took = [
         sample.latency_ms
         for sample in health.outcomes
         if sample.level is Level.ANSWER and sample.outcome is Outcome.OK and sample.latency_ms
     ]
     last = health.outcomes[-1] if health.outcomes else None
-    if (
-        last is None
-        or last.level is not Level.ANSWER
-        or last.outcome is not Outcome.OK
-        or len(took) <= _MIN_PROBES
-    ):
-        return None
-    times = took[-1] / quantile(took[:-1], 0.5)
-    return times if max(times, 1.0 / times) >= _PROBE_TIMES else None
+    if last is None or last.level is not Level.ANSWER or last.outcome is not Outcome.OK:
+        return False
+    return len(took) > MIN_PROBES and took[-1] * SLOW_TIMES <= quantile(took[:-1], 0.5)

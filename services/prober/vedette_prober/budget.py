@@ -40,15 +40,17 @@ def deepest(
     endpoint: EndpointSettings,
     ledger: Ledger | None,
     now: datetime,
+    confirms: bool = False,
 ) -> Level:
     """Return how deep a probe of this model may go now; *seen* is its residency after the probe before.
 
     Asking for an answer would load a model that is not resident, evict another, or cost money; so it is done only
     where the model is known to be resident, or the endpoint's settings allow it. A model that no other user has
-    called since the last probe is not asked: the server counts our question as use and would keep it loaded.
+    called since the last probe is not asked: the server counts our question as use and would keep it loaded. A probe
+    that *confirms* one of seconds ago hardly keeps it loaded for longer.
     """
     allowed = spending.budget(info, endpoint)
-    for level in (_harmless(info, residency, seen, endpoint, now), Level.DESCRIBE):
+    for level in (_harmless(info, residency, seen, endpoint, now, confirms=confirms), Level.DESCRIBE):
         if covers(allowed, ledger, level_cost(level, info, endpoint), now):
             return level
     return Level.LIST
@@ -70,6 +72,8 @@ def _harmless(
     seen: Residency | None,
     endpoint: EndpointSettings,
     now: datetime,
+    *,
+    confirms: bool,
 ) -> Level:
     if info.asked_as not in _ASKABLE or endpoint.answer == "never" or endpoint.measure is False:
         return Level.DESCRIBE
@@ -77,7 +81,9 @@ def _harmless(
         return Level.ANSWER
     if spending.why_not(info, endpoint):
         return Level.DESCRIBE
-    if residency is None or not residency.is_resident(now) or _is_idle(residency, seen, now):
+    if residency is None or not residency.is_resident(now):
+        return Level.DESCRIBE
+    if not confirms and _is_idle(residency, seen, now):
         return Level.DESCRIBE
     return Level.ANSWER
 

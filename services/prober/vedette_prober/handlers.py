@@ -1,6 +1,7 @@
 """Probe jobs: one contact with an endpoint, then each of its models as deeply as is safe."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection
 from weakref import WeakValueDictionary
 
@@ -32,12 +33,15 @@ from vedette.types import (
 )
 from vedette_prober.budget import jitter_s
 from vedette_prober.round import NOT_REACHED, Probed, Round
-from vedette_prober.verdict import fold, is_suspicious, needs_confirmation
+from vedette_prober.verdict import fold, is_suspicious, is_unusual, needs_confirmation
 
 _CATCHING_UP_S = 0.5
 # A server that is being restarted is often back by then.
 _CONFIRM_AFTER_S = 3.0
 _MAX_APART = 4  # models that are probed again one by one
+# Where a whole network is slow: probes that wait to confirm that a model is. The next tick makes up for the others.
+_MAX_CONFIRMING, _MAX_CONFIRMING_AT_HOST = 20, 4
+_CONFIRM_SPREAD_S = 3.0  # after _CONFIRM_AFTER_S
 
 
 class Probes:
@@ -60,6 +64,7 @@ class Probes:
         self.interval_s = interval_s
         self._clock = clock
         self._turns: WeakValueDictionary[ModelRef, asyncio.Lock] = WeakValueDictionary()
+        self._confirming: Counter[str] = Counter()  # by host
 
     async def on_tick(self, tick: Tick) -> None:
         """Queue a probe of every endpoint."""
@@ -136,12 +141,14 @@ class Probes:
             )
         with counting() as sent:
             async with own.shown(self._bus, endpoint.name, sent, monotonic=self._clock.monotonic):
-                planned, suspicious = await self._probe_all(endpoint, listing, models, job)
+                planned, suspicious, unusual = await self._probe_all(endpoint, listing, models, job)
         use = msgspec.structs.replace(planned, requests=0) + sent.use
         await self._observe(endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
         # Of many, the endpoint is probed again as a whole.
         for model in suspicious if len(suspicious) <= _MAX_APART else [None]:
             self._bus.spawn(self._probe_again(endpoint, job, model))
+        for model in unusual:
+            self._bus.spawn(self._confirm(endpoint, job, model))
         done = f"{counted(len(models), 'model')} probed" if models else "no model to probe"
         await self._bus.jobs.publish_progress(job, "done", f"{job.endpoint}: {done}")
 
@@ -211,6 +218,19 @@ class Probes:
         observed = self._catalogue.endpoint(server.name) if server else None
         return (server.name, observed) if server and observed else None
 
+    async def _confirm(self, endpoint: OpenEndpoint, job: Job, model: ModelRef) -> None:
+        """Have a *model* whose answer took another time than usual probed again in a few seconds."""
+        host = endpoint.settings.group
+        if self._confirming[host] >= _MAX_CONFIRMING_AT_HOST or self._confirming.total() >= _MAX_CONFIRMING:
+            self._bus.log.info("probe.unconfirmed", model=str(model))
+            return
+        self._confirming[host] += 1
+        try:
+            await asyncio.sleep(jitter_s(str(model), 10 * _CONFIRM_SPREAD_S))
+            await self._probe_again(endpoint, job, model)
+        finally:
+            self._confirming[host] -= 1
+
     async def _probe_again(self, endpoint: OpenEndpoint, job: Job, model: ModelRef | None = None) -> None:
         """Queue another probe of the endpoint, or of *model*, in a few seconds.
 
@@ -238,10 +258,11 @@ class Probes:
 
     async def _probe_all(
         self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
-    ) -> tuple[Use, list[ModelRef]]:
+    ) -> tuple[Use, list[ModelRef], list[ModelRef]]:
         """Probe *models* side by side, as many as the endpoint may be asked at once.
 
-        Return the planned cost, and the models that are to be probed again soon.
+        Return the planned cost, and the models that are to be probed again soon: whose status is in doubt, and whose
+        answer took another time than usual.
         """
         observed = self._catalogue.endpoint(endpoint.name)
         prober = Round(
@@ -258,7 +279,7 @@ class Probes:
             await prober.look()
         # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
-        done, suspicious = 0, list[ModelRef]()
+        done, suspicious, unusual = 0, list[ModelRef](), list[ModelRef]()
 
         async def one(state: ModelState) -> None:
             nonlocal done
@@ -272,13 +293,15 @@ class Probes:
                 event = await self._publish(state.model, probed, job)
             if event is not None and is_suspicious(event.health):
                 suspicious.append(state.model)
+            elif event is not None and is_unusual(event.health):
+                unusual.append(state.model)
             done += 1
             await self._bus.jobs.publish_progress(job, "step", str(state.model), step=done, steps=len(models))
 
         async with asyncio.TaskGroup() as group:
             for state in models:
                 group.create_task(one(state))
-        return prober.use, sorted(suspicious)
+        return prober.use, sorted(suspicious), sorted(unusual)
 
     def _turn(self, model: ModelRef) -> asyncio.Lock:
         return self._turns.setdefault(model, asyncio.Lock())

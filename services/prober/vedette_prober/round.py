@@ -1,8 +1,10 @@
 """One round of probes: which models of an endpoint are loaded, how deeply each may be probed, and its result."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -13,11 +15,14 @@ from vedette.endpoints.budget import charge
 from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState
 from vedette.messages.events import Job
+from vedette.messages.probe_times import probe_times
+from vedette.messages.tolerance import is_within
 from vedette.providers import Listing, Publishing
 from vedette.types import (
     EndpointState,
     Exchange,
     Failure,
+    Health,
     Ledger,
     Level,
     ModelInfo,
@@ -35,6 +40,7 @@ NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Ou
 _SAME_WEIGHTS = "another name of the same weights was asked"
 # A server reports the new time of unloading only after the answer: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
+_LATELY = timedelta(minutes=1)  # since the probe that another one confirms
 
 
 class Probed(NamedTuple):
@@ -110,32 +116,47 @@ class Round:
         name = info.model.name
         if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
             await self.look()  # another job has asked the model since
-        seen = state.health.residency if state.health else None
-        if self._depth(info, seen) is not Level.ANSWER:
-            return await self._go(entry, info, self._take(info, seen, answers=False))
+        if self._depth(info, state.health) is not Level.ANSWER:
+            return await self._go(entry, info, self._take(info, state.health, answers=False))
         if info.digest is None:
-            return await self._ask(entry, info, seen)
+            return await self._ask(entry, info, state.health)
         asked = self._asked.get(info.digest)
         if asked is None:
-            asked = self._asked[info.digest] = asyncio.create_task(self._ask(entry, info, seen))
+            asked = self._asked[info.digest] = asyncio.create_task(self._ask(entry, info, state.health))
             return await asked
         probed = await asked
         sample = msgspec.structs.replace(probed.sample, detail=probed.sample.detail or _SAME_WEIGHTS)
         return probed._replace(sample=sample, residency=self._residency_of(name))
 
-    async def _ask(self, entry: Listing, info: ModelInfo, seen: Residency | None) -> Probed:
+    async def _ask(self, entry: Listing, info: ModelInfo, before: Health | None) -> Probed:
         """Have the model say something, unless its host is being measured."""
         left_out = await self._closed()
         # Others may have loaded another model in its place since the round began.
         if left_out is None and not await self.look():
             left_out = "what is loaded could not be read"
-        return await self._go(entry, info, self._take(info, seen, answers=left_out is None), left_out)
+        level = self._take(info, before, answers=left_out is None)
+        return await self._go(entry, info, level, left_out, patience_s=probe_times(before).patience_s)
 
-    async def _go(self, entry: Listing, info: ModelInfo, level: Level, left_out: str | None = None) -> Probed:
+    async def _go(
+        self,
+        entry: Listing,
+        info: ModelInfo,
+        level: Level,
+        left_out: str | None = None,
+        *,
+        patience_s: float = math.inf,
+    ) -> Probed:
         name = info.model.name
         residency, started = self._residency_of(name), self._clock.monotonic()
+        # A model that takes as long as this may take is judged by that.
+        patient_s = patience_s if level is Level.ANSWER and patience_s < self._timeout_s else None
         try:
-            await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
+            async with asyncio.timeout(patient_s):
+                await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
+        except TimeoutError:
+            took_ms = (self._clock.monotonic() - started) * 1000
+            late = f"no token within {took_ms / 1000:.1f} s, which is far longer than usual"
+            return Probed(self._sample(Outcome.BUSY, level, took_ms, late), residency)
         except ProviderError as error:
             took_ms = (self._clock.monotonic() - started) * 1000
             sample = self._sample(error.outcome, level, took_ms, error.detail)
@@ -180,22 +201,30 @@ class Round:
                 return now
         return msgspec.structs.replace(before, expires_at=None)
 
-    def _take(self, info: ModelInfo, seen: Residency | None, *, answers: bool) -> Level:
+    def _take(self, info: ModelInfo, before: Health | None, *, answers: bool) -> Level:
         """Return how deep to go, and count its cost, so that one round stays within the budget."""
-        level = self._depth(info, seen)
+        level = self._depth(info, before)
         if level is Level.ANSWER and not answers:
             level = Level.DESCRIBE
         self.use += level_cost(level, info, self._endpoint.settings)
         return level
 
-    def _depth(self, info: ModelInfo, seen: Residency | None) -> Level:
+    def _depth(self, info: ModelInfo, before: Health | None) -> Level:
         return deepest(
             info,
             residency=self._residency_of(info.model.name),
-            seen=seen,
+            seen=before.residency if before else None,
             endpoint=self._endpoint.settings,
             ledger=charge(self._before, self._job.kind, self.use, self._clock.now()),
             now=self._clock.now(),
+            confirms=self._confirms(before),
+        )
+
+    def _confirms(self, before: Health | None) -> bool:
+        """Return whether this probe confirms one that asked the model a moment ago."""
+        last = before.outcomes[-1] if before and self._job.cause == "suspicion" else None
+        return (
+            last is not None and last.level is Level.ANSWER and is_within(last.at, self._clock.now(), _LATELY)
         )
 
     def _sample(

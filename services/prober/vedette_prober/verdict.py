@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from vedette.messages.probe_times import probe_times
 from vedette.messages.tolerance import is_future
 from vedette.types import (
     NOT_DOWNTIME,
@@ -78,6 +79,11 @@ def is_suspicious(health: Health) -> bool:
     latest = verdict(last)
     first_failure = len(health.outcomes) == 1 and latest is not Status.AVAILABLE
     return first_failure or (latest is not health.status and health.streak == 1)
+
+
+def is_unusual(health: Health) -> bool:
+    """Return whether to probe a model again at once: its last answer alone is slow, or as usual after slow ones."""
+    return probe_times(health).is_open
 
 
 def fold(

@@ -177,7 +177,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
         ),
         reports=state.reports,
         measured_as=state.measured_as,
-        change=change_of(state.watches, state.performance),
+        change=change_of(state.watches, state.performance, health),
     )
 
 

@@ -396,5 +396,9 @@ def because_of(change: Change, at: float) -> str:
     """Return in words what was detected of a model, as it counts at *at*."""
     if change.until < at or not change.by:
         return ""
-    by = "callers report it" if change.by == "reports" else "the last benchmark measured it"
+    by = {
+        "reports": "callers report it",
+        "benchmark": "the last benchmark measured it",
+        "probes": "its probes take longer",
+    }[change.by]
     return f"{by} since {change.since:%H:%M} UTC"

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from vedette.messages.changing import OwnChange, own_change
-from vedette.types import CHANGE_HOLDS_S, Performance, Signal, Watch
+from vedette.messages.changing import OwnChange, measured_quietly_at, own_change
+from vedette.messages.probe_times import ProbeTimes, probe_times
+from vedette.types import CHANGE_HOLDS_S, Health, Performance, Signal, Watch
 
 _REPORTED_SPREAD: Final = 0.3  # relative; of a change that callers report
+_PROBED_SPREAD: Final = 0.3  # and of one that two probes show
 _MEASURED_SPREAD: Final = 0.1  # and of one that a single benchmark shows
 
 
@@ -21,7 +23,7 @@ class Change(NamedTuple):
     spread: float = 0.0  # relative standard deviation of the latencies
     until: float = math.inf  # seconds since 1970, until when the latencies count
     failing_until: float = -math.inf
-    by: Literal["reports", "benchmark", ""] = ""  # of the latencies
+    by: Literal["reports", "benchmark", "probes", ""] = ""  # of the latencies
     since: datetime | None = None
 
     @property
@@ -33,15 +35,19 @@ class Change(NamedTuple):
 NONE: Final = Change()
 
 
-def change_of(watches: Mapping[Signal, Watch], performance: Performance | None) -> Change:
+def change_of(
+    watches: Mapping[Signal, Watch], performance: Performance | None, health: Health | None = None
+) -> Change:
     """Return what changed of a model: what was learnt last counts, of its latencies and of its failures apart.
 
     Reports make no model faster than our own measurements do: of them, only a change for the worse counts.
     """
     own = own_change(performance)
-    found = _by_reports(watches, performance.measured_at if performance else None)
+    probed = _by_probes(probe_times(health), own, measured_quietly_at(performance))
+    known = [performance.measured_at] if performance else []
+    found = _by_reports(watches, max([*known, probed[1]] if probed else known, default=None))
     if found is None:
-        found = _by_benchmark(own)
+        found = probed[0] if probed else _by_benchmark(own)
     failing = watches.get("reliability")
     if failing is None or failing.level <= 0.0 or failing.heard_at is None:
         return found
@@ -53,6 +59,20 @@ def _by_benchmark(own: OwnChange) -> Change:
     if not (own.ttft or own.speed):
         return NONE
     return Change(ttft=own.ttft, speed=own.speed, spread=_MEASURED_SPREAD, by="benchmark", since=own.at)
+
+
+def _by_probes(times: ProbeTimes, own: OwnChange, quiet: datetime | None) -> tuple[Change, datetime] | None:
+    """Return what probes say of the time to the first token, and when they did; None where they say nothing.
+
+    Two probes must have said it since the last benchmark at rest, at *quiet*.
+    """
+    if times.ended is not None and (quiet is None or quiet < times.ended):
+        return NONE, times.ended
+    said = times.since_last_two
+    if times.since is None or times.at is None or said is None or (quiet is not None and quiet >= said):
+        return None
+    change = Change(ttft=times.ttft, speed=own.speed, spread=_PROBED_SPREAD, by="probes", since=times.since)
+    return change, times.at
 
 
 def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -> Change | None:

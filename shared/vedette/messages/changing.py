@@ -49,6 +49,12 @@ def own_change(performance: Performance | None) -> OwnChange:
     )
 
 
+def measured_quietly_at(performance: Performance | None) -> datetime | None:
+    """Return when a model was last measured without other requests, and warm; None where it never was."""
+    samples = performance.samples if performance else ()
+    return max((one.at for one in samples if _counts(one)), default=None)
+
+
 def _counts(sample: RunSample) -> bool:
     return sample.outcome is Outcome.OK and not sample.cold and not sample.contended
 

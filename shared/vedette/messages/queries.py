@@ -120,7 +120,7 @@ class Now(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ttft_times_slower: Annotated[float, Meta(description="by a detected change")] = 1.0
     output_times_slower: Annotated[float, Meta(description="the same of the output rate")] = 1.0
     failing: Annotated[float, Meta(description="share of calls that fail, beyond the usual")] = 0.0
-    detected_by: Literal["reports", "benchmark", ""] = ""
+    detected_by: Literal["reports", "benchmark", "probes", ""] = ""
     since: UtcTime | None = None
     running: Annotated[
         int | None, Meta(description="requests that its server works on, of this model if it says")

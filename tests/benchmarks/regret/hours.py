@@ -56,6 +56,10 @@ try:
 except ImportError:
     is_suspicious = None  # type: ignore[assignment]
 try:
+    from vedette_prober.verdict import is_unusual
+except ImportError:
+    is_unusual = None  # type: ignore[assignment]
+try:
     from vedette.usecases import known
 except ImportError:
     from vedette_recommender.usecases import known  # type: ignore[no-redef]
@@ -197,7 +201,8 @@ class World:
         )
         health = fold_probe(state.health if state else None, sample, None)
         self._apply(ModelProbed(id=self._id(), at=at, model=server.model, sample=sample, health=health))
-        if not at_rest and is_suspicious is not None and is_suspicious(health):
+        asks = [one for one in (is_suspicious, is_unusual) if one is not None]
+        if not at_rest and any(one(health) for one in asks):
             self._later(3, lambda: self._probe(server, Outcome.OK, self.clock.at))
 
     def _benchmark(self, server: Server, job: str, *, at_rest: bool = False, small: bool = False) -> None:
