@@ -1,7 +1,6 @@
 """Probe jobs: one contact with an endpoint, then each of its models as deeply as is safe."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection
 from weakref import WeakValueDictionary
 
@@ -32,6 +31,7 @@ from vedette.types import (
     Use,
 )
 from vedette_prober.budget import jitter_s
+from vedette_prober.confirming import Confirming
 from vedette_prober.round import NOT_REACHED, Probed, Round
 from vedette_prober.verdict import fold, is_suspicious, is_unusual, needs_confirmation
 
@@ -39,8 +39,6 @@ _CATCHING_UP_S = 0.5
 # A server that is being restarted is often back by then.
 _CONFIRM_AFTER_S = 3.0
 _MAX_APART = 4  # models that are probed again one by one
-# Where a whole network is slow: probes that wait to confirm that a model is. The next tick makes up for the others.
-_MAX_CONFIRMING, _MAX_CONFIRMING_AT_HOST = 20, 4
 _CONFIRM_SPREAD_S = 3.0  # after _CONFIRM_AFTER_S
 
 
@@ -64,7 +62,7 @@ class Probes:
         self.interval_s = interval_s
         self._clock = clock
         self._turns: WeakValueDictionary[ModelRef, asyncio.Lock] = WeakValueDictionary()
-        self._confirming: Counter[str] = Counter()  # by host
+        self._confirming = Confirming()
 
     async def on_tick(self, tick: Tick) -> None:
         """Queue a probe of every endpoint."""
@@ -220,16 +218,12 @@ class Probes:
 
     async def _confirm(self, endpoint: OpenEndpoint, job: Job, model: ModelRef) -> None:
         """Have a *model* whose answer took another time than usual probed again in a few seconds."""
-        host = endpoint.settings.group
-        if self._confirming[host] >= _MAX_CONFIRMING_AT_HOST or self._confirming.total() >= _MAX_CONFIRMING:
-            self._bus.log.info("probe.unconfirmed", model=str(model))
-            return
-        self._confirming[host] += 1
-        try:
+        with self._confirming.place(endpoint.settings.group) as may:
+            if not may:
+                self._bus.log.info("probe.unconfirmed", model=str(model))
+                return
             await asyncio.sleep(jitter_s(str(model), 10 * _CONFIRM_SPREAD_S))
             await self._probe_again(endpoint, job, model)
-        finally:
-            self._confirming[host] -= 1
 
     async def _probe_again(self, endpoint: OpenEndpoint, job: Job, model: ModelRef | None = None) -> None:
         """Queue another probe of the endpoint, or of *model*, in a few seconds.
@@ -291,10 +285,10 @@ class Probes:
                     latest = await self._bus.streams.read_model(state.model) if loaded else state
                     probed = await prober.probe(latest)
                 event = await self._publish(state.model, probed, job)
-            if event is not None and is_suspicious(event.health):
-                suspicious.append(state.model)
-            elif event is not None and is_unusual(event.health):
+            if event is not None and is_unusual(event.health):
                 unusual.append(state.model)
+            elif event is not None and is_suspicious(event.health):
+                suspicious.append(state.model)
             done += 1
             await self._bus.jobs.publish_progress(job, "step", str(state.model), step=done, steps=len(models))
 
