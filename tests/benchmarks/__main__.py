@@ -245,6 +245,7 @@ def load_a_real_server(
     loaded_s: float = 60.0,
     after_s: float = 60.0,
     noisy_s: float = 0.0,
+    probed_every_s: int = 60,
     picture: Path | None = None,
 ) -> None:
     """Load one of two real llama.cpp servers: how soon the answer leaves it, and when it comes back.
@@ -259,13 +260,15 @@ def load_a_real_server(
         How long the agent asks afterwards.
     noisy_s
         Load both servers equally by chance instead, for this long: how often the answer changes.
+    probed_every_s
+        How often Vedette probes where it has nothing but its probes.
     picture
         Where to draw what was seen.
     """
     if noisy_s:
         _run(lambda directory: moving.noisy(directory, noisy_s))
     else:
-        _run(lambda directory: moving.measure(directory, picture, signal, loaded_s, after_s))
+        _run(lambda directory: moving.measure(directory, picture, signal, loaded_s, after_s, probed_every_s))
 
 
 @app.command(name="slowing")

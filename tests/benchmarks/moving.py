@@ -28,6 +28,7 @@ from vedette.client import Client
 from vedette.demo.server import weights
 from vedette.messages.probe_times import MIN_PROBES
 from vedette.runtime.subprocesses import child, free_port
+from vedette.types import Level, Outcome
 
 Signal = Literal["load", "reports", "probes"]
 
@@ -35,7 +36,6 @@ _MODEL = "smollm2:135m"
 _SLOTS, _QUIET_S = 2, 60.0
 _NOISY_SLOTS = 4
 _MEASURED_WITHIN_S = 1200.0
-_PROBED_EVERY_S = 60
 _CALL_TOKENS = 12
 _SERVE = """
 import signal, sys, xllamacpp
@@ -64,12 +64,17 @@ Calls = Callable[[str, int], None]  # the server to call, and the number of the 
 
 
 async def measure(
-    directory: Path, picture: Path | None, signal: Signal, loaded_s: float, after_s: float
+    directory: Path,
+    picture: Path | None,
+    signal: Signal,
+    loaded_s: float,
+    after_s: float,
+    probed_every_s: int,
 ) -> None:
     """Measure, say what was found, and draw it into *picture*."""
     async with (
         _servers(directory, _SLOTS) as urls,
-        _vedette(directory, urls, signal) as client,
+        _vedette(directory, urls, signal, probed_every_s) as client,
     ):
         await _until_measured(client, urls)
         if signal == "probes":
@@ -146,7 +151,9 @@ async def _servers(directory: Path, slots: int) -> AsyncIterator[dict[str, str]]
 
 
 @asynccontextmanager
-async def _vedette(directory: Path, urls: dict[str, str], signal: Signal) -> AsyncIterator[Client]:
+async def _vedette(
+    directory: Path, urls: dict[str, str], signal: Signal, probed_every_s: int = 60
+) -> AsyncIterator[Client]:
     config, state = directory / "vedette.toml", directory / "state"
     more = "" if signal == "load" else "load = { every_s = 0 }\n"
     if signal == "probes":
@@ -155,7 +162,7 @@ async def _vedette(directory: Path, urls: dict[str, str], signal: Signal) -> Asy
         f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{url}"\nmeasure = true\nevaluate = false\n{more}'
         for name, url in urls.items()
     )
-    often = f'[schedule]\navailability = "{_PROBED_EVERY_S}s"\n' if signal == "probes" else ""
+    often = f'[schedule]\navailability = "{probed_every_s}s"\n' if signal == "probes" else ""
     config.write_text(often + "\n".join(entries))
     command = [sys.executable, "-m", "vedette", "up", "--config", str(config), "--state-dir", str(state)]
     async with child(command, log=directory / "vedette.log"):
@@ -178,14 +185,14 @@ async def _until_measured(client: Client, urls: dict[str, str]) -> None:
 
 
 async def _until_usual(client: Client, urls: dict[str, str]) -> None:
-    """Wait until the probes of each model show what is usual."""
+    """Wait until answers to probes of each model show what is usual. While it is measured, probes ask for none."""
+    answers: dict[str, set[str]] = {server: set() for server in urls}
     async with asyncio.timeout(_MEASURED_WITHIN_S):
-        while True:
-            models = (await client.models()).models
-            probes = [one.availability.probes_24h if one.availability else 0 for one in models]
-            # Some of them come while the model is measured, and ask for nothing.
-            if len(probes) == len(urls) and min(probes) > MIN_PROBES + 2:
-                return
+        while min(map(len, answers.values())) <= MIN_PROBES:
+            for model in (await client.models()).models:
+                last = model.availability.last if model.availability else None
+                if last is not None and last.level is Level.ANSWER and last.outcome is Outcome.OK:
+                    answers[model.model.endpoint].add(last.job_id)
             await asyncio.sleep(1.0)
 
 
