@@ -101,6 +101,23 @@ async def test_a_request_costs_the_same_however_many_connections_there_are(serve
     assert many < 1.5 * few
 
 
+async def test_head_and_body_of_a_request_are_sent_together(server: Server) -> None:
+    async with transport(server.url) as way:
+        await requested(way, server.url)
+        sends = 0
+
+        def count(_frame: object, event: str, called: object) -> None:
+            nonlocal sends
+            sends += event == "c_call" and getattr(called, "__name__", "") == "send"
+
+        sys.setprofile(count)
+        try:
+            await requested(way, server.url)
+        finally:
+            sys.setprofile(None)
+    assert sends == 2  # the request, and the response
+
+
 async def test_the_connection_that_was_used_last_goes_first(server: Server) -> None:
     """So that those that a burst needed grow old, and are closed."""
     async with transport(server.url) as way:

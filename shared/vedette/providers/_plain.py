@@ -6,13 +6,14 @@ processor time that a piece takes to arrive, and a quarter of what a short reque
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ssl import SSLContext
 from typing import Any, Final
 
 import httpcore
 
 _AHEAD_BYTES: Final = 64 * 1024  # read before the caller wants them; asyncio stops at twice as many
+_MAX_UNSENT_BYTES: Final = 64 * 1024  # of the head and the body of a request, which are sent together
 
 
 class _Reader(asyncio.StreamReader):
@@ -34,12 +35,18 @@ class _Reader(asyncio.StreamReader):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
+    """Sends what is written when something is read: httpcore writes head and body of a request apart."""
+
     def __init__(self, reader: _Reader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._unsent = bytearray()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what has come. Raises httpcore.ReadError, ReadTimeout."""
+        """Send what is written; return what has come. Raises httpcore.ReadError, ReadTimeout."""
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # a server that has closed may have said why
+                await self._send(timeout)
         try:
             if timeout is None:  # as for each piece of a stream
                 part = await self._reader.read(max_bytes)
@@ -54,9 +61,15 @@ class _Stream(httpcore.AsyncNetworkStream):
         return part
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send *buffer*. Raises httpcore.WriteError, WriteTimeout."""
+        """Send *buffer* before the next read. Raises httpcore.WriteError, WriteTimeout."""
+        self._unsent += buffer
+        if len(self._unsent) > _MAX_UNSENT_BYTES:
+            await self._send(timeout)
+
+    async def _send(self, timeout: float | None) -> None:
+        unsent, self._unsent = self._unsent, bytearray()
         with _translated(httpcore.WriteError, httpcore.WriteTimeout):
-            self._writer.write(buffer)
+            self._writer.write(unsent)
             if timeout is None:
                 await self._writer.drain()
             else:
