@@ -19,7 +19,9 @@ from vedette import providers
 from vedette.clock import SystemClock
 from vedette.endpoints import MAX_MODELS, OpenEndpoint
 from vedette.errors import ProviderError
-from vedette.providers import Delta, Finished, Generation, ToolCall
+from vedette.providers import Access, Delta, Finished, Generation, ToolCall
+from vedette.providers.passing import Passing
+from vedette.providers.posting import Poster
 from vedette.providers.redaction import Secrets
 from vedette.settings import EndpointSettings
 from vedette.types import Outcome
@@ -223,18 +225,36 @@ async def test_tls_is_blamed_only_where_it_was_begun() -> None:
                 await endpoint.list_models()
         return caught.value
 
+    async def passed_on(url: str) -> ProviderError:
+        way = Passing(Access(endpoint="x", url=url))
+        with pytest.raises(ProviderError) as caught:
+            async with way.post(url, b"{}"):
+                pass
+        await way.close()
+        return caught.value
+
+    async def posted(url: str) -> ProviderError:
+        async with Poster(url, allowed=(), ca_file=None, where="test", clock=SystemClock()) as poster:
+            with pytest.raises(ProviderError) as caught:
+                await poster.post(b"{}", {}, deadline_s=60.0)
+        return caught.value
+
     with socket.create_server(("127.0.0.1", 0)) as silent, dropping() as dropped:
-        plain, tls, silence = await asyncio.gather(
+        mute = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        plain, tls, *silences = await asyncio.gather(
             failure(f"http://{dropped}"),
             failure(f"https://{dropped}"),
-            failure(f"https://127.0.0.1:{silent.getsockname()[1]}"),
+            failure(mute),
+            passed_on(mute),
+            posted(mute),
         )
-    assert {plain.outcome, tls.outcome, silence.outcome} == {Outcome.TIMEOUT}
+    assert {one.outcome for one in (plain, tls, *silences)} == {Outcome.TIMEOUT}
     for late in (plain, tls):
         assert "no connection within 5 s" in late.detail
         assert late.remedy == "check that its host is up and its port is open"
-    assert "no connection by TLS within 5 s" in silence.detail
-    assert silence.remedy == "if the server speaks plain HTTP, write http:// in its url"
+    for silence in silences:
+        assert "no connection by TLS within 5 s" in silence.detail
+        assert silence.remedy == "if the server speaks plain HTTP, write http:// in its url"
 
 
 async def test_who_is_trusted_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,10 @@ from typing import Any
 import httpcore
 
 
+class NoHandshake(httpcore.ConnectTimeout):
+    """The server took the connection and did not answer to TLS in time."""
+
+
 class _New(httpcore.AsyncNetworkStream):
     """A connection before its handshake."""
 
@@ -36,9 +40,12 @@ class _New(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Return the connection with TLS. Raises httpcore.ConnectError, ConnectTimeout."""
+        """Return the connection with TLS. Raises httpcore.ConnectError, NoHandshake."""
         try:
             return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except httpcore.ConnectTimeout as error:
+            await self._stream.aclose()
+            raise NoHandshake from error
         except BaseException:
             await self._stream.aclose()
             raise

@@ -25,6 +25,7 @@ from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._brief import Brief
+from vedette.providers._handshakes import NoHandshake
 from vedette.providers._lenient import decoded, markup, plain_words, text
 from vedette.providers._outbound import Forbidden
 from vedette.providers._refusals import context_limit, judged, wait_s
@@ -231,7 +232,7 @@ class Http:
             transcript.events.clear()
             stale, began = False, self._clock.monotonic()
             try:
-                with translated(self._access.url, at=transcript):
+                with translated(self._access.url):
                     url = self._absolute(transcript.path.lstrip("/"))
                     response = await self._sends.send(
                         transcript.method,
@@ -460,15 +461,12 @@ def _only_adds_slash(response: httpx.Response, url: str) -> bool:
 
 
 @contextmanager
-def translated(url: str, *, broken: Outcome = Outcome.RESET, at: _Transcript | None = None) -> Iterator[None]:
-    """Raise ProviderError for what httpx raises inside: the outcome, and words that name *url*.
-
-    *at* knows how far the connection has come.
-    """
+def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
+    """Raise ProviderError for what httpx raises inside: the outcome, and words that name *url*."""
     try:
         yield
     except httpx.ConnectTimeout as error:
-        is_connected = at is not None and at.is_in_handshake
+        is_connected = any(isinstance(cause, NoHandshake) for cause in _causes(error))
         how = "connection by TLS" if is_connected else "connection"
         late = f"{url}: no {how} within {CONNECT_TIMEOUT_S:g} s"
         remedy = _WRITE_HTTP if is_connected else "check that its host is up and its port is open"
