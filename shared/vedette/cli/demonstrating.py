@@ -189,7 +189,8 @@ async def _one_cycle(
         async def on_progress(message: Msg) -> None:
             progress = msgspec.json.decode(message.data, type=events.Progress)
             cycle.give_up(progress)
-            shown.progress(progress)
+            if cycle.awaits(progress):
+                shown.progress(progress)
             news.set()
 
         async def until_complete() -> None:

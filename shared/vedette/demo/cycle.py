@@ -3,6 +3,7 @@
 from vedette.messages.events import (
     EndpointObserved,
     Event,
+    JobKind,
     ModelBenchmarked,
     ModelEvent,
     ModelFound,
@@ -16,6 +17,7 @@ _STAGES: tuple[tuple[type[ModelEvent], str], ...] = (
     (ModelProbed, "probed"),
     (ModelBenchmarked, "measured"),
 )
+_KINDS: dict[str, JobKind] = {"found": "discover", "probed": "probe", "measured": "benchmark"}  # of jobs
 
 
 class Cycle:
@@ -54,6 +56,12 @@ class Cycle:
         refused = progress.state == "failed" and progress.kind in ("benchmark", None)
         if refused and progress.model is not None:
             self._done.setdefault(progress.model, set()).add("measured")
+
+    def awaits(self, progress: Progress) -> bool:
+        """Return whether the job of *progress* does something that is still waited for."""
+        stages = {stage for done in self._done.values() for stage in _KINDS if stage not in done}
+        kinds = {_KINDS[stage] for stage in stages} | ({"discover"} if self._unobserved else set())
+        return progress.kind is None or progress.kind in kinds
 
     def missing(self) -> list[str]:
         """Return what is still waited for, a line each."""
