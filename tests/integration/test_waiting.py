@@ -8,7 +8,8 @@ import pytest
 
 from vedette.bus.bus import Bus
 from vedette.bus.provisioning import ensure_durable
-from vedette.cli.jobs import follow
+from vedette.cli.entries import DEFERRED
+from vedette.cli.jobs import exit_code, follow
 from vedette.client.jobs import Operation, Target, operating
 from vedette.client.waiting import Wait
 from vedette.errors import NotYet, UndecodableMessage
@@ -128,6 +129,7 @@ async def test_what_gave_way_has_not_failed_in_the_command_line(
         ("failed", "retry"),
         ("failed", None),
     ]
+    assert [exit_code(part) for part in (ended, ended[:1], ended[1:], [])] == [1, DEFERRED, 1, 0]
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if "ended" in line] == ["deferred gpu/a: ended", "failed  gpu/b: ended"]
 

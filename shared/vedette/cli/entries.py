@@ -7,9 +7,10 @@ from cyclopts import App, Group
 from vedette.text.figures import plural
 
 NOTHING_FOUND = 3
+DEFERRED = 5
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing found, 4 cannot reach, "
-    "130 Ctrl-C, 143 SIGTERM."
+    "5 deferred, 130 Ctrl-C, 143 SIGTERM."
 )
 
 START = Group.create_ordered("Start")

@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from vedette.cli import options
+from vedette.cli.entries import DEFERRED
 from vedette.cli.output import document, err
 from vedette.client import Client
 from vedette.client.jobs import Target, operating
@@ -156,6 +157,12 @@ def documented(job: Job, progress: events.Progress) -> dict[str, object]:
         "behind": progress.behind,
         "retry_s": progress.retry_s,
     }
+
+
+def exit_code(ended: Sequence[tuple[Job, events.Progress]]) -> int:
+    """Return the exit code of a command whose jobs *ended* so. A job that gave way has not failed."""
+    states = {progress.shown_state for _, progress in ended}
+    return 1 if "failed" in states else DEFERRED if "deferred" in states else 0
 
 
 class _Bars:

@@ -8,7 +8,16 @@ import msgspec
 
 from vedette.bus.connection import connect
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.jobs import Abandoned, Details, Order, documented, follow, show_abandoned, targets_of
+from vedette.cli.jobs import (
+    Abandoned,
+    Details,
+    Order,
+    documented,
+    exit_code,
+    follow,
+    show_abandoned,
+    targets_of,
+)
 from vedette.cli.measured import show_judged
 from vedette.cli.output import Style, document, err
 from vedette.client.jobs import Target
@@ -135,4 +144,4 @@ async def _hold(
         document({"jobs": [documented(job, progress) for job, progress in ended], "models": models})
     else:
         show_judged(models, cast("Style", order.style))
-    return 1 if any(progress.state == "failed" for _, progress in ended) else 0
+    return exit_code(ended)

@@ -10,7 +10,16 @@ from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.completing import named_by_services
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.jobs import Abandoned, Details, Order, documented, follow, show_abandoned, targets_of
+from vedette.cli.jobs import (
+    Abandoned,
+    Details,
+    Order,
+    documented,
+    exit_code,
+    follow,
+    show_abandoned,
+    targets_of,
+)
 from vedette.cli.measured import show_figures, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out
 from vedette.cli.showing import show_models
@@ -214,7 +223,7 @@ async def _do(kind: JobKind, order: Order, **details: Unpack[Details]) -> int:
         if order.style == "table":
             out.print()
         _SHOWN.get(kind, _show_models)(models, order.style)
-    return 1 if any(progress.state == "failed" for _, progress in ended) else 0
+    return exit_code(ended)
 
 
 def _show_models(models: Sequence[ModelView], _: str) -> None:
