@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -12,6 +13,7 @@ from eventually import eventually
 from vedette.providers import Access
 from vedette.providers._http import tls
 from vedette.providers._transport import Transport
+from vedette.providers.passing import Passing
 
 ENOUGH_S = 60
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -116,6 +118,33 @@ async def test_head_and_body_of_a_request_are_sent_together(server: Server) -> N
         finally:
             sys.setprofile(None)
     assert sends == 2  # the request, and the response
+
+
+@pytest.mark.fault("a server closes an idle connection under a request, on a busy machine", "I10")
+async def test_a_connection_that_was_used_before_may_break_off_late() -> None:
+    """The caller notices nothing, however long this process or the server waits for a processor."""
+    requests = Counter[int]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(requests)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"{}")
+                requests[number] += 1
+                if requests[number] > 1:
+                    await asyncio.sleep(0.3)  # longer than a limit that was there
+                    break
+                writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        way = Passing(Access(endpoint="x", url=url))
+        for _ in range(2):
+            async with way.post(url, b"{}") as reply:
+                assert b"".join([part async for part in reply.chunks()]) == b"{}"
+        await way.close()
+    assert requests == {0: 2, 1: 1}
 
 
 async def test_the_connection_that_was_used_last_goes_first(server: Server) -> None:

@@ -466,7 +466,7 @@ def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout as error:
-        is_connected = any(isinstance(cause, NoHandshake) for cause in _causes(error))
+        is_connected = any(isinstance(cause, NoHandshake) for cause in causes(error))
         how = "connection by TLS" if is_connected else "connection"
         late = f"{url}: no {how} within {CONNECT_TIMEOUT_S:g} s"
         remedy = _WRITE_HTTP if is_connected else "check that its host is up and its port is open"
@@ -481,18 +481,18 @@ def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
 
 
 def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
-    causes = list(_causes(error))
-    if forbidden := next((cause for cause in causes if isinstance(cause, Forbidden)), None):
+    found = list(causes(error))
+    if forbidden := next((cause for cause in found if isinstance(cause, Forbidden)), None):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: {forbidden}")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+    if any(isinstance(cause, ConnectionRefusedError) for cause in found):
         return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
-    if any(isinstance(cause, FileNotFoundError) for cause in causes):
+    if any(isinstance(cause, FileNotFoundError) for cause in found):
         return ProviderError(Outcome.REFUSED, f"{url}: there is no such socket; is the server running?")
-    if any(isinstance(cause, PermissionError) for cause in causes):
+    if any(isinstance(cause, PermissionError) for cause in found):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no permission to use this socket")
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
+    if any(isinstance(cause, socket.gaierror) for cause in found):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no such host")
-    if refused := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
+    if refused := next((cause for cause in found if isinstance(cause, ssl.SSLError)), None):
         problem, remedy = _why_no_tls(refused)
         return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {problem}", remedy=remedy)
     return ProviderError(Outcome.UNREACHABLE, f"{url}: {text(str(error), 200) or 'cannot connect'}")
@@ -511,10 +511,11 @@ def _trust(error: ssl.SSLCertVerificationError) -> str:
     return _BY_DATE.get(error.verify_code, _TRUST)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield *error* and what it was raised from."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
             for inner in error.exceptions:
-                yield from _causes(inner)
+                yield from causes(inner)
         error = error.__cause__ or error.__context__

@@ -10,6 +10,10 @@ from collections.abc import Callable
 import httpcore
 
 
+class Stale(httpcore.ReadError):
+    """A connection that was used before broke off under a request: the server has closed it meanwhile, as a rule."""
+
+
 class Pool:
     """Connections that *connect* makes, each for one request at a time; the one that was used last goes first."""
 
@@ -21,12 +25,18 @@ class Pool:
         )  # the longest idle is first
 
     async def send(self, request: httpcore.Request) -> tuple[httpcore.Response, httpcore.AsyncHTTPConnection]:
-        """Return the response and its connection, which the caller gives back. Raises what httpcore raises."""
+        """Return the response and its connection, which the caller gives back. Raises httpcore's errors, Stale."""
         while self._idle and (oldest := next(iter(self._idle))).has_expired():
             await self._close(oldest)
         connection = await self._taken(request.url.origin)
+        is_used = connection.is_idle()
         try:
             return await connection.handle_async_request(request), connection
+        except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
+            await self._close(connection)
+            if is_used:
+                raise Stale(str(error)) from error
+            raise
         except BaseException:
             await self._close(connection)
             raise

@@ -1,6 +1,5 @@
 """Passing a request on to an endpoint as it is, and its reply back as it comes, without decoding either."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,7 +11,8 @@ from msgspec import Struct
 from vedette import __version__
 from vedette.errors import ProviderError
 from vedette.providers import Access
-from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
+from vedette.providers._http import CONNECT_TIMEOUT_S, causes, tls, translated
+from vedette.providers._pool import Stale
 from vedette.providers._refusals import judged, wait_s
 from vedette.providers._transport import IDLE_S, Transport
 from vedette.providers.addresses import query_of, socket_of
@@ -24,7 +24,6 @@ _MAX_REFUSAL_BYTES: Final = 64 * 1024
 _AHEAD_BYTES: Final = 128 * 1024
 # What speaks TLS is a proxy or a service, which waits a minute or longer; a handshake takes several round trips.
 _IDLE_TLS_S: Final = 30.0
-_STALE_WITHIN_S: Final = 0.1
 # Only of these a caller learns: the others are of the connection, or of the server's own house.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
 
@@ -136,7 +135,6 @@ class Passing:
             await response.aclose()
 
     async def _send(self, url: str, body: bytes) -> httpx.Response:
-        began = time.monotonic()
         at = str(httpx.URL(url, params=self._query)) if self._query else url
         while True:
             try:
@@ -145,7 +143,7 @@ class Passing:
                         "POST", at, self._headers, body, connect_s=CONNECT_TIMEOUT_S
                     )
             except ProviderError as error:
-                # An idle connection that the server closed at this moment: a new one shows what there is.
-                if error.outcome is not Outcome.RESET or time.monotonic() - began > _STALE_WITHIN_S:
+                # An idle connection that the server closed: another one shows what there is, at last a new one. How
+                # long it took says nothing: this process, or the server, may have had to wait for a processor.
+                if not any(isinstance(cause, Stale) for cause in causes(error)):
                     raise
-            began = -_STALE_WITHIN_S
