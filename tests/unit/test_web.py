@@ -245,3 +245,16 @@ async def test_a_connect_gets_a_reply(site: tuple[Site, int]) -> None:
         writer.write(b"CONNECT there:443 HTTP/1.1\r\nHost: there:443\r\n\r\n")
         assert (await reader.readuntil(b"\r\n")).split()[1].startswith(b"4")
     writer.close()
+
+
+@pytest.mark.fault("a client keeps its connection for a while", "I10")
+async def test_an_idle_connection_stays_open_longer_than_clients_keep_it() -> None:
+    """Clients by httpx keep one for 5 s: as long as uvicorn does, so that requests met the end of their connection."""
+    async with web.listening(Site().app, "127.0.0.1", 0, section="http", closing_s=1) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        async with asyncio.timeout(ENOUGH_S):
+            writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert await reader.readuntil(b"\r\n\r\nhere")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 6.0)
+        writer.close()

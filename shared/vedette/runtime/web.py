@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -240,6 +241,8 @@ async def listening(
         server_header=False,
         proxy_headers=False,  # any client can send them
         limit_concurrency=MAX_CONNECTIONS,
+        # Longer than clients keep an idle connection (httpx 5 s, Node 4 s): a request would meet its end.
+        timeout_keep_alive=math.ceil(head_s),
         timeout_graceful_shutdown=closing_s,
     )
     _raise_limit()
