@@ -298,6 +298,76 @@ async def test_a_swap_that_stops_our_model_is_waited_for() -> None:
     await idle.place(loaded=loaded(["ours"])).turn()
 
 
+def expires(at: datetime) -> Callable[[Script], None]:
+    """Return the change after which ours is loaded, to be unloaded *at* a time, and nothing else."""
+
+    def change(script: Script) -> None:
+        script.fake.residency = {"ours": Residency(resident=True, expires_at=at)}
+
+    return change
+
+
+@pytest.mark.fault(
+    "a user's model loads for seconds before the server lists it",
+    "I13",
+    without=("vedette_benchmarker.place:_SHOWS_AFTER_S", ()),
+)
+@pytest.mark.parametrize("shows_after_s", [2.0, 9.0, 20.0])
+async def test_a_load_that_does_not_show_yet_is_waited_for(shows_after_s: float) -> None:
+    """On a busy machine, Ollama 0.12.11 listed a user's model 8 s after it had unloaded ours for it.
+
+    Ours had been told to go while it started, so it was never seen with another time of unloading than now.
+    """
+    script = Script(
+        (1.0, begin),
+        (2.0, expires(NOW + timedelta(seconds=2))),
+        (5.0, expires(NOW + timedelta(seconds=5))),
+        (5.5, end),
+        (5.5, holds()),
+        (5.5 + shows_after_s, holds("theirs")),
+        (6.0, over),
+    )
+    place = script.place(loaded={})
+    with pytest.raises(Over):
+        await place.until_used()
+    with pytest.raises(GaveWay, match="another model is in use"):
+        await place.turn()
+
+
+async def test_a_model_that_goes_before_its_time_made_room_for_another() -> None:
+    """Nothing else need show: its next request would wait behind the load of the other, and then push it out."""
+    script = Script((0.0, expires(NOW + timedelta(minutes=5))), (1.0, begin), (9.0, over))
+    place = script.place(loaded={})
+    with pytest.raises(Over):
+        await place.until_used()
+    end(script)
+    holds()(script)
+    began_at = script.passed
+    with pytest.raises(GaveWay, match="another model is in use"):
+        await place.turn()
+    assert script.passed - began_at < 1.0
+
+
+async def test_a_server_that_keeps_nothing_loaded_is_watched_once() -> None:
+    """As Ollama with `OLLAMA_KEEP_ALIVE=0`: each request loads the model, and a benchmark has dozens."""
+    script, took = Script(), list[float]()
+    place = script.place(loaded={})
+    await place.turn()
+    for _ in range(3):
+        begin(script)
+        script.fake.residency = {"ours": Residency(resident=True, expires_at=script.now())}
+        script.changes = [(script.passed + 2.0, over)]
+        with pytest.raises(Over):
+            await place.until_used()
+        end(script)
+        script.fake.residency = {}
+        began_at = script.passed
+        await place.turn()
+        took.append(script.passed - began_at)
+    assert took[0] > 20
+    assert max(took[1:]) < 3
+
+
 async def test_a_user_who_came_before_the_first_request_is_not_pushed_out() -> None:
     """Since the look that began the measurement. What was there then may go."""
     script = Script((0.0, holds("theirs")))

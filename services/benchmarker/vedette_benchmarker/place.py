@@ -7,6 +7,7 @@ took the place of its model, the measurement gives way: its next request would p
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -33,6 +34,7 @@ from vedette_benchmarker.yielding import (
     DEFER,
     LOOK_EVERY_S,
     RECOUNTS_S,
+    SLACK,
     GaveWay,
     Loaded,
     Turn,
@@ -51,6 +53,8 @@ _UNSURE: Final = frozenset(
     {Outcome.TIMEOUT, Outcome.LOADING, Outcome.BUSY, Outcome.SERVER_ERROR, Outcome.RESET}
 )
 _KNOWN_WITHIN_S: Final = 15.0
+# Ollama 0.12 lists a model only when its runner has started: 2 to 10 s after the request [server/sched.go, load].
+_SHOWS_AFTER_S: Final = (2.0,) * 14
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -116,6 +120,7 @@ class Place:
         self._loaded = loaded
         self._sleep = sleep
         self._counts = True  # whether the server reports its requests, or when models were last used
+        self._empties = False  # whether the server unloads our model at once, also where no other comes
 
     async def turn(self) -> None:
         """Return when a request of Vedette pushes out no model of a user. Raises GaveWay.
@@ -129,37 +134,40 @@ class Place:
             if self._loaded is not None:
                 await self._sleep(max(0.0, ended_at + _BEGINS_S - self._clock.monotonic()))
             await require_turn(self._endpoint.endpoint)
-        try:
-            async with asyncio.timeout(_KNOWN_WITHIN_S):
-                await self._require_place()
-        except TimeoutError:
-            raise _unknown(Outcome.TIMEOUT) from None
+        await self._require_place()
 
     async def _require_place(self) -> None:
-        """Return where the model has its place, or nothing has. Raises GaveWay, also where that is not known."""
-        failed: ProviderError | None = None
-        for wait_s in RECOUNTS_S:
+        """Return where the model has its place, or nothing has. Raises GaveWay, also where that is not known.
+
+        A place that is empty is watched once for as long as a load of another takes to show.
+        """
+        failures = 0
+        for wait_s in RECOUNTS_S if self._empties else (*RECOUNTS_S, *_SHOWS_AFTER_S):
             if self._loaded is None:
                 return
             await self._sleep(wait_s)
             try:
-                lost = await self._look(self._loaded)
-            except ProviderError as error:
-                if error.outcome not in _UNSURE:
+                async with asyncio.timeout(_KNOWN_WITHIN_S):
+                    lost = await self._look(self._loaded)
+            except (ProviderError, TimeoutError) as error:
+                outcome = error.outcome if isinstance(error, ProviderError) else Outcome.TIMEOUT
+                if outcome not in _UNSURE:
                     return
-                failed = error
+                failures += 1
+                if failures == len(RECOUNTS_S) or isinstance(error, TimeoutError):
+                    raise _unknown(outcome) from None
                 continue
             if lost:
                 raise _pushed_out()
-            failed = None
             if lost is False:
                 return
-        if failed is not None:
-            raise _unknown(failed.outcome)
-        self._loaded = {}
+        self._loaded, self._empties = {}, True
 
     async def _look(self, before: Loaded) -> bool | None:
-        """Return `is_lost` since *before*, and remember what is loaded where it is not. Raises ProviderError."""
+        """Return `is_lost` since *before*, and remember what is loaded where it is not. Raises ProviderError.
+
+        A model that was unloaded before its time made room for another, which may not show yet.
+        """
         held = await self._endpoint.endpoint.resident()
         is_first = self._sent.ended_at is None
         if held is None or (is_first and held and not any(map(_may_go, held.values()))):
@@ -169,14 +177,21 @@ class Place:
         lost = is_lost(before, now, self._names)
         if lost is False:
             self._loaded = now
+        if lost is None and any(self._is_early(before[name]) for name in self._names if name in before):
+            return True
         return lost
+
+    def _is_early(self, unloads_at: datetime | None) -> bool:
+        """Return whether it is too early for a model to be unloaded by itself."""
+        return unloads_at is not None and unloads_at - self._clock.now() > SLACK
 
     def _held(self, held: Mapping[str, Residency], before: Loaded) -> Loaded:
         """Return what has a place at a look after *before*.
 
         While a request runs, Ollama keeps the time of unloading that was set before it, also when that has passed. A
         new one that has passed means that the model goes when its request ends: it is in use, but ours has lost its
-        place.
+        place. Where ours is seen for the first time, the server may also unload each model at once
+        (`OLLAMA_KEEP_ALIVE=0`): what comes after its request shows which it is.
         """
         now = self._clock.now()
         return {
@@ -185,6 +200,7 @@ class Place:
             if one.resident
             and (
                 name not in self._names
+                or name not in before
                 or one.is_resident(now)
                 or (one.expires_at is not None and is_same(one.expires_at, before.get(name)))
             )

@@ -27,7 +27,7 @@ QUIET: Final = timedelta(minutes=1)
 LOOK_EVERY_S: Final = 2.0
 RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
 # Servers report the time of unloading to the second, by a clock of their own.
-_SLACK: Final = timedelta(seconds=5)
+SLACK: Final = timedelta(seconds=5)
 
 Loaded = Mapping[str, datetime | None]  # by name: a time that each use moves, None where none is reported
 
@@ -139,7 +139,7 @@ def _is_used(name: str, unloads_at: datetime | None, before: Loaded) -> bool:
     if name not in before:
         return True
     was = before[name]
-    return unloads_at is not None and was is not None and unloads_at - was > _SLACK
+    return unloads_at is not None and was is not None and unloads_at - was > SLACK
 
 
 def defer_s(seen: Occupancy, names: Collection[str], now: datetime) -> float:
@@ -169,7 +169,7 @@ def ours_by_probes(loaded: Loaded, probed: Loaded) -> set[str]:
 
 def is_same(at: datetime, other: datetime | None) -> bool:
     """Return whether both are the same time of unloading, as far as a server reports that. Pure."""
-    return other is not None and abs(at - other) <= _SLACK
+    return other is not None and abs(at - other) <= SLACK
 
 
 async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
