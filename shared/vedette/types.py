@@ -286,7 +286,7 @@ class Status(StrEnum):
 
 # What may be called; unknown is there so that a stopped prober does not stop every agent (ADR 0003).
 CALLABLE = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
-_PINNED_BEYOND = timedelta(days=365)  # Ollama writes "never" as the year 2319
+PINNED_BEYOND = timedelta(days=365)  # Ollama writes "never" as the year 2319
 
 
 class Percentiles(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -336,7 +336,7 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
         """Return whether no unloading is in sight at *now*."""
         if self.expires_at is None:
             return not self.swaps
-        return self.expires_at - now > _PINNED_BEYOND
+        return self.expires_at - now > PINNED_BEYOND
 
 
 class ModelLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -897,11 +897,13 @@ class Intake(Value, frozen=True, kw_only=True, omit_defaults=True):
 class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The models that a measurement last saw loaded at an endpoint, and when it last saw use by others.
 
-    `loaded` is when each will be unloaded, by name; None if the server does not publish it.
+    `loaded` is when each will be unloaded, by name; None if the server does not publish it. `ours` are those that
+    Vedette loaded and no other user was seen to use since.
     """
 
     loaded: dict[str, UtcTime | None] = {}
     used_at: UtcTime | None = None
+    ours: tuple[str, ...] = ()
 
 
 class Pause(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,9 +1,10 @@
 """By schedule, models are asked a first share of each suite, then what can change a recommendation."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
 from msgspec.structs import replace
 
 from graders import Here
@@ -13,11 +14,11 @@ from vedette.endpoints import OpenEndpoint
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.codec import encode
 from vedette.messages.consumers import host_jobs
-from vedette.messages.events import Job, Tick
+from vedette.messages.events import EndpointObserved, Job, Tick
 from vedette.providers import Generation
 from vedette.settings import CustomUseCase, EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
-from vedette.types import ModelRef
+from vedette.types import EndpointState, ModelRef, Occupancy, Outcome, Residency
 from vedette.usecases import known
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Measurements
@@ -52,17 +53,18 @@ USE_CASES = {
 class Box:
     """An endpoint whose models are right in so many answers of every ten."""
 
-    def __init__(self, bus: Bus, right: dict[str, int]) -> None:
+    def __init__(self, bus: Bus, right: dict[str, int], *, measure: bool | None = None) -> None:
         self.bus, self.right, self.catalogue = bus, right, Catalogue()
         self.asked: dict[str, int] = dict.fromkeys(right, 0)
         self.endpoint = OpenEndpoint(
             name="box",
-            settings=EndpointSettings(provider="fake", url="http://box"),
+            settings=EndpointSettings(provider="fake", url="http://box", measure=measure),
             provider=FakeProvider({"http://box": (fake := FakeEndpoint(bus.clock, answer=self._answer))}),
             endpoint=fake,
             clock=bus.clock,
         )
-        measure = Evaluation(
+        self.fake = fake
+        evaluation = Evaluation(
             bus=bus,
             catalogue=self.catalogue,
             suites=(RACED, ASIDE),
@@ -77,8 +79,8 @@ class Box:
             catalogue=self.catalogue,
             endpoints=_Named({"box": self.endpoint}),  # type: ignore[arg-type]
             clock=bus.clock,
-            measures={"evaluate": measure},
-            questions=measure.questions,
+            measures={"evaluate": evaluation},
+            questions=evaluation.questions,
         )
 
     def _answer(self, request: Generation) -> Answer:
@@ -185,3 +187,29 @@ async def test_who_gets_everything_right_is_asked_harder_questions(bus: Bus) -> 
     assert state.quality
     assert state.quality.scores["words:hard"].suite == "words:hard@1"
     assert state.quality.scores["words:hard"].successes == 0
+
+
+@pytest.mark.parametrize(("measure", "asked"), [(None, False), (True, True)])
+async def test_no_model_is_measured_in_place_of_one_that_others_keep_loaded(
+    bus: Bus, *, measure: bool | None, asked: bool
+) -> None:
+    """Ollama with `keep_alive = -1` and memory for one. With `measure = true` the operator allows it."""
+    box = Box(bus, {"good": 6}, measure=measure)
+    observed = EndpointObserved(
+        id="o",
+        at=NOW,
+        endpoint="box",
+        state=EndpointState(
+            url="http://box",
+            provider="fake",
+            fingerprint="f",
+            checked_at=NOW,
+            outcome=Outcome.OK,
+            occupancy=Occupancy(loaded={"theirs": bus.clock.now() + timedelta(days=292 * 365)}),
+        ),
+    )
+    await bus.js.publish(observed.subject, encode(observed))
+    never = bus.clock.now() + timedelta(days=292 * 365)
+    box.fake.residency = {"theirs": Residency(resident=True, expires_at=never)}
+    await box.find()
+    assert bool(box.asked["good"]) is asked

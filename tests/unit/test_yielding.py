@@ -164,3 +164,31 @@ async def test_a_server_that_swaps_shows_a_use_by_its_record() -> None:
         before = seen(loaded, before=before, now=now)
     assert before
     assert defer_s(before, {"ours"}, now) == DEFER.total_seconds()
+
+
+@pytest.mark.fault(
+    "a user keeps a model loaded for good",
+    "I13",
+    without=("vedette_benchmarker.yielding:pinned", lambda *_: None),
+)
+def test_a_model_that_others_keep_loaded_is_not_pushed_out_at_all() -> None:
+    """However long ago its last use was; by any name of its own it may be measured."""
+    never = NOW + timedelta(days=292 * 365)
+    told = seen({"theirs": never, "else": SOON})
+    assert yielding.pinned(told, {"next"}, NOW + 3 * DEFER) == "theirs"
+    assert yielding.pinned(told, {"alias", "theirs"}, NOW) is None
+    assert yielding.pinned(seen({"theirs": SOON, "swapped": None}), {"next"}, NOW) is None
+
+
+def test_what_vedette_loaded_is_kept_by_others_once_they_use_it() -> None:
+    """With `OLLAMA_KEEP_ALIVE=-1` every model stays loaded, those that Vedette measured too."""
+    never = NOW + timedelta(days=292 * 365)
+    measured = after(seen({}), {"first": never}, ours={"first"}, now=NOW, measured={"first"})
+    later = NOW + MINUTE
+    rest = seen({"first": never}, before=yielding.claimed(measured, {"next"}), now=later)
+    assert yielding.pinned(rest, {"next"}, later) is None
+    used = seen({"first": never + MINUTE}, before=measured, now=later)
+    assert yielding.pinned(used, {"next"}, later) == "first"
+    # What was there before its measurement stays theirs.
+    again = after(used, {"first": never + 2 * MINUTE}, ours={"first"}, now=later, measured={"first"})
+    assert yielding.pinned(again, {"next"}, later) == "first"

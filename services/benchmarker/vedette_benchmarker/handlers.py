@@ -35,6 +35,7 @@ from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import at_first, following, in_turns
 from vedette_benchmarker.work import Ended, Measure, Work
 from vedette_benchmarker.yielding import (
+    KEPT,
     GaveWay,
     after,
     claimed,
@@ -42,6 +43,7 @@ from vedette_benchmarker.yielding import (
     look,
     names_of,
     ours_by_probes,
+    pinned,
     require_turn,
     unloading,
     used_lately,
@@ -268,7 +270,7 @@ class Measurements:
         left = None
         if loaded is not None:
             gave_way = ended.gave_way is not None
-            left = after(seen, loaded, ours=names, now=self._clock.now(), gave_way=gave_way)
+            left = after(seen, loaded, ours=names, now=self._clock.now(), gave_way=gave_way, measured=names)
         await account(self._bus, endpoint, use, job, occupancy=left)
         return ended
 
@@ -320,7 +322,11 @@ class Measurements:
         if self._bus.jobs.is_redelivered(job):
             ours |= names  # it was loaded when the job was done for the first time, up to where that ended
         held_occupancy = state.occupancy if state else None
-        seen = after(held_occupancy, loaded, ours=ours, now=self._clock.now())
+        again = names if self._bus.jobs.is_redelivered(job) else ()
+        seen = after(held_occupancy, loaded, ours=ours, now=self._clock.now(), measured=again)
+        kept = pinned(seen, names, self._clock.now())
+        if kept and not endpoint.settings.measure:
+            return seen, GaveWay(f"{kept} is kept loaded by others", wait=KEPT)
         if wait_s := defer_s(seen, names, self._clock.now()):
             return seen, GaveWay("another model is in use", wait=timedelta(seconds=wait_s))
         if used_lately(held_occupancy, loaded, names=names, ours=ours):

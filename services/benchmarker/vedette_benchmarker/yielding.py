@@ -18,12 +18,14 @@ from vedette.messages.catalogue import ModelState
 from vedette.messages.tolerance import is_within
 from vedette.providers import Activity, Endpoint
 from vedette.text.figures import counted
-from vedette.types import Occupancy, Residency
+from vedette.types import PINNED_BEYOND, Occupancy, Residency
 
 # For so long after another model was seen in use, no model is loaded in its place by schedule.
 DEFER: Final = timedelta(minutes=15)
 # For so long after another used the same model, or ran a request, a measurement waits.
 QUIET: Final = timedelta(minutes=1)
+# As long waits the measurement of a model that needs the place of one that others keep loaded for good.
+KEPT: Final = timedelta(hours=1)
 LOOK_EVERY_S: Final = 2.0
 RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
 # Servers report the time of unloading to the second, by a clock of their own.
@@ -116,15 +118,41 @@ def used_lately(
 
 
 def after(
-    seen: Occupancy | None, loaded: Loaded, *, ours: Collection[str], now: datetime, gave_way: bool = False
+    seen: Occupancy | None,
+    loaded: Loaded,
+    *,
+    ours: Collection[str],
+    now: datetime,
+    gave_way: bool = False,
+    measured: Collection[str] = (),
 ) -> Occupancy:
     """Return what is seen at *now*, when *ours* may have been used by Vedette since the look before. Pure.
 
-    A measurement that *gave_way* saw use by others, also of a model that was loaded a moment before it.
+    A measurement that *gave_way* saw use by others, also of a model that was loaded a moment before it. Of those
+    *measured* since, Vedette loaded what was not there before.
     """
     before = seen.loaded if seen else {}
-    used = gave_way or any(_is_used(name, at, before) for name, at in loaded.items() if name not in ours)
-    return Occupancy(loaded=dict(loaded), used_at=now if used else (seen.used_at if seen else None))
+    used = {name for name, at in loaded.items() if name not in ours and _is_used(name, at, before)}
+    left = {*(seen.ours if seen else ()), *(name for name in measured if name not in before)}
+    return Occupancy(
+        loaded=dict(loaded),
+        used_at=now if used or gave_way else (seen.used_at if seen else None),
+        ours=tuple(sorted(left & loaded.keys() - used)),
+    )
+
+
+def pinned(seen: Occupancy, names: Collection[str], now: datetime) -> str | None:
+    """Return a model that others keep loaded for good, and that a load of one with these *names* may push out. Pure."""
+    if any(name in seen.loaded for name in names):
+        return None
+    return next(
+        (
+            name
+            for name, at in sorted(seen.loaded.items())
+            if at is not None and at - now > PINNED_BEYOND and name not in seen.ours
+        ),
+        None,
+    )
 
 
 def claimed(seen: Occupancy, names: Collection[str]) -> Occupancy:

@@ -443,7 +443,7 @@ def _in_use_past_its_end(residency: Residency, now: datetime) -> Residency:
     ends = residency.expires_at
     if ends is None or now - ends <= _UNLOADED_WITHIN:
         return residency
-    return msgspec.structs.replace(residency, expires_at=None)
+    return msgspec.structs.replace(residency, expires_at=None, swaps=True)
 
 
 def _residency(entry: Mapping[str, Any], ahead: timedelta) -> Residency:
