@@ -11,6 +11,7 @@ from vedette.clock import SystemClock
 from vedette.endpoints import Endpoints, open_endpoints
 from vedette.endpoints.gate import MAX_MEASUREMENT_S
 from vedette.messages.consumers import host_jobs, lifecycle, ticks
+from vedette.messages.events import ModelChanged, ModelFound, Tick
 from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
@@ -29,10 +30,20 @@ from vedette_benchmarker.suspicions import Suspicions
 def routes(measurements: Measurements) -> NatsRouter:
     """Return what the replicas of the benchmarker share: ticks, and models that were found or changed."""
     router = NatsRouter()
-    router.subscriber(**shared_by(ticks("benchmarker", "performance")))(measurements.on_tick)
-    router.subscriber(**shared_by(ticks("benchmarker", "quality")))(measurements.on_tick)
-    router.subscriber(**shared_by(lifecycle("benchmarker", "found")))(measurements.on_found)
-    router.subscriber(**shared_by(lifecycle("benchmarker", "changed")))(measurements.on_changed)
+
+    @router.subscriber(**shared_by(ticks("benchmarker", "performance")))
+    @router.subscriber(**shared_by(ticks("benchmarker", "quality")))
+    async def on_tick(tick: Tick) -> None:
+        await measurements.on_tick(tick)
+
+    @router.subscriber(**shared_by(lifecycle("benchmarker", "found")))
+    async def on_found(event: ModelFound) -> None:
+        await measurements.on_found(event)
+
+    @router.subscriber(**shared_by(lifecycle("benchmarker", "changed")))
+    async def on_changed(event: ModelChanged) -> None:
+        await measurements.on_changed(event)
+
     return router
 
 

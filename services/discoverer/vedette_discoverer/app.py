@@ -9,6 +9,7 @@ from vedette import log, providers
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, ticks
+from vedette.messages.events import Tick
 from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
@@ -19,7 +20,11 @@ from vedette_discoverer.sources.publishing import Appearing
 def routes(discovery: Discovery) -> NatsRouter:
     """Return what the replicas of the discoverer share: ticks."""
     router = NatsRouter()
-    router.subscriber(**shared_by(ticks("discoverer", "discovery")))(discovery.on_tick)
+
+    @router.subscriber(**shared_by(ticks("discoverer", "discovery")))
+    async def on_tick(tick: Tick) -> None:
+        await discovery.on_tick(tick)
+
     return router
 
 

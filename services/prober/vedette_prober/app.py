@@ -9,6 +9,7 @@ from vedette import log
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, lifecycle, ticks
+from vedette.messages.events import ModelChanged, Tick
 from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
@@ -19,8 +20,15 @@ from vedette_prober.loads import Loads
 def routes(probes: Probes) -> NatsRouter:
     """Return what the replicas of the prober share: ticks, and models whose weights changed."""
     router = NatsRouter()
-    router.subscriber(**shared_by(ticks("prober", "availability")))(probes.on_tick)
-    router.subscriber(**shared_by(lifecycle("prober", "changed")))(probes.on_changed)
+
+    @router.subscriber(**shared_by(ticks("prober", "availability")))
+    async def on_tick(tick: Tick) -> None:
+        await probes.on_tick(tick)
+
+    @router.subscriber(**shared_by(lifecycle("prober", "changed")))
+    async def on_changed(event: ModelChanged) -> None:
+        await probes.on_changed(event)
+
     return router
 
 

@@ -26,7 +26,11 @@ from vedette_recorder.store import Store
 def routes(recorder: Recording) -> NatsRouter:
     """Return what the replicas of the recorder share: ticks. Events come in batches, by `Recording.record`."""
     router = NatsRouter()
-    router.subscriber(**shared_by(ticks("recorder", "retention")))(recorder.on_tick)
+
+    @router.subscriber(**shared_by(ticks("recorder", "retention")))
+    async def on_tick(tick: Tick) -> None:
+        await recorder.on_tick(tick)
+
     return router
 
 
