@@ -20,6 +20,16 @@ def page() -> str:
         "",
         *_GENERATE,
         *_STABILITY,
+        *_events(),
+        *_queries(),
+        *_between_services(),
+        *_shapes(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _events() -> Iterator[str]:
+    yield from (
         "## Events for every client",
         "",
         "Subscribe to the subject. The NATS server copies each stored event there. To start with all known models,"
@@ -31,8 +41,13 @@ def page() -> str:
         "",
         "| subject | event | says |",
         "|---|---|---|",
-        *(f"| `{c.copy}` | [{c.name}](#{c.name.lower()}) | {c.doc} |" for c in CHANNELS if c.copy),
-        "",
+    )
+    yield from (f"| `{c.copy}` | [{c.name}](#{c.name.lower()}) | {c.doc} |" for c in CHANNELS if c.copy)
+    yield ""
+
+
+def _queries() -> Iterator[str]:
+    yield from (
         "## Queries for every client",
         "",
         "Send a NATS request with a JSON body; an empty body means `{}`. An error is a reply with the header"
@@ -41,36 +56,36 @@ def page() -> str:
         "",
         "| subject | request | reply | says |",
         "|---|---|---|---|",
-        *(
-            f"| `{q.subject}` | [{q.request.__name__}](#{q.request.__name__.lower()}) | "
-            f"[{q.reply.__name__}](#{q.reply.__name__.lower()}) | {q.doc} |"
-            for q in QUERIES
-        ),
-        "",
+    )
+    for query in QUERIES:
+        request, reply = query.request.__name__, query.reply.__name__
+        shapes = f"[{request}](#{request.lower()}) | [{reply}](#{reply.lower()})"
+        yield f"| `{query.subject}` | {shapes} | {query.doc} |"
+    yield ""
+
+
+def _between_services() -> Iterator[str]:
+    yield from (
         "## Messages between services",
         "",
         "| subject | message | stream | publishers | consumers |",
         "|---|---|---|---|---|",
-        *(
-            f"| `{c.subject}` | {c.name} | {c.stream or '-'} | {', '.join(c.publishers)} | "
-            f"{', '.join((*c.consumers, *(('any client',) if c.copy else ())))} |"
-            for c in CHANNELS
-        ),
-        "",
-        "Every event has these headers:",
-        "",
-        "| header | |",
-        "|---|---|",
-        *(f"| `{name}` | {text} |" for name, text in HEADERS.items()),
-        "",
-        "## Shapes",
-    ]
+    )
+    for c in CHANNELS:
+        consumers = ", ".join((*c.consumers, *(("any client",) if c.copy else ())))
+        yield f"| `{c.subject}` | {c.name} | {c.stream or '-'} | {', '.join(c.publishers)} | {consumers} |"
+    yield from ("", "Every event has these headers:", "", "| header | |", "|---|---|")
+    yield from (f"| `{name}` | {text} |" for name, text in HEADERS.items())
+    yield ""
+
+
+def _shapes() -> Iterator[str]:
+    yield "## Shapes"
     shown = examples.documents()
     for name, shape in schemas().items():
-        lines += ["", f"### {name}", "", *_described(shape)]
+        yield from ("", f"### {name}", "", *_described(shape))
         if name in shown:
-            lines += ["", "```json", pretty(shown[name]).rstrip(), "```"]
-    return "\n".join(lines) + "\n"
+            yield from ("", "```json", pretty(shown[name]).rstrip(), "```")
 
 
 def _described(shape: Schema) -> Iterator[str]:
