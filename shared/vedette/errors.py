@@ -21,7 +21,7 @@
     │   └── NoAnswer
     ├── NoCandidate
     ├── FellBehind
-    ├── NotYet
+    ├── Deferred
     │   └── ClockWrong
     ├── ProviderError
     ├── UndecodableMessage
@@ -206,14 +206,14 @@ class FellBehind(VedetteError, text="more than {most} events wait for this watch
     most: int
 
 
-class NotYet(VedetteError, text="{problem}"):
-    """A job whose time has not come: it is given back for `wait_s`."""
+class Deferred(VedetteError, text="{problem}"):
+    """A job that must wait: it is queued again after `wait_s`."""
 
     wait_s: float
     problem: str
 
 
-class ClockWrong(NotYet):
+class ClockWrong(Deferred):
     """This process's clock may not be used: its work is given back."""
 
     wait_s: float = _CLOCK_RETRY_S

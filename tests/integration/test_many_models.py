@@ -14,7 +14,7 @@ from samples import lifecycle_event, model_info
 from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
-from vedette.errors import NotYet
+from vedette.errors import Deferred
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import Job
 from vedette.runtime import process
@@ -122,5 +122,5 @@ async def test_a_job_that_is_ahead_of_the_catalogue_waits_for_it(
         await bus.publisher.advance_model(
             model, lambda _: lifecycle_event("found", model, at=NOW), known=None
         )
-        with pytest.raises(NotYet):
+        with pytest.raises(Deferred):
             await probes.on_job(job)

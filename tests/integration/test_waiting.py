@@ -12,7 +12,7 @@ from vedette.cli.entries import DEFERRED
 from vedette.cli.jobs import exit_code, follow
 from vedette.client.jobs import Operation, Target, operating
 from vedette.client.waiting import Wait
-from vedette.errors import NotYet, UndecodableMessage
+from vedette.errors import Deferred, UndecodableMessage
 from vedette.messages.codec import encode
 from vedette.messages.consumers import host_jobs
 from vedette.messages.events import Job, Progress
@@ -105,7 +105,7 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
 )
 async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     async def later(job: Job) -> None:
-        raise NotYet(wait_s=30, problem="the model is loading")
+        raise Deferred(wait_s=30, problem="the model is loading")
 
     async with operating(bus.connection) as operation, worker(bus, later):
         jobs = await operation.request("benchmark", [target("a")])

@@ -10,7 +10,7 @@ import nats.errors
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account, evaluating, gate, own, spending
-from vedette.errors import NotYet, RequestError
+from vedette.errors import Deferred, RequestError
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.consumers import host_jobs
 from vedette.messages.events import (
@@ -366,7 +366,7 @@ class Measurements:
         again = msgspec.structs.replace(again, suites=job.suites, pool=job.pool)
         try:
             await self._bus.publisher.enqueue(again)
-        except (nats.errors.Error, NotYet, TimeoutError) as error:
+        except (nats.errors.Error, Deferred, TimeoutError) as error:
             self._bus.log.warning(
                 "measurement.dropped", model=str(job.model), error=f"{type(error).__name__}"
             )
@@ -414,7 +414,7 @@ class Measurements:
             return
         try:
             await self._judge()
-        except (nats.errors.Error, NotYet, TimeoutError) as error:
+        except (nats.errors.Error, Deferred, TimeoutError) as error:
             self._bus.log.warning("judging.dropped", error=f"{type(error).__name__}")
 
     async def _judge(self) -> None:

@@ -8,7 +8,7 @@ import nats.errors
 
 from vedette.bus.bus import Bus
 from vedette.endpoints import Endpoints
-from vedette.errors import ClockWrong, NotYet
+from vedette.errors import ClockWrong, Deferred
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad, Event, ModelBenchmarked, ModelProbed, ModelReported
 from vedette.messages.tolerance import is_within
@@ -68,7 +68,7 @@ class Suspicions:
         job = endpoint.job("benchmark", at=now, cause="suspicion", seed=found.why, model=model)
         try:
             await self._bus.publisher.enqueue(job)
-        except (nats.errors.Error, NotYet, ClockWrong, TimeoutError) as error:
+        except (nats.errors.Error, Deferred, ClockWrong, TimeoutError) as error:
             self._bus.log.warning("suspicion.dropped", model=str(model), error=f"{type(error).__name__}")
             return False
         self._asked[model] = now

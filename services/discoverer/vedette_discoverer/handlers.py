@@ -10,7 +10,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account, observe
 from vedette.endpoints.contact import count_misses, pause
-from vedette.errors import NotYet, ProviderError
+from vedette.errors import Deferred, ProviderError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import Job, ModelFound, Tick
 from vedette.providers import Described, Listing
@@ -92,7 +92,7 @@ class Discovery:
                 await self._lifecycles.lose_removed(state, now)
 
     async def on_job(self, job: Job) -> None:
-        """Discover one endpoint. Raises NotYet for one that appeared, and whose server may still be starting."""
+        """Discover one endpoint. Raises Deferred for one that appeared, and whose server may still be starting."""
         endpoint = self._endpoints.get(job.endpoint)
         if endpoint is None:
             await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: not a configured endpoint")
@@ -109,7 +109,7 @@ class Discovery:
             origin = self._endpoints.defined.origins.get(job.endpoint)
             again_s = contact_again_s(job, contact.outcome, origin, self._clock.now())
             if again_s is not None:
-                raise NotYet(wait_s=again_s, problem=contact.detail or contact.outcome)
+                raise Deferred(wait_s=again_s, problem=contact.detail or contact.outcome)
             await self._bus.jobs.publish_progress(
                 job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}"
             )

@@ -12,7 +12,7 @@ from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, gate, observe, own
 from vedette.endpoints.budget import covers, with_load
 from vedette.endpoints.contact import Contact, pause
-from vedette.errors import NotYet
+from vedette.errors import Deferred
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelChanged, ModelProbed, Tick
@@ -107,14 +107,14 @@ class Probes:
             await self._on_listing(endpoint, contact, contact.listing, job)
 
     async def _require_time(self, job: Job) -> None:
-        """Raise NotYet until the endpoint's part of the interval, and until this process has received the model."""
+        """Raise Deferred until the endpoint's part of the interval, and until this process has received the model."""
         if job.cause == "tick":
             wait_s = jitter_s(job.endpoint, self.interval_s)
             if 0 < (left_s := wait_s - (self._clock.now() - job.at).total_seconds()) <= wait_s + MAX_OFFSET_S:
                 # Longer, and a wrong clock made the job: it is due.
-                raise NotYet(wait_s=left_s, problem="scheduled probes are spread over their interval")
+                raise Deferred(wait_s=left_s, problem="scheduled probes are spread over their interval")
         if await self._lags(job):
-            raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has not received this model yet")
+            raise Deferred(wait_s=_CATCHING_UP_S, problem="the prober has not received this model yet")
 
     async def _on_failure(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
         """Publish that the endpoint gave no listing, and that its models cannot be called."""
@@ -234,7 +234,7 @@ class Probes:
         again = endpoint.job("probe", at=self._clock.now(), cause="suspicion", seed=job.id, model=model)
         try:
             await self._bus.publisher.enqueue(again)
-        except (nats.errors.Error, NotYet, TimeoutError) as error:
+        except (nats.errors.Error, Deferred, TimeoutError) as error:
             self._bus.log.warning("probe.dropped", endpoint=endpoint.name, error=f"{type(error).__name__}")
 
     async def _fail_all(self, models: list[ModelState], contact: Contact, job: Job) -> list[Health]:

@@ -15,7 +15,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, own
 from vedette.endpoints.contact import pause
-from vedette.errors import ClockWrong, NotYet, ProviderError
+from vedette.errors import ClockWrong, Deferred, ProviderError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad
 from vedette.messages.queries import OwnReply
@@ -167,7 +167,7 @@ class Loads:
         job = endpoint.job("probe", at=self._clock.now(), cause="suspicion", seed=self._seed)
         try:
             await self._bus.publisher.enqueue(job)
-        except (nats.errors.Error, NotYet, TimeoutError) as error:
+        except (nats.errors.Error, Deferred, TimeoutError) as error:
             self._bus.log.warning("probe.dropped", endpoint=endpoint.name, error=f"{type(error).__name__}")
 
     async def _ask(self, endpoint: OpenEndpoint, before: Reading | None) -> Reading:

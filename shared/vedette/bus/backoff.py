@@ -6,7 +6,7 @@ from faststream import BaseMiddleware
 from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.msg import Msg
 
-from vedette.errors import MessageTooLarge, NotYet, UndecodableMessage
+from vedette.errors import Deferred, MessageTooLarge, UndecodableMessage
 
 MAX_DELIVERIES = 8
 
@@ -58,7 +58,7 @@ class Backoff:
             async def consume_scope(self, call_next: Any, msg: Any) -> Any:
                 try:
                     return await call_next(msg)
-                except NotYet as error:
+                except Deferred as error:
                     raise NackMessage(delay=error.wait_s) from error
                 except Exception as error:
                     delay = await backoff.settle(msg.raw_message, error)

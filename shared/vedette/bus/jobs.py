@@ -19,7 +19,7 @@ from vedette.bus.provisioning import ACK_WAIT_S
 from vedette.bus.publishing import Publisher
 from vedette.bus.pulling import pull
 from vedette.bus.streams import Streams
-from vedette.errors import NotYet, TooMany, UndecodableMessage
+from vedette.errors import Deferred, TooMany, UndecodableMessage
 from vedette.messages.codec import decode_event, encode
 from vedette.messages.consumers import Durable
 from vedette.messages.events import Job, Progress, ProgressState
@@ -184,7 +184,7 @@ class Jobs:
         except asyncio.CancelledError:
             await message.nak()
             raise
-        except NotYet as error:
+        except Deferred as error:
             await message.nak(delay=error.wait_s)
             await self._publish_deferred(job, f"deferred: {error}", error.wait_s)
         except Exception as error:  # noqa: BLE001 - the one other place that settles failures

@@ -15,7 +15,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints.budget import charge
 from vedette.endpoints.contact import Contact, after
-from vedette.errors import ConfigurationError, NotYet, ProviderError
+from vedette.errors import ConfigurationError, Deferred, ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
@@ -347,7 +347,7 @@ class Endpoints:
                 now = self._clock.now()
                 if job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN):
                     problem = "this replica has yet to reload its configuration"
-                    raise NotYet(wait_s=look_again_s(now - job.at), problem=problem)
+                    raise Deferred(wait_s=look_again_s(now - job.at), problem=problem)
                 await handle(job)
                 return
             try:
@@ -359,7 +359,7 @@ class Endpoints:
                     raise
                 if other is not None:
                     # To be done where it is now.
-                    raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
+                    raise Deferred(wait_s=0, problem="its endpoint is elsewhere now") from None
                 reason = self.closed.get(job.endpoint, "removed from the configuration")
                 await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {reason}")
 

@@ -15,7 +15,7 @@ from faststream.nats import JStream, PullSub
 from vedette import tracing
 from vedette.bus import permissions
 from vedette.bus.comparing import ComparedClock
-from vedette.errors import NotYet
+from vedette.errors import Deferred
 from vedette.messages.codec import decode_event, encode, kind_of
 from vedette.messages.consumers import Durable
 from vedette.runtime import telemetry
@@ -105,7 +105,7 @@ def reporting_end(report: Callable[[str], None], *, done: str) -> Iterator[None]
     try:
         yield
         outcome = done
-    except NotYet:
+    except Deferred:
         outcome = "deferred"
         raise
     except asyncio.CancelledError:
