@@ -295,7 +295,7 @@ async def test_a_deleted_durable_is_fatal(bus: Bus) -> None:
     queue = jobs("prober", "probe")
     bus.watchdog.watch(queue)
     await bus.js.delete_consumer(queue.stream, queue.name)
-    bus.spawn(bus.watchdog.look())
+    bus.spawn(bus.watchdog.check())
     with pytest.raises(ConsumerVanished):
         await bus.fatal
 
@@ -320,7 +320,7 @@ async def test_a_stream_that_is_not_kept_is_followed_again(bus: Bus) -> None:
     await bus.js.delete_stream("LOADS")
     await bus.js.add_stream(config)
     await publish(1)
-    await bus.watchdog.look()
+    await bus.watchdog.check()
     await eventually(lambda: has_heard(1), what="what the stream has was received")
     await publish(1)
     await eventually(lambda: has_heard(2), what="what comes next was received")
@@ -343,7 +343,7 @@ async def test_a_stream_that_grows_while_the_watchdog_asks_is_no_loss(
         return told
 
     monkeypatch.setattr(bus.js, "stream_info", late)
-    await bus.watchdog.look()
+    await bus.watchdog.check()
 
 
 async def test_the_bare_event_subject_carries_every_found_model(bus: Bus, server: Any) -> None:

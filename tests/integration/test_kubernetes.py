@@ -72,10 +72,10 @@ class Seen:
         async def ask() -> View | None:
             self.waits.go()
             await asyncio.sleep(0)
-            view = await self._watching.look()
+            view = await self._watching.view()
             return view if so(view) else None
 
-        view = await eventually(ask, what=f"the view {await self._watching.look()}")
+        view = await eventually(ask, what=f"the view {await self._watching.view()}")
         assert view is not None
         return view
 

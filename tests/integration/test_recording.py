@@ -255,12 +255,12 @@ async def test_what_the_stream_drops_before_it_is_recorded_is_a_gap(bus: Bus, st
     lag_monitor = LagMonitor(bus=bus, store=store, clock=bus.clock)
     await lag_monitor.begin(MODELS)
     await publish(bus, probe(1))
-    calm = await lag_monitor.look(MODELS)
+    calm = await lag_monitor.check(MODELS)
     assert (calm.messages, calm.used) == (1, 0.2)
     assert await store.count(tables.stream_gaps) == 0
     await publish(bus, *(probe(n) for n in range(2, 13)))
     for watcher in (lag_monitor, lag_monitor, LagMonitor(bus=bus, store=store, clock=bus.clock)):
-        full = await watcher.look(MODELS)
+        full = await watcher.check(MODELS)
         assert (full.messages, full.used, full.limit) == (5, 1.0, "messages per subject")
     (row,) = await store.read(sa.select(tables.stream_gaps))
     assert (row["first_sequence"], row["last_sequence"], row["missing"]) == (1, 12, 7)

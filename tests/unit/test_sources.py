@@ -195,7 +195,7 @@ async def test_a_directory_of_toml_and_of_llm_ds_files_is_read(tmp_path: Path) -
     (tmp_path / "same.json").write_text('{"endpoints": [{"name": "one", "address": "h", "port": "1"}]}')
     (tmp_path / ".hidden.toml").write_text("[")
     (tmp_path / "notes.txt").write_text("[")
-    view = await files.Files(Directory(path=str(tmp_path))).look()
+    view = await files.Files(Directory(path=str(tmp_path))).view()
     assert {one.name: (one.settings["url"], one.key) for one in view.wanted} == {
         "gpu": ("http://gpu:8000", "gpu"),
         "default-vllm-0": ("http://10.0.0.1:8000", None),
@@ -223,7 +223,7 @@ async def test_a_secret_in_a_file_of_the_directory_is_not_published(
     """All clients may read what is published."""
     url = "" if line.startswith("url") else 'url = "http://gpu:8000"\n'
     (tmp_path / "ours.toml").write_text(f"[endpoints.gpu]\n{url}{line}\n")
-    view = await files.Files(Directory(path=str(tmp_path))).look()
+    view = await files.Files(Directory(path=str(tmp_path))).view()
     assert view.wanted == ()
     (problem,) = problems(view)
     assert says in problem
@@ -248,7 +248,7 @@ async def test_a_file_with_a_mistake_changes_nothing_of_what_it_gave(
     """What was read from it before is in its scope."""
     (tmp_path / name).write_text(text)
     (tmp_path / "good.toml").write_text(TOML)
-    view = await files.Files(Directory(path=str(tmp_path))).look()
+    view = await files.Files(Directory(path=str(tmp_path))).view()
     assert says in view.unseen[f"{name} "]
     assert [one.name for one in view.wanted] == ["gpu"]
     held = {"x": Shown(origin=f"{name} x", state="there"), "y": Shown(origin="good.toml y", state="there")}
@@ -256,7 +256,7 @@ async def test_a_file_with_a_mistake_changes_nothing_of_what_it_gave(
 
 
 async def test_a_directory_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
-    view = await files.Files(Directory(path=str(tmp_path / "absent"))).look()
+    view = await files.Files(Directory(path=str(tmp_path / "absent"))).view()
     assert list(view.unseen) == [""]
 
 
@@ -303,7 +303,7 @@ async def test_each_target_of_an_srv_record_is_an_endpoint() -> None:
     records = ("0 5 8000 GPU-1.example.com.", "0 5 8001 gpu-1.example.com.", "0 5 8000 gpu-2.example.com.")
     async with answering(name, *records) as server:
         settings = Srv(name=name, servers=(server,), path="/llm", key="gpus", scheme="https")
-        view = await Names({"gpus": settings}).look()
+        view = await Names({"gpus": settings}).view()
     assert {one.name: one.settings["url"] for one in view.wanted} == {
         "gpus-gpu-1-example-com-8000": "https://gpu-1.example.com:8000/llm",
         "gpus-gpu-1-example-com-8001": "https://gpu-1.example.com:8001/llm",
@@ -317,11 +317,11 @@ async def test_a_name_without_records_has_no_endpoints_and_silence_changes_nothi
     async with answering("_vllm._tcp.example.com", "0 0 0 .") as server:
         there = Srv(name="_vllm._tcp.example.com", servers=(server,))
         absent = Srv(name="_other._tcp.example.com", servers=(server,))
-        view = await Names({"a": there, "b": absent}).look()
+        view = await Names({"a": there, "b": absent}).view()
         assert (view.wanted, view.unseen) == ((), {})
         assert view.notes == ("SRV _other._tcp.example.com: no records",)
     silent = Srv(name="_vllm._tcp.example.com", servers=(server,), timeout_s=0.1)
-    view = await Names({"a": silent}).look()
+    view = await Names({"a": silent}).view()
     assert list(view.unseen) == ["SRV _vllm._tcp.example.com "]
 
 
@@ -421,9 +421,9 @@ async def test_an_engine_is_asked_by_its_socket_and_one_that_is_away_changes_not
     settings = Docker(enabled=True, socket=str(path))
     source = docker.Containers(settings, providers=PROVIDERS, clock=SystemClock())
     async with source.open():
-        assert list((await source.look()).unseen) == [""]
+        assert list((await source.view()).unseen) == [""]
         async with await asyncio.start_unix_server(answer, path):
-            view = await source.look()
+            view = await source.view()
     assert [one.settings["url"] for one in view.wanted] == ["http://127.0.0.1:11434"]
     assert asked == [
         "GET /containers/json?filters=%7B%22label%22%3A%5B%22vedette.dev%2Fprovider%22%5D%7D HTTP/1.1"

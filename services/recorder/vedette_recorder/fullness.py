@@ -9,12 +9,12 @@ from vedette.bus.bus import Bus
 from vedette.bus.streams import FULL_REMEDY, NEARLY_FULL
 from vedette_recorder import metrics
 
-LOOK_EVERY_S = 60.0
-_ROOM_AGAIN = 0.7  # below the other, so that one stream is not said again and again
+CHECK_EVERY_S = 60.0
+_ROOM_AGAIN = 0.7  # below the other, so that one stream is not logged again and again
 
 
 class Fullness:
-    """Looks at every stream; sets the metric, and says once when one is nearly full and once when it has room."""
+    """Checks every stream; sets the metric, and logs once when one is nearly full and once when it has room."""
 
     def __init__(self, *, bus: Bus, streams: Iterable[str]) -> None:
         self._bus = bus
@@ -22,17 +22,17 @@ class Fullness:
         self._nearly_full: set[str] = set()
 
     async def run(self) -> None:
-        """Look until cancelled; without a broker, the next look does it."""
+        """Check until cancelled; while the broker is away, skip to the next round."""
         while True:
             for stream in self._streams:
                 try:
-                    await self.look(stream)
+                    await self.check(stream)
                 except (nats.errors.Error, TimeoutError):
                     break  # the broker has its own alarm
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
 
-    async def look(self, stream: str) -> float:
-        """Look at *stream* once; return the part of its limits that is used."""
+    async def check(self, stream: str) -> float:
+        """Check *stream* once; return the part of its limits that is used."""
         used = await self._bus.streams.used(stream)
         metrics.STREAM_USED.labels(stream).set(used)
         if used >= NEARLY_FULL and stream not in self._nearly_full:

@@ -1,6 +1,6 @@
 """Looking after ingest: how far it is behind, what is near loss or lost, and whether a stream still is the same.
 
-One look costs the broker three small requests for a stream.
+One check costs the broker three small requests for a stream.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.record import Position
 from vedette_recorder.store import Store
 
-LOOK_EVERY_S = 15.0
+CHECK_EVERY_S = 15.0
 
 
 class LagMonitor:
@@ -70,15 +70,15 @@ class LagMonitor:
             self._known[stream] = held.sequence
 
     async def watch(self, durable: Durable) -> None:
-        """Look at *durable* until cancelled. Raises ConsumerVanished when its stream is no longer the one it was."""
+        """Check *durable* until cancelled. Raises ConsumerVanished when its stream is no longer the one it was."""
         while True:
             # The broker and the database have their own alarms.
             with suppress(nats.errors.Error, TimeoutError, DatabaseUnavailable):
-                await self.look(durable)
-            await asyncio.sleep(LOOK_EVERY_S)
+                await self.check(durable)
+            await asyncio.sleep(CHECK_EVERY_S)
 
-    async def look(self, durable: Durable) -> Backlog:
-        """Look once: set the metrics, say what is near loss, note what is lost and how far recording has come."""
+    async def check(self, durable: Durable) -> Backlog:
+        """Check once: set the metrics, say what is near loss, note what is lost and how far recording has come."""
         stream = durable.stream
         try:
             lag = await streams.lag(self._bus, durable)

@@ -34,7 +34,7 @@ class Watchdog:
         self._silent: dict[str, datetime] = {}  # streams and durables that do not answer, since when
 
     def watch(self, durable: Durable) -> None:
-        """Have the watchdog look after *durable*."""
+        """Have the watchdog check *durable*, too."""
         self._durables.append(durable)
 
     async def run(self) -> None:
@@ -45,24 +45,24 @@ class Watchdog:
         """
         while True:
             await asyncio.sleep(_WATCH_SILENT_EVERY_S if self._silent else _WATCH_EVERY_S)
-            await self.look()
+            await self.check()
 
-    async def look(self) -> None:
-        """Look at everything once. Raises ConsumerVanished."""
+    async def check(self) -> None:
+        """Check everything once. Raises ConsumerVanished."""
         await asyncio.gather(
             *(
-                self._look(f"{durable.stream} (consumer {durable.name})", self._look_at_durable(durable))
+                self._noting(f"{durable.stream} (consumer {durable.name})", self._check_durable(durable))
                 for durable in self._durables
             ),
             *(
-                self._look(following.stream, self._look_at_stream(following))
+                self._noting(following.stream, self._check_stream(following))
                 for following in self._followings.all
             ),
         )
 
-    async def _look(self, what: str, look: Awaitable[None]) -> None:
+    async def _noting(self, what: str, check: Awaitable[None]) -> None:
         try:
-            await look
+            await check
         except (nats.errors.Error, NoLeader, TimeoutError) as error:
             if what not in self._silent:
                 self._silent[what] = self._clock.now()
@@ -82,14 +82,14 @@ class Watchdog:
             "restart the one whose log names the stream in an error (docs/operate.md)"
         )
 
-    async def _look_at_durable(self, durable: Durable) -> None:
+    async def _check_durable(self, durable: Durable) -> None:
         try:
             info = await self._js.consumer_info(durable.stream, durable.name)
         except nats.js.errors.NotFoundError as error:
             raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
         _check_leader(durable.stream, info.cluster)
 
-    async def _look_at_stream(self, following: Following) -> None:
+    async def _check_stream(self, following: Following) -> None:
         seen = following.sequence  # before asking: what comes meanwhile is ahead of the reply
         info = await self._js.stream_info(following.stream)
         _check_leader(following.stream, info.cluster)  # before its state: that of a follower may be old

@@ -46,7 +46,7 @@ class Names:
         """Do nothing: each question has its own socket."""
         yield
 
-    async def look(self) -> View:
+    async def view(self) -> View:
         """Return what the records say now."""
         views = await asyncio.gather(*(_ask(pool, settings) for pool, settings in self._pools.items()))
         return together(views)

@@ -39,9 +39,9 @@ class Containers:
         async with open_engine(self._settings.socket, clock=self._clock) as self._engine:
             yield
 
-    async def look(self) -> View:
+    async def view(self) -> View:
         """Return what runs now."""
-        assert self._engine is not None, "looked before it was opened"  # noqa: S101 - a slip of ours
+        assert self._engine is not None, "viewed before it was opened"  # noqa: S101 - a slip of ours
         try:
             found = await self._engine.containers(f"{PREFIX}provider")
         except ProviderError as error:

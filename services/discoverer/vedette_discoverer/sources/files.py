@@ -45,7 +45,7 @@ class Files:
         """Do nothing: files are opened when they are read."""
         yield
 
-    async def look(self) -> View:
+    async def view(self) -> View:
         """Return what the files say now."""
         return await asyncio.to_thread(self._look)
 

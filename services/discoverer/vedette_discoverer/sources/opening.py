@@ -12,16 +12,16 @@ from vedette_discoverer.sources.view import View
 
 
 class Source(Protocol):
-    """What sees endpoints appear. It is looked at every `every_s` seconds while it is open."""
+    """What sees endpoints appear. Its `view` is taken every `every_s` seconds while it is open."""
 
     name: str
     every_s: float
 
     def open(self) -> AbstractAsyncContextManager[None]:
-        """Have it ready to be looked at. Nothing that is away keeps it from opening."""
+        """Get it ready for `view`. Nothing that is away keeps it from opening."""
         ...
 
-    async def look(self) -> View:
+    async def view(self) -> View:
         """Return all that it sees now; what it cannot see is said there."""
         ...
 

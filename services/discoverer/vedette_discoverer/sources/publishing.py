@@ -28,7 +28,7 @@ STREAM: Final = "APPEARED"
 _TRY_AGAIN_S: Final = 5.0
 _FORGET_AFTER: Final = timedelta(days=2)
 _FORGET_EVERY_S: Final = 3600.0
-_MAX_LOGGED: Final = 20  # problems of one source at a look
+_MAX_LOGGED: Final = 20  # problems of one source in a view
 _MAX_NOTED: Final = 3
 _OFF_GRACE_S: Final = 300.0  # a rollout: other replicas may still have the source
 
@@ -46,7 +46,7 @@ class Off:
         """Do nothing."""
         yield
 
-    async def look(self) -> View:
+    async def view(self) -> View:
         """Return an empty view."""
         return View()
 
@@ -107,7 +107,7 @@ class Appearing:
                     await shown.open()
                     if isinstance(source, Off) and not any(one.live for one in shown.last.values()):
                         return
-                    view = settled(await source.look(), shown.owners())
+                    view = settled(await source.view(), shown.owners())
                     self._say(source, view, unpublished)
                     is_off = isinstance(source, Off)
                     done = turnover(
@@ -141,7 +141,7 @@ class Appearing:
         return None
 
     def _say(self, source: Source, view: View, unpublished: Sequence[str]) -> None:
-        """Log each problem once, some at each look, and that there is none any more."""
+        """Log each problem once, some of each view, and that there is none any more."""
         found = [*problems(view), *unpublished]
         before = self._problems.get(source.name, [])
         logged = self._logged.get(source.name, set()) & set(found)

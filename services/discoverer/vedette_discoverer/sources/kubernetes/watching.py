@@ -107,7 +107,7 @@ class Watching:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
-    async def look(self) -> View:
+    async def view(self) -> View:
         """Return what is seen now: the same as before, unless an object has changed. Raises what ended the watch."""
         if self._running is not None and self._running.done():
             self._running.result()
