@@ -6,6 +6,7 @@ After a few idle seconds the server unloads the model, so that its cold start ca
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,9 @@ _IDLE_S = 2
 _START_TIMEOUT_S = 60.0
 _CONTACT_TIMEOUT_S = 300.0  # the server is ours: it is slow on a busy machine, and not broken
 _POLL_S = 0.1
+_CLOCK = re.compile(
+    r"[\d.]+ [A-Z] +(?:\w+ +)?"
+)  # before each line of llama.cpp's log: its clock, level and part
 
 
 def weights() -> Path:
@@ -83,7 +87,7 @@ async def serving(
         try:
             async with asyncio.timeout(within_s):
                 while process.returncode is None and not await _answers(settings):
-                    waiting(last_line(log))
+                    waiting(without_clock(last_line(log)))
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
             raise ConfigurationError(
@@ -93,6 +97,11 @@ async def serving(
         if process.returncode is not None:
             raise ConfigurationError(where="the demo's model server", problem=f"ended: {last_line(log)}")
         yield settings
+
+
+def without_clock(line: str) -> str:
+    """Return a *line* of the server's log as people read it."""
+    return _CLOCK.sub("", line)
 
 
 async def _answers(settings: EndpointSettings) -> bool:
