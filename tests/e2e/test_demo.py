@@ -27,7 +27,7 @@ def _model_server() -> None:
 
 
 @pytest.mark.lane("real")
-@pytest.mark.fault("the user's own Ollama listens beside the demo", "I13")
+@pytest.mark.fault("the user's own Ollama listens next to the demo", "I13")
 async def test_the_demo_measures_a_real_model_and_cleans_up(tmp_path: Path) -> None:
     """Exit 0, one JSON document with real figures, cold and warm, no process left; Ollama is not contacted."""
     directory = tmp_path / "demo"

@@ -124,7 +124,7 @@ async def test_one_prober_reads_and_another_takes_over(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize(("wrong", "outcome"), [(404, "unsupported"), (500, "server_error")])
-@pytest.mark.fault("a server tells no load, or fails", "I5")
+@pytest.mark.fault("a server reports no load, or fails", "I5")
 async def test_what_tells_nothing_is_said_and_asked_less(wrong: int, outcome: str, bus: Bus) -> None:
     """Followers see that there are no figures, instead of those of before."""
     async with replaying() as replay:

@@ -151,7 +151,7 @@ async def test_a_wiped_broker_gets_its_state_back_from_the_database(
         assert await restore(bus, store) == Rebuilt(present=11)
 
 
-@pytest.mark.fault("store wiped, found anew, then restored", "I2")
+@pytest.mark.fault("store wiped, found again, then restored", "I2")
 async def test_what_was_found_anew_is_not_lost_again_by_an_old_loss(
     store: Store, url: str, tmp_path: Path
 ) -> None:

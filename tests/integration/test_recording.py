@@ -269,7 +269,7 @@ async def test_what_the_stream_drops_before_it_is_recorded_is_a_gap(bus: Bus, st
     assert metric("vedette_lost_messages", stream="MODELS") == 7
 
 
-@pytest.mark.fault("stream made anew under a recorder", "I1")
+@pytest.mark.fault("stream recreated under a recorder", "I1")
 async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_start(
     bus: Bus, chosen: Settings, store: Store
 ) -> None:
@@ -294,7 +294,7 @@ async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_star
 
 
 @pytest.mark.lane("faults")
-@pytest.mark.fault("stream made anew while no recorder ran", "I1")
+@pytest.mark.fault("stream recreated while no recorder ran", "I1")
 async def test_a_stream_made_anew_while_no_recorder_ran_is_said_and_read(
     bus: Bus, chosen: Settings, store: Store
 ) -> None:

@@ -709,7 +709,7 @@ def test_a_name_says_what_a_model_can(name: str, sees: bool | None, thinks: bool
 
 @pytest.mark.parametrize("name", ["acme-voice-9", "zorblax-3", "default", "my-model", "itinerary", "gpts"])
 @pytest.mark.fault(
-    "a server lists a model of which nothing tells whether it chats",
+    "a server lists a model, and nothing shows whether it chats",
     "I10",
     without=("vedette_discoverer.capabilities:_chats_by_name", lambda _: True),
 )

@@ -241,7 +241,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-@pytest.mark.fault("a stream that tells its failure in one of many ways", "I13")
+@pytest.mark.fault("a stream that reports its failure in one of many ways", "I13")
 async def test_a_failure_is_told_in_the_servers_words(case: str, replay: Replay) -> None:
     """With status 200 all of them look like answers."""
     body, outcome, words = FAILURES[case]

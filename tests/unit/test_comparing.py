@@ -63,7 +63,10 @@ async def test_a_small_difference_is_none(ahead_s: float) -> None:
 
 
 @pytest.mark.fault(
-    "a process has a wrong clock", "I10", "I12", without=("vedette.bus.comparing:MAX_OFFSET_S", 1e12)
+    "a process has a wrong clock, and compares it",
+    "I10",
+    "I12",
+    without=("vedette.bus.comparing:MAX_OFFSET_S", 1e12),
 )
 @pytest.mark.parametrize("ahead_s", [31 * DAY_S, HOUR_S, 10.0, -10.0, -HOUR_S, -31 * DAY_S])
 async def test_a_wrong_clock_is_said_and_the_other_one_shown(ahead_s: float) -> None:

@@ -105,7 +105,7 @@ async def web_error() -> None:
     "body", [missing_file, other_json, own_deadline, other_server, refused_database, web_error]
 )
 @pytest.mark.fault(
-    "an agent's own code fails beside its call",
+    "an agent's own code fails next to its call",
     "I13",
     without=("vedette.client.failures:outcome_of", _without),
 )

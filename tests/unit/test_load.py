@@ -361,7 +361,7 @@ async def test_a_run_during_which_the_clock_was_set_has_no_figures(seconds: floa
 
 
 @pytest.mark.parametrize("absurd", [float("inf"), float("nan"), -1.0, 0.0, 1e300])
-@pytest.mark.fault("a server tells absurd figures", "I10")
+@pytest.mark.fault("a server reports absurd figures", "I10")
 def test_absurd_figures_of_a_server_are_not_believed(absurd: float) -> None:
     """What a server says of itself is text from outside."""
     items = stream(*range(1, 11), server_output_tps=absurd, load_ms=absurd, output_tokens=-5)

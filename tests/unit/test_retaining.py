@@ -62,7 +62,7 @@ def test_nothing_goes_by_a_clock_that_may_have_jumped(
     assert why in decision.refused
 
 
-@pytest.mark.fault("a process has a wrong clock", "I1")
+@pytest.mark.fault("a process has a wrong clock, and may delete", "I1")
 def test_nothing_goes_by_a_clock_that_another_contradicts() -> None:
     """Whatever was recorded."""
     assert decide(recorded((60 * DAY, 0 * DAY)), now=NOW, keep=KEEP, trouble="wrong").cutoff is None
