@@ -139,7 +139,7 @@ class Catalogued:
         return self._same
 
     def unmeasured(self) -> dict[str, Unmeasured]:
-        """Return, by endpoint, how many models wait for leave."""
+        """Return, by endpoint, how many models wait for permission."""
         if self._unmeasured is None:
             self._unmeasured = spending.waiting(self._catalogue, self._endpoints)
         return self._unmeasured

@@ -1,4 +1,4 @@
-"""What may be generated of Vedette's own accord: nothing whose cost is not known to be nothing, without leave. Pure."""
+"""What Vedette may generate by schedule: without permission, only calls that are known to be free. Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from vedette.settings import Budget, EndpointSettings
 from vedette.text.figures import counted, plural
 from vedette.types import ModelInfo
 
-# Where calls may cost and `measure = true` gives leave without a budget, a day may use these tokens, in and out.
+# Where calls may cost and `measure = true` permits calls without a budget, a day may use these tokens, in and out.
 DEFAULT_TOKENS_PER_DAY: Final = 100_000
 # Of an endpoint where calls may cost, at most this many models are measured in one way within an hour.
 MAX_MODELS_PER_ROUND: Final = 10
@@ -22,7 +22,7 @@ _UNKNOWN: Final = "nothing is known of its cost yet"
 
 
 class Unmeasured(Struct, frozen=True, kw_only=True):
-    """Models of one endpoint that wait for leave, and why: calls may cost, or harm others."""
+    """Models of one endpoint that wait for permission, and why: calls may cost, or harm others."""
 
     endpoint: str
     models: int
@@ -51,7 +51,7 @@ def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
 
 
 def waiting(catalogue: Catalogue, endpoints: Mapping[str, EndpointSettings]) -> dict[str, Unmeasured]:
-    """Return, by endpoint, how many models wait for leave. Those that `measure = false` forbids do not."""
+    """Return, by endpoint, how many models wait for permission. Those that `measure = false` forbids do not."""
     found: dict[str, Unmeasured] = {}
     for name, settings in sorted(endpoints.items()):
         held = [

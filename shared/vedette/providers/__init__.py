@@ -199,7 +199,7 @@ class Features(Struct, frozen=True, kw_only=True):
 
     residency: bool = False  # `resident` answers with something
     digests: bool = False
-    free_to_ask: bool = True  # False: a paid service; probes that generate need leave
+    free_to_ask: bool = True  # False: a paid service; probes that generate need permission
 
 
 class Endpoint(Protocol):

@@ -55,7 +55,7 @@ class Evaluating(Section, frozen=True, kw_only=True):
     what can change a recommendation.
 
     `suites` names a folder with suites of your own (TOML or JSONL). Programs that models write run in a sandbox.
-    `usd_per_day` gives leave to evaluate models whose calls cost money, all of them together within it a day.
+    `usd_per_day` permits evaluating models whose calls cost money, all of them together within it a day.
     With `run_code = false`, and where the system has no sandbox, their syntax trees decide, at half the weight.
     """
 

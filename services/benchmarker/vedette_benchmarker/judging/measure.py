@@ -86,7 +86,7 @@ class Judging:
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return whether `usd_per_day` gives leave for a model whose calls cost: all of *job* is affordable."""
+        """Return whether `usd_per_day` permits a model whose calls cost: all of *job* is affordable."""
         return self._limit.gives_leave(endpoint, info, self._most_usd(endpoint, info, job), today=today)
 
     def _most_usd(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None) -> float | None:
