@@ -75,19 +75,27 @@ def _place(url: str) -> str:
         return url  # it is no URL, and refused elsewhere
 
 
-def wrong_with(url: str) -> str | None:
-    """Return what is wrong with the URL of an endpoint, or None."""
+def malformed(url: str) -> str | None:
+    """Return why *url* is not a URL, without naming it; or None."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        _ = parts.hostname, parts.port
     except ValueError as error:
-        return f"{url!r} is not a URL: {error}"
+        return f"is not a URL: {error}"
     if any(c.isspace() or not c.isprintable() for c in url):
-        return f"{url!r} is not a URL: it contains a space or a character that is not printable"
+        return "is not a URL: it contains a space or a character that is not printable"
+    return None
+
+
+def wrong_with(url: str) -> str | None:
+    """Return what is wrong with the URL of an endpoint, or None."""
+    if problem := malformed(url):
+        return f"{url!r} {problem}"
+    parts = urlsplit(url)
     if parts.scheme == _SCHEME:
         if not (socket_of(url) or ("",))[0].startswith("/"):
             return f"{url!r} names no socket; write {_SCHEME}:///path/to/the.sock"
-    elif parts.scheme not in ("http", "https") or not host:
+    elif parts.scheme not in ("http", "https") or not parts.hostname:
         return f"{url!r} is not an http or https URL{_near(url)}"
     if parts.username or parts.password:
         return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from vedette.providers.addresses import malformed
 from vedette.settings.section import Problem, Secret, Section
 
 WEBHOOK_EVENTS: Final = (
@@ -71,14 +72,10 @@ class Webhook(Section, frozen=True, kw_only=True):
 
 def wrong_with(url: str) -> str | None:
     """Return what is wrong with the URL of a webhook, without the URL, which may hold a secret; or None."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        return f"is not a URL: {error}"
-    if any(c.isspace() or not c.isprintable() for c in url):
-        return "is not a URL: it contains a space or a character that is not printable"
-    if parts.scheme not in ("http", "https") or not host:
+    if problem := malformed(url):
+        return problem
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         return 'is not an http or https URL; example: "https://ops.example.com/vedette"'
     if parts.username or parts.password:
         return "has a login in it, which is not sent; the signature identifies Vedette"
