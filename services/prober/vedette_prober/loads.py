@@ -39,7 +39,7 @@ DEADLINE_S: Final = 5.0
 _NONE: Final = OwnReply(requests=0)
 
 
-class _Place(Struct):
+class _Record(Struct):
     """What this replica holds of an endpoint whose load it reads."""
 
     share: float  # from 0 to 1: when its next reading is
@@ -73,20 +73,20 @@ class Loads:
         self._rng = rng or Random()  # noqa: S311  # spreads readings, no secret
         self._started = clock.now()
         self._seed = f"{self._rng.getrandbits(64):x}"  # of this replica
-        self._places: dict[str, _Place] = {}  # by the endpoint's name
+        self._records: dict[str, _Record] = {}  # by the endpoint's name
 
     async def run(self) -> None:
         """Read when it is time to, until cancelled."""
         while True:
             for endpoint in self.due():
-                self._place(endpoint.name).is_being_read = True
+                self._record(endpoint.name).is_being_read = True
                 self._bus.spawn(self.read(endpoint))
             await asyncio.sleep(self._look_s())
 
-    def _place(self, name: str) -> _Place:
-        if (place := self._places.get(name)) is None:
-            place = self._places[name] = _Place(share=self._rng.random())
-        return place
+    def _record(self, name: str) -> _Record:
+        if (record := self._records.get(name)) is None:
+            record = self._records[name] = _Record(share=self._rng.random())
+        return record
 
     def due(self) -> list[OpenEndpoint]:
         """Return the endpoints whose load this replica is to read now, half a look early or late."""
@@ -99,14 +99,14 @@ class Loads:
     def is_reader(self, name: str) -> bool:
         """Return whether the last load of the endpoint *name* is of this replica, so that it goes on."""
         last = self._catalogue.load(name)
-        return last is not None and last.id == self._place(name).published
+        return last is not None and last.id == self._record(name).published
 
     def _is_due(self, endpoint: OpenEndpoint, now: datetime) -> bool:
-        name, place = endpoint.name, self._place(endpoint.name)
+        name, record = endpoint.name, self._record(endpoint.name)
         every_s = interval_s(endpoint.settings, self._every_s)
-        if every_s is None or endpoint.meter is None or place.is_being_read:
+        if every_s is None or endpoint.meter is None or record.is_being_read:
             return False
-        if self._clock.monotonic() < place.rests_until:
+        if self._clock.monotonic() < record.rests_until:
             return False
         state = self._catalogue.endpoint(name)
         if state is None or pause(state, endpoint.settings, now) is not None:
@@ -117,30 +117,30 @@ class Loads:
             mine=self.is_reader(name),
             started=self._started,
             every_s=every_s,
-            share=place.share,
+            share=record.share,
             now=now,
         )
         return at <= now
 
     async def read(self, endpoint: OpenEndpoint) -> None:
         """Read the load of *endpoint* and publish it. If it says that the server went or came back, have it probed."""
-        place = self._place(endpoint.name)
+        record = self._record(endpoint.name)
         try:
-            await self._read(endpoint, place)
+            await self._read(endpoint, record)
         finally:
-            place.is_being_read = False
+            record.is_being_read = False
 
-    async def _read(self, endpoint: OpenEndpoint, place: _Place) -> None:
+    async def _read(self, endpoint: OpenEndpoint, record: _Record) -> None:
         name, last = endpoint.name, self._catalogue.load(endpoint.name)
-        before = place.reading if place.opened is endpoint else None
+        before = record.reading if record.opened is endpoint else None
         reading = await self._ask(endpoint, before)
-        place.share, place.opened, place.reading = self._rng.random(), endpoint, reading
+        record.share, record.opened, record.reading = self._rng.random(), endpoint, reading
         requests = max(1, reading.use.requests)
         every_s = interval_s(endpoint.settings, self._every_s, requests=requests)
         if every_s is None:
             return
         every_s = next_every_s(last, reading, every_s)
-        place.rests_until = reading.began + every_s * (1 - 2 * JITTER)
+        record.rests_until = reading.began + every_s * (1 - 2 * JITTER)
         load = event(
             name,
             reading,
@@ -154,7 +154,7 @@ class Loads:
         if last is None or (last.outcome, last.source) != (load.outcome, load.source):
             self._bus.log.info("load.source", endpoint=name, outcome=load.outcome, source=load.source or None)
         if await self._publish(load):
-            place.published = load.id
+            record.published = load.id
         # Where its load is read elsewhere, that says nothing of the endpoint.
         state = self._catalogue.endpoint(name) if endpoint.settings.load.url is None else None
         if state is not None and (
