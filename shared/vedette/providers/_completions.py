@@ -65,9 +65,8 @@ class Answer:
         choice = self._choice(chunk)
         usage = _usage(chunk, choice)
         self._is_protocol = bool(self._is_protocol or usage or "choices" in chunk or not chunk)
-        if _counts(usage) or not _counts(
-            self._usage
-        ):  # some gateways add one of zeros to that of their upstream
+        # Some gateways add an account of zeros to that of their upstream.
+        if _counts(usage) or not _counts(self._usage):
             self._usage = usage or self._usage
         if self._begun and not sequence(chunk.get("choices")) and _counts(usage):
             self.whole = True  # some gateways leave out finish_reason and [DONE]; the account comes last
@@ -75,12 +74,11 @@ class Answer:
         reason = end_reason(choice.get("finish_reason"))
         if choice.get("error") or (reason or "").lower() in FAILED_REASONS:
             by_reason = {"type": reason, "message": f"finish_reason {reason}"}
-            raise in_stream(choice.get("error") or by_reason | mapping(choice.get("finish_reason")))
+            raise in_stream(choice.get("error") or {**by_reason, **mapping(choice.get("finish_reason"))})
         if reason:
             self._reason, self.whole = reason, True
-        if (
-            choice.get("message") is not None and choice.get("delta") is None
-        ):  # a server that ignores `stream`, or says all again
+        # A server that ignores `stream`, or says all again:
+        if choice.get("message") is not None and choice.get("delta") is None:
             self.whole = True
             if self._begun:
                 return None
