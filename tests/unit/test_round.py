@@ -1,14 +1,20 @@
 """One round of probes at an endpoint whose models may come and go while it runs."""
 
-from samples import lifecycle_event, model_info
+import asyncio
+from collections.abc import AsyncGenerator
+
+from msgspec.structs import replace
+
+from samples import lifecycle_event, model_info, probe_event
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState, Versioned
 from vedette.messages.events import Job
-from vedette.providers import Described, Generation, Listing
+from vedette.messages.probe_times import MIN_PATIENCE_S, is_late
+from vedette.providers import Delta, Described, Finished, Generation, Listing
 from vedette.settings import EndpointSettings
 from vedette.testing import FakeClock, FakeEndpoint, FakeProvider
-from vedette.types import Level, ModelRef, Outcome, Residency
+from vedette.types import Health, Level, ModelRef, Outcome, ProbeSample, Residency, Status
 from vedette_prober.round import Round
 
 NAMES = ("first", "second")
@@ -52,6 +58,53 @@ async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> N
     assert first.sample.detail == "no answer asked for: what is loaded could not be read"
     assert second.sample.level is Level.ANSWER
     assert [request.model for _, request in fake.calls if isinstance(request, Generation)] == ["second"]
+
+
+class _Silent(FakeEndpoint):
+    """Begins no answer."""
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
+        await asyncio.Event().wait()
+        yield Delta(at=0.0, text="never")
+
+
+async def test_a_late_answer_counts_as_one_however_the_clock_rounds() -> None:
+    """A timer may go off a little before its time by another clock: here that clock stands still."""
+    clock = FakeClock()
+    fake = _Silent(clock, residency={"first": Residency(resident=True)}, described={"first": Described()})
+    endpoint = OpenEndpoint(
+        name="box",
+        settings=EndpointSettings(provider="fake", url="http://box", measure=True),
+        provider=FakeProvider({"http://box": fake}),
+        endpoint=fake,
+        clock=clock,
+    )
+
+    async def open_to_all() -> None:
+        return None
+
+    probing = Round(
+        endpoint=endpoint,
+        entries={"first": Listing(name="first")},
+        before=None,
+        closed=open_to_all,
+        behind=lambda _: None,
+        timeout_s=60.0,
+        clock=clock,
+        job=Job(id="1", at=clock.now(), kind="probe", group="box", endpoint="box"),
+    )
+    assert await probing.look()
+    usual = tuple(
+        ProbeSample(job_id=f"{n}", at=clock.now(), outcome=Outcome.OK, level=Level.ANSWER, latency_ms=100.0)
+        for n in range(5)
+    )
+    health = Health(status=Status.AVAILABLE, since=clock.now(), checked_at=clock.now(), outcomes=usual)
+    state = _state("first", clock)
+    probed = replace(probe_event(state.model, at=clock.now(), job_id="0"), health=health)
+    late = await probing.probe(replace(state, probed=Versioned(2, probed)))
+    assert late.sample.latency_ms == MIN_PATIENCE_S * 1000
+    assert is_late(late.sample)
+    assert late.failure is None
 
 
 def _state(name: str, clock: FakeClock) -> ModelState:

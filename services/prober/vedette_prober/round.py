@@ -154,8 +154,9 @@ class Round:
             async with asyncio.timeout(patient_s):
                 await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
         except TimeoutError:
-            took_ms = (self._clock.monotonic() - started) * 1000
-            late = f"no token within {took_ms / 1000:.1f} s, which is far longer than usual"
+            # A timer may go off a moment too early, and that would be no late answer.
+            late = f"no token within {patience_s:.1f} s, which is far longer than usual"
+            took_ms = max(patience_s, self._clock.monotonic() - started) * 1000
             return Probed(self._sample(Outcome.BUSY, level, took_ms, late), residency)
         except ProviderError as error:
             took_ms = (self._clock.monotonic() - started) * 1000
