@@ -979,6 +979,9 @@ async def test_a_model_whose_end_has_passed_is_in_use(replay: Replay) -> None:
         held = await endpoint.resident()
     assert held is not None
     assert [name for name, one in held.items() if one.is_resident(datetime.now(UTC))] == ["busy"]
+    assert not held["busy"].is_pinned(
+        datetime.now(UTC)
+    )  # it goes after its request: another may have its place then
 
 
 @asynccontextmanager
