@@ -242,7 +242,7 @@ def test_questions_that_are_answered_alike_would_be_when_asked_alone() -> None:
     for seed in range(3 * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, 12)
-        recommender, asked = Recommender().hear(*pairs), request(rng, facts)
+        recommender, asked = Recommender().hear(*pairs), request(rng, facts) | {"caller": "agent"}
         for subject in ("recommend.best", "recommend.top"):
             first, question = recommender.ask(subject, asked), nudged(rng, asked)
             again = recommender.ask(subject, question)

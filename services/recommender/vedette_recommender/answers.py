@@ -60,12 +60,11 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 }
 
 
-class _Alike(Struct):
-    """The ranking of requests that must be answered alike, and the replies by the order of its equals."""
+class _Spread(Struct):
+    """A ranking over whose equals callers are spread, and the replies by the order of these equals."""
 
     ranking: Ranking
     replies: dict[tuple[int, ...], bytes]
-    is_spread: bool = False  # the ranking has its equals, which only some callers need
 
 
 class Answers:
@@ -102,7 +101,7 @@ class Answers:
             board=self._board, catalogue=catalogue, endpoints=endpoints, defined=defined
         )
         self._remembered = Remembered()
-        self._alike: dict[Hashable, _Alike] = {}  # by what replies depend on
+        self._alike: dict[Hashable, bytes | _Spread] = {}  # by what replies depend on
         self._outdated = True  # something has changed since the last query
         self._with_new_load: set[str] = set()  # endpoints that reported another load since then
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
@@ -167,25 +166,33 @@ class Answers:
     def _like(self, request: RecommendRequest, recommend: _Recommend, account: str | None) -> bytes:
         """Return the reply to *request*, which is that to all that must be answered alike."""
         columns = self._board.columns
-        like = (recommend, alike(self._board.field(request.use_case), columns, request))
-        kept = self._alike.get(like)
-        most = request.limit + (recommend == self._recommending.best)  # the best, and its fallbacks
         caller = identity(account, request.caller, request.session)
-        spread = caller is not None or bool(columns.loads)
-        if kept is None or (spread and not kept.is_spread):
-            ranking = self._ranker.rank(request, max(most, MAX_EQUALS) if spread else most)
-            replies = kept.replies if kept else {}
-            kept = _Alike(self._ranker.spread(ranking) if spread else ranking, replies, spread)
-            if ranking.ranked:  # else the reply quotes the request
-                kept.ranking = kept.ranking.compact()
-                if len(self._alike) >= _MAX_ALIKE:
-                    self._alike.clear()
-                self._alike[like] = kept
+        is_spread = caller is not None or bool(columns.loads)
+        like = (recommend, is_spread, alike(self._board.field(request.use_case), columns, request))
+        kept = self._alike.get(like)
+        if isinstance(kept, bytes):
+            return kept
+        if kept is None:
+            most = request.limit + (recommend == self._recommending.best)  # the best, and its fallbacks
+            ranking = self._ranker.rank(request, max(most, MAX_EQUALS) if is_spread else most)
+            if is_spread:
+                ranking = self._ranker.spread(ranking)
+            if len(ranking.equals) < 2:
+                reply = encode(recommend(request, ranking, ranking.calm, self._as_of))
+                if ranking.ranked:  # else it quotes the request
+                    self._keep(like, reply)
+                return reply
+            kept = _Spread(ranking.compact(), {})
+            self._keep(like, kept)
         order = kept.ranking.order(caller)
-        reply = kept.replies.get(order)
-        if reply is None:
-            reply = kept.replies[order] = encode(recommend(request, kept.ranking, order, self._as_of))
-        return reply
+        if order not in kept.replies:
+            kept.replies[order] = encode(recommend(request, kept.ranking, order, self._as_of))
+        return kept.replies[order]
+
+    def _keep(self, like: Hashable, kept: bytes | _Spread) -> None:
+        if len(self._alike) >= _MAX_ALIKE:
+            self._alike.clear()
+        self._alike[like] = kept
 
     def _tick(self) -> None:
         """Forget what no longer holds, and move `scored_at` on: now, floored to a minute.

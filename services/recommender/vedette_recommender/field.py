@@ -30,6 +30,8 @@ from vedette_recommender.scoring import (
 )
 from vedette_recommender.standing import ALL, Standing
 
+# Score, raw score, confidence, row, and all multipliers but that of the risk together.
+_Found = tuple[float, float, float, int, float]
 K = TypeVar("K")
 V = TypeVar("V")
 # With fewer candidates than this share of many models, only theirs are looked at instead of everything.
@@ -62,7 +64,6 @@ class Scores(NamedTuple):
 
     score: Floats
     raw: Floats
-    sure: Floats
 
 
 class FilterResult(Struct, frozen=True):
@@ -291,7 +292,8 @@ class UseCaseScores:
             self.pace.of(rows), self.use_case, self._columns.thought_tokens[rows]
         )
         self._take_reports(rows)
-        self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
+        self._partial[rows] = self._added_up(self.default.shares, rows)
+        self._sure[rows] = self._weigh(self.default.shares, rows)
 
     def _work_out_pace(self, rows: Rows) -> None:
         """Work out what changes with the pace of *rows* alone: how sure it is stays the same, say."""
@@ -424,43 +426,44 @@ class UseCaseScores:
             scores = self.scores(ALL, terms)
             rows = places = _highest(np.where(among.candidates, scores.score, -np.inf), most)
         columns: list[NDArray[Any]] = [column[places] for column in scores]
-        columns.append(rows)
+        columns += [self.sure(rows, terms), rows, self._by_all[rows]]
         found = sorted(zip(*[column.tolist() for column in columns], strict=True), reverse=True)
         if len({score for score, *_ in found}) < len(found):
             found.sort(key=self._order)
-        near = found[0][0] - ERROR_BAND_POINTS if found else 0.0
         found = found[:most]
-        applied = self._multipliers(np.array([row for *_, row in found], np.intp), terms)
+        usual, near = terms.bounds == self.default.bounds, found[0][0] - ERROR_BAND_POINTS if found else 0.0
+        changed = [row for _, _, _, row, together in found if together != 1.0 or not usual]
+        by_row = self._multipliers(changed, terms) if changed else {}
         return [
             Place(
                 row,
                 score,
                 raw,
                 sure,
-                {"risk": scoring.risk_multiplier(terms.risk, sure)} | changing,
+                {"risk": scoring.risk_multiplier(terms.risk, sure), **by_row.get(row, {})},
                 n > 0 and score >= near,
             )
-            for n, ((score, raw, sure, row), changing) in enumerate(zip(found, applied, strict=True))
+            for n, (score, raw, sure, row, _) in enumerate(found)
         ]
 
-    def _multipliers(self, rows: NDArray[np.intp], terms: Terms) -> list[dict[str, float]]:
-        """Return by name what changes the raw scores of *rows*, but for the risk."""
-        if terms.bounds == self.default.bounds and (self._by_all[rows] == 1.0).all():
-            return [{}] * len(rows)
-        statuses = [STATUSES[code].value for code in self.status[rows].tolist()]
+    def _multipliers(self, rows: list[int], terms: Terms) -> dict[int, dict[str, float]]:
+        """Return by row and name what changes the raw scores of *rows*, but for the risk."""
+        here = np.array(rows, np.intp)
         standing = self._standing
-        factors = [standing.by_status[rows], standing.by_failing[rows], *self._bounded(rows, terms)]
-        return [
-            {
+        factors = [standing.by_status[here], standing.by_failing[here], *self._bounded(here, terms)]
+        return {
+            row: {
                 name: value
-                for name, value in zip((status, "failing", *bounds.BOUNDS), values, strict=True)
+                for name, value in zip((STATUSES[code].value, "failing", *bounds.BOUNDS), values, strict=True)
                 if value != 1.0
             }
-            for status, values in zip(statuses, np.array(factors).T.tolist(), strict=True)
-        ]
+            for row, code, values in zip(
+                rows, self.status[here].tolist(), np.array(factors).T.tolist(), strict=True
+            )
+        }
 
-    def _order(self, found: tuple[float, float, float, int]) -> tuple[float, float, float, str]:
-        score, _, sure, row = found
+    def _order(self, found: _Found) -> tuple[float, float, float, str]:
+        score, _, sure, row, _ = found
         parameters = self._columns.parameters[row].item()
         facts = self._columns.facts[row]
         return (
@@ -476,35 +479,40 @@ class UseCaseScores:
         if usual and (rows is ALL or self._columns.room <= _MANY):
             kept = self._usual(terms)
             return kept if rows is ALL else Scores(*[column[rows] for column in kept])
-        weighed = (self._partial[rows], self._sure[rows]) if usual else self._weigh(terms.shares, rows)
-        return self._scores(rows, terms, *weighed)
+        return self._scores(rows, terms, self._partial[rows] if usual else self._added_up(terms.shares, rows))
 
     def _usual(self, terms: Terms) -> Scores:
         """Return the scores of all models by the use case's own weights, worked out once."""
         asked = (terms.risk, terms.wanted_context, terms.bounds)
         kept = self._kept.get(asked)
         if kept is None:
-            kept = self._scores(ALL, terms, self._partial, self._sure)
+            kept = self._scores(ALL, terms, self._partial)
             _keep(self._kept, asked, kept)
         return kept
 
-    def _scores(self, rows: Rows, terms: Terms, partial: Floats, sure: Floats) -> Scores:
+    def _scores(self, rows: Rows, terms: Terms, partial: Floats) -> Scores:
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
         usual = terms.bounds == self.default.bounds
         together = self._by_all[rows] if usual else self._together(rows, self.bounds(rows, terms))
-        return Scores(raw * scoring.risk_multiplier(terms.risk, sure) * together, raw, sure)
+        if terms.risk == "neutral":  # takes no account of how sure a score is
+            return Scores(raw * together, raw)
+        return Scores(raw * scoring.risk_multiplier(terms.risk, self.sure(rows, terms)) * together, raw)
 
-    def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
-        """Return the points of all signals but the context, added up, and the confidence in all of them.
+    def sure(self, rows: Rows, terms: Terms) -> Floats:
+        """Return the confidence in all signals of *rows* by *terms*."""
+        return self._sure[rows] if terms.shares == self.default.shares else self._weigh(terms.shares, rows)
+
+    def _weigh(self, shares: tuple[float, ...], rows: Rows) -> Floats:
+        """Return the confidence in all signals, added up."""
+        sure: Floats = np.minimum(1.0, _summed(np.array(shares)[:, None], _of(self.confidence, rows)))
+        return sure
+
+    def _added_up(self, shares: tuple[float, ...], rows: Rows) -> Floats:
+        """Return the points of all signals but the context, added up.
 
         They are added in the order in which contributions are, and for one model as for all of them (which
         `einsum` does not do).
         """
-        sure = _summed(np.array(shares)[:, None], _of(self.confidence, rows))
-        return self._added_up(shares, rows), np.minimum(1.0, sure)
-
-    def _added_up(self, shares: tuple[float, ...], rows: Rows) -> Floats:
-        """Return the points of all signals but the context, added up."""
         utility = _of(self.utility, rows)
         worth = scoring.points(np.array(shares)[:CONTEXT, None], 1.0)
         reported = _places(self._reported, rows)

@@ -352,9 +352,6 @@ def _able(columns: Columns, capability: Capability, need: Constraints, field: st
 
 
 def _excluded(_: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
-    if not need.exclude:
-        return []
-    hits = np.zeros(columns.room, np.bool_)
     by_row: dict[int, str] = {}
     for name in need.exclude:
         for row in columns.named.get(name, ()):
@@ -363,6 +360,9 @@ def _excluded(_: UseCaseScores, columns: Columns, need: Constraints) -> list[Rul
         found = columns.rows.get(ModelRef(endpoint, rest)) if slash else None
         if found is not None:
             by_row.setdefault(found, name)
+    if not by_row:
+        return []
+    hits = np.zeros(columns.room, np.bool_)
     hits[list(by_row)] = True
     return [FactRule("excluded", "constraints.exclude", None, hits, by_row.get)]
 

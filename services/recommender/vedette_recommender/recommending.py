@@ -188,7 +188,7 @@ class Recommending:
             equivalent=place.equivalent,
             multipliers=place.multipliers,
             contributions=contributions,
-            score_without_reports=_without_reports(place, contributions),
+            score_without_reports=_without_reports(place, contributions) if contributions else None,
         )
 
 
