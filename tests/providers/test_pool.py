@@ -124,18 +124,23 @@ async def test_head_and_body_of_a_request_are_sent_together(server: Server) -> N
 async def test_a_connection_that_was_used_before_may_break_off_late() -> None:
     """The caller notices nothing, however long this process or the server waits for a processor."""
     requests = Counter[int]()
+    served = list[asyncio.Task[None] | None]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
         number = len(requests)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 await reader.readuntil(b"{}")
                 requests[number] += 1
                 if requests[number] > 1:
-                    await asyncio.sleep(0.3)  # longer than a limit that was there
+                    busy = asyncio.Event()
+                    asyncio.get_running_loop().call_later(0.3, busy.set)  # longer than a limit that was there
+                    await busy.wait()
                     break
                 writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
+        await writer.wait_closed()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -144,6 +149,7 @@ async def test_a_connection_that_was_used_before_may_break_off_late() -> None:
             async with way.post(url, b"{}") as reply:
                 assert b"".join([part async for part in reply.chunks()]) == b"{}"
         await way.close()
+        await asyncio.gather(*[task for task in served if task])
     assert requests == {0: 2, 1: 1}
 
 
