@@ -165,16 +165,16 @@ class Answers:
 
     def _like(self, request: RecommendRequest, recommend: _Recommend, account: str | None) -> bytes:
         """Return the reply to *request*, which is that to all that must be answered alike."""
-        columns = self._board.columns
+        field, columns = self._board.field(request.use_case), self._board.columns
         caller = identity(account, request.caller, request.session)
         is_spread = caller is not None or bool(columns.loads)
-        like = (recommend, is_spread, alike(self._board.field(request.use_case), columns, request))
+        like = (recommend, is_spread, alike(field, columns, request))
         kept = self._alike.get(like)
         if isinstance(kept, bytes):
             return kept
         if kept is None:
             most = request.limit + (recommend == self._recommending.best)  # the best, and its fallbacks
-            ranking = self._ranker.rank(request, max(most, MAX_EQUALS) if is_spread else most)
+            ranking = self._ranker.rank(request, field, max(most, MAX_EQUALS) if is_spread else most)
             if is_spread:
                 ranking = self._ranker.spread(ranking)
             if len(ranking.equals) < 2:
@@ -226,7 +226,8 @@ class Answers:
     def explain(self, request: RecommendRequest, account: str | None = None) -> ExplainReply:
         """Return the ranking for *request* of *account*, and why. Raises RequestError."""
         self._tick()
-        ranking = self._ranker.spread(self._ranker.rank(request, max(MAX_EQUALS, request.limit)))
+        field = self._board.field(request.use_case)
+        ranking = self._ranker.spread(self._ranker.rank(request, field, max(MAX_EQUALS, request.limit)))
         order = ranking.order(identity(account, request.caller, request.session))
         unmeasured = tuple(map(str, self._catalogued.unmeasured().values()))
         return self._recommending.explain(request, ranking, order, self._as_of, unmeasured=unmeasured)

@@ -440,7 +440,9 @@ class UseCaseScores:
                 score,
                 raw,
                 sure,
-                {"risk": scoring.risk_multiplier(terms.risk, sure), **by_row.get(row, {})},
+                {"risk": scoring.risk_multiplier(terms.risk, sure), **by_row[row]}
+                if row in by_row
+                else {"risk": scoring.risk_multiplier(terms.risk, sure)},
                 n > 0 and score >= near,
             )
             for n, (score, raw, sure, row, _) in enumerate(found)

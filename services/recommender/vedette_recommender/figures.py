@@ -41,7 +41,8 @@ def figures(board: Scoreboard, ranker: Ranker, use_cases: Iterable[str], most: i
     if most <= 0:
         return Figures((), {})
     ranked = {
-        use_case: ranker.rank(RecommendRequest(use_case=use_case), most, load=False) for use_case in use_cases
+        use_case: ranker.rank(RecommendRequest(use_case=use_case), board.field(use_case, load=False), most)
+        for use_case in use_cases
     }
     winners = {
         use_case: board.model(ranking.ranked[0].row) for use_case, ranking in ranked.items() if ranking.ranked

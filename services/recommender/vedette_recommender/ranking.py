@@ -64,12 +64,11 @@ class Ranker:
         self._board = board
         self._endpoints = endpoints
 
-    def rank(self, request: RecommendRequest, most: int, *, load: bool = True) -> Ranking:
-        """Return the *most* best candidates for *request*; without *load*, as if no server had other requests.
+    def rank(self, request: RecommendRequest, field: UseCaseScores, most: int) -> Ranking:
+        """Return the *most* best candidates for *request* by the scores of *field*.
 
         Raises RequestError for a name that does not exist, and for weights or bounds that no model can be measured by.
         """
-        field = self._board.field(request.use_case, load=load)
         if request.bounds.get("quality", 0.0) > 1.0:
             message = "bounds.quality: at most 1, as a share of the best quality"
             raise RequestError(code="invalid_value", message=message, field="bounds.quality")

@@ -43,7 +43,7 @@ def winner_status(
     renamed_to = catalogue.renamed_since(before, since) if before else None
     before = renamed_to or before
     request = RecommendRequest(use_case=use_case)
-    ranking, columns = ranker.rank(request, 1, load=False), board.columns
+    ranking, columns = ranker.rank(request, board.field(use_case, load=False), 1), board.columns
     best = ranking.ranked[0] if ranking.ranked else None
     row = columns.rows.get(before) if before else None
     fits = row is not None and bool(ranking.narrowed.candidates[row])

@@ -285,7 +285,7 @@ def _nearest(custom: CustomUseCase) -> str:
 
 def bounds_with(bounds: Bounds, own: Mapping[Bound, float]) -> Bounds:
     """Return *bounds* with those in *own* in their place; zero lifts one."""
-    return replace(bounds, **{name: value or None for name, value in own.items()})
+    return replace(bounds, **{name: value or None for name, value in own.items()}) if own else bounds
 
 
 def names(settings: Settings) -> list[str]:
