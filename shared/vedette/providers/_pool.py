@@ -34,9 +34,13 @@ class Pool:
             return await connection.handle_async_request(request), connection
         except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
             await self._close(connection)
-            if is_used:
-                raise Stale(str(error)) from error
-            raise
+            if not is_used:
+                raise
+            for other in [one for one in self._idle if one.can_handle_request(request.url.origin)]:
+                await self._close(
+                    other
+                )  # most likely closed by the server, too: the next request gets a new one
+            raise Stale(str(error)) from error
         except BaseException:
             await self._close(connection)
             raise

@@ -1,5 +1,6 @@
 """Passing a request on to an endpoint as it is, and its reply back as it comes, without decoding either."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -24,6 +25,8 @@ _MAX_REFUSAL_BYTES: Final = 64 * 1024
 _AHEAD_BYTES: Final = 128 * 1024
 # What speaks TLS is a proxy or a service, which waits a minute or longer; a handshake takes several round trips.
 _IDLE_TLS_S: Final = 30.0
+# Later, a server that took the request may have worked on it. A busy machine shows the end of a connection late.
+_STALE_WITHIN_S: Final = 2.0
 # Only of these a caller learns: the others are of the connection, or of the server's own house.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
 
@@ -136,14 +139,16 @@ class Passing:
 
     async def _send(self, url: str, body: bytes) -> httpx.Response:
         at = str(httpx.URL(url, params=self._query)) if self._query else url
-        while True:
-            try:
-                with translated(self._access.url):
-                    return await self._transport.send(
-                        "POST", at, self._headers, body, connect_s=CONNECT_TIMEOUT_S
-                    )
-            except ProviderError as error:
-                # An idle connection that the server closed: another one shows what there is, at last a new one. How
-                # long it took says nothing: this process, or the server, may have had to wait for a processor.
-                if not any(isinstance(cause, Stale) for cause in causes(error)):
-                    raise
+        began = time.monotonic()
+        try:
+            return await self._sent(at, body)
+        except ProviderError as error:
+            # An idle connection that the server closed at this moment: a new one shows what there is.
+            is_stale = any(isinstance(cause, Stale) for cause in causes(error))
+            if not is_stale or time.monotonic() - began > _STALE_WITHIN_S:
+                raise
+        return await self._sent(at, body)
+
+    async def _sent(self, url: str, body: bytes) -> httpx.Response:
+        with translated(self._access.url):
+            return await self._transport.send("POST", url, self._headers, body, connect_s=CONNECT_TIMEOUT_S)

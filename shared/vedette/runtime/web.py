@@ -10,20 +10,17 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import httptools
+import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vedette.errors import ConfigurationError
 
 MAX_CONNECTIONS = 2000
-MAX_HEAD_BYTES = 64 * 1024
+MAX_CHUNKS = 10_000  # of the body of a request: what they cost does not depend on their size
 HEAD_S = 10.0  # for the head of a request to arrive
 FLUSH_S = 60.0  # for the last response to be read
-_HEAD = b"HTTP/1.1 "  # how the head of a response begins, which uvicorn writes alone
-_CONTINUE = b"HTTP/1.1 100 "
-_CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
 class _Server(uvicorn.Server):
@@ -36,33 +33,18 @@ class _Server(uvicorn.Server):
 
 
 class _Transport:
-    """A transport whose `close` waits *flush_s* for the other end to read what was written, and then ends it.
-
-    It sends the head of a response together with what follows it: a call of the kernel less before the first piece.
-    """
+    """A transport whose `close` waits *flush_s* for the other end to read what was written, and then ends it."""
 
     def __init__(self, transport: asyncio.Transport, flush_s: float) -> None:
         self._transport = transport
         self._flush_s = flush_s
         self._flushing: asyncio.TimerHandle | None = None
-        self._head = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def write(self, data: bytes) -> None:
-        """Send *data*; a head together with the next data, or alone where none follows at once."""
-        if data.startswith(_HEAD) and not self._head:
-            self._head = data
-            asyncio.get_running_loop().call_soon(self._send_head)
-            return
-        if self._head:
-            data, self._head = self._head + data, b""
-        self._transport.write(data)
-
     def close(self) -> None:
         """Close it, when what was written is read or *flush_s* have passed."""
-        self._send_head()
         self._transport.close()
         if self._flushing is None:
             loop = asyncio.get_running_loop()
@@ -70,87 +52,46 @@ class _Transport:
 
     def closed(self) -> None:
         """Stop waiting."""
-        self._head = b""
         if self._flushing is not None:
             self._flushing.cancel()
 
-    def _send_head(self) -> None:
-        head, self._head = self._head, b""
-        if head:
-            self._transport.write(head)
 
+class _Parser(h11.Connection):
+    """Refuses a body of more than MAX_CHUNKS chunks.
 
-class _Unchunked:
-    """A transport for one response to a client of HTTP/1.0, as nginx is by default: it knows no chunks.
-
-    uvicorn with httptools sends them to every client. Here the body ends where the connection does.
+    h11 takes 25 µs for each, and uvicorn parses all that has arrived before anything else runs.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._is_chunked: bool | None = None  # None before the head of the response
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER)
+        self._chunks = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Send the head without its line about chunks, and chunks without their frames."""
-        if self._is_chunked is None and data.startswith(_HEAD) and not data.startswith(_CONTINUE):
-            self._is_chunked = _CHUNKED in data
-            data = data.replace(_CHUNKED, b"")
-        elif self._is_chunked:
-            data = b"".join(_bodies(data))
-        self._transport.write(data)
-
-
-def _bodies(chunks: bytes) -> Iterator[bytes]:
-    """Yield what is in *chunks*, which are whole."""
-    at = 0
-    while at < len(chunks):
-        begin = chunks.index(b"\r\n", at) + 2
-        end = begin + int(chunks[at:begin], 16)
-        yield chunks[begin:end]
-        at = end + 2
+    def next_event(self) -> Any:
+        """Return what h11 returns. Raises h11.RemoteProtocolError, for too many chunks, too."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = 0
+        elif isinstance(event, h11.Data) and event.chunk_start:
+            self._chunks += 1
+            if self._chunks > MAX_CHUNKS:
+                raise h11.RemoteProtocolError(
+                    f"a body has at most {MAX_CHUNKS} chunks", error_status_hint=413
+                )
+        return event
 
 
-class _Parser:
-    """httptools' parser, which leaves a request that offers another protocol without its body: this one reads on.
-
-    Java's HTTP client offers HTTP/2 so with its first request.
-    """
-
-    def __init__(self, protocol: "_Protocol") -> None:
-        self._protocol = protocol
-        self._parser = httptools.HttpRequestParser(protocol)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
-
-    def feed_data(self, data: bytes) -> None:
-        """Parse *data*. Raises httptools.HttpParserError, HttpParserUpgrade (CONNECT)."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if not self._protocol.offers_another:
-                raise
-            head = self._protocol.head_without_offer()
-            self._parser = httptools.HttpRequestParser(self._protocol)
-            self._parser.feed_data(head + data[upgrade.args[0] :])
-
-
-class _Protocol(HttpToolsProtocol):
-    """Closes a connection on which no request has begun after *head_s*, or whose head is larger than MAX_HEAD_BYTES.
+class _Protocol(H11Protocol):
+    """Closes a connection on which no request has begun after *head_s*.
 
     uvicorn only limits how long a connection is silent: one byte now and then would keep it open.
     """
 
     def __init__(self, *args: Any, head_s: float, flush_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.parser = _Parser(self)  # type: ignore[assignment]
+        self.conn = _Parser()
         self._head_s = head_s
         self._flush_s = flush_s
         self._deadline: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -158,37 +99,12 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(self._closing)  # type: ignore[arg-type]
         self._await_request()
 
-    def data_received(self, data: bytes) -> None:
-        """Read on, unless the head is too large."""
-        super().data_received(data)
-        if self._deadline is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.transport.abort()
-
-    def on_headers_complete(self) -> None:
-        """Stop waiting: a request has begun, unless its head comes once more."""
-        if self.offers_another:
-            return
-        self._stop_waiting()
-        super().on_headers_complete()
-        if self.scope.get("http_version") == "1.0":
-            self.cycle.transport = _Unchunked(self.transport)  # type: ignore[assignment]
-
-    def on_message_complete(self) -> None:
-        """End the request, unless its body is still to come."""
-        if not self.offers_another:
-            super().on_message_complete()
-
-    @property
-    def offers_another(self) -> bool:
-        """Whether the request that is parsed offers another protocol. A CONNECT does nothing else."""
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-
-    def head_without_offer(self) -> bytes:
-        """Return the head that was parsed last, without the protocol that it offers."""
-        headers = [b"%s: %s" % (name, value) for name, value in self.headers if name != b"upgrade"]
-        return b"\r\n".join((b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url), *headers, b"\r\n"))
+    def handle_events(self) -> None:
+        """Stop waiting where a request has begun."""
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
@@ -203,7 +119,6 @@ class _Protocol(HttpToolsProtocol):
 
     def _await_request(self) -> None:
         self._stop_waiting()
-        self._head_bytes = 0
         self._deadline = self.loop.call_later(self._head_s, self.transport.close)
 
     def _stop_waiting(self) -> None:
