@@ -95,6 +95,45 @@ def test_who_answers_in_place_of_a_server_is_named(
     assert found is None if remedy is None else found and remedy in found
 
 
+KEY = "set a valid key"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "remedy"),
+    [
+        (401, "No Authorization header found", KEY),
+        (401, "No Authorization header provided", KEY),
+        (401, "Missing or invalid Authorization header. Expected Bearer", KEY),
+        (401, "Missing Authorization header; invalid_request_error", KEY),
+        (401, "Missing Authorization header. You must provide an API key", KEY),
+        (401, "Missing Authorization header: bearer-token expected", KEY),
+        (401, 'Missing "Authorization" header', KEY),
+        (401, "Missing bearer token in header (Authorization: Bearer xxx)", KEY),
+        (403, "authentication requires an authorization header with a bearer token", KEY),
+        # What is written for any other 400 is "check provider".
+        (400, "Missing required header: Authorization", KEY),
+        (400, "Missing required header: anthropic-version", "headers = { anthropic-version = "),
+        (400, "Missing header 'x-portkey-provider'", "headers = { x-portkey-provider = "),
+        (401, "Authentication failed: x-api-key header is required", "headers = { x-api-key = "),
+        (401, "No header given", None),
+        (
+            404,
+            "models/gemini-9 is not found for API version v1beta, or is not supported for generateContent. "
+            "Call ListModels to see the list of available models",
+            None,
+        ),
+        (400, "Missing required query parameter: api-version", "?api-version="),
+        (404, "API version not supported", "?api-version="),
+        (400, "The requested API version 2020-01-01 is not supported", "?api-version="),
+        (400, "This endpoint does not support this api version", "?api-version="),
+    ],
+)
+def test_what_a_request_lacks_is_named(status: int, said: str, remedy: str | None) -> None:
+    """A word of the sentence that only stands after "header" is no header."""
+    found = of_refusal(status, {}, said, markup=None, logged_in=False)
+    assert found is None if remedy is None else found and remedy in found
+
+
 def test_a_login_that_was_sent_is_not_asked_for_again() -> None:
     """The name or the password is wrong: the outcome says so."""
     asks = {"www-authenticate": 'Basic realm="Restricted"'}

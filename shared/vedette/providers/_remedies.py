@@ -9,6 +9,8 @@ from typing import Final
 
 from vedette.providers._lenient import HTML
 from vedette.providers._outcomes import NO_UPSTREAM
+from vedette.remedies import REMEDIES
+from vedette.types import Outcome
 
 _HTTP_TO_TLS: Final = re.compile(
     r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE
@@ -42,7 +44,12 @@ _SIGN_IN: Final = (
     "only the models in Ollama's cloud need a login: run `ollama signin` on its machine, or leave them out with "
     "`exclude`"
 )
-_VERSION: Final = re.compile(r"api[- ]version", re.IGNORECASE)
+# Not Google's `models/m is not found for API version v1beta`, which is of the model.
+_VERSION: Final = re.compile(
+    r"api-version|\b(?:missing|required|unsupported|invalid|not support) (?:\w+ ){0,2}api version"
+    r"|api version (?:\S+ )?(?:is |was )?(?:missing|required|unsupported|invalid|not supported)",
+    re.IGNORECASE,
+)
 _WRITE_VERSION: Final = (
     "write a version that the service has at the end of its url: ?api-version=2024-10-21, say; or use its path "
     "/openai/v1"
@@ -50,7 +57,11 @@ _WRITE_VERSION: Final = (
 # Anthropic, Portkey and gateways that take no bearer token.
 _HEADER: Final = re.compile(
     r"\b(?P<name>x-[\w-]{2,60})\b.{0,80}\bheader.{0,20}(?:required|missing)"
-    r"|(?:missing|requires?|no) (?:\w+ ){0,3}header\W{1,3}(?P<after>[a-z][\w-]{2,60})",
+    r"|(?:missing|requires?|no) (?:\w+ ){0,3}header\W*[:'\"`]\s*(?P<after>[a-z]\w*(?:-\w+)+)",
+    re.IGNORECASE,
+)
+_KEY_HEADER: Final = re.compile(
+    r"\b(?:authorization|authentication|bearer)\W{1,3}(?:\w+ ){0,2}header\b|\bheader\W{1,3}authorization\b",
     re.IGNORECASE,
 )
 _HOST: Final = re.compile(
@@ -103,6 +114,8 @@ def of_refusal(
         return "write https:// in its url"
     if status == 401 and headers.get("www-authenticate", "").lower().startswith("basic") and not logged_in:
         return _WRITE_BASIC
+    if status in (400, 401, 403) and _KEY_HEADER.search(said):
+        return REMEDIES[Outcome.AUTH_FAILED]
     if status == 401 and signs_in:
         return _SIGN_IN
     # Of ngrok's own errors those: with others it limits requests or wants a login, and the tunnel runs.
@@ -126,7 +139,7 @@ def _of_request(status: int, said: str) -> str | None:
     """Return what to change of the request, where the words *said* of a refusal name it."""
     if status in (400, 404) and _VERSION.search(said):
         return _WRITE_VERSION
-    if status in (400, 401, 403) and (found := _HEADER.search(said)):
+    if status in (400, 401, 403) and not _KEY_HEADER.search(said) and (found := _HEADER.search(said)):
         header = found["name"] or found["after"]
         written = f'headers = {{ {header} = {{ env = "NAME" }} }}'
         return f"the server wants another header: {written} under its [endpoints.<name>]"
