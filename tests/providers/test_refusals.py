@@ -186,18 +186,25 @@ def test_the_outcome_is_that_of_the_words(status: int, said: str, expected: Outc
 def test_the_marks_of_an_error_count_and_a_page_is_no_refused_key() -> None:
     """A code says what words leave out; with a page a proxy or a firewall replies, not the API."""
     filtered = {"error": {"message": "Please modify your prompt.", "code": "content_filter"}}
-    assert judged(400, json.dumps(filtered).encode()) == (Outcome.FORBIDDEN, "Please modify your prompt.")
+    assert judged(400, {}, json.dumps(filtered).encode())[:2] == (
+        Outcome.FORBIDDEN,
+        "Please modify your prompt.",
+    )
     violations = [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]
     spent = [{"error": {"message": "Please retry in 12h3m.", "details": [{"violations": violations}]}}]
-    assert judged(429, json.dumps(spent).encode()) == (Outcome.QUOTA_USED, "Please retry in 12h3m.")
+    assert judged(429, {}, json.dumps(spent).encode())[:2] == (Outcome.QUOTA_USED, "Please retry in 12h3m.")
     listed = {"error": {"message": "The requested model is not supported", "code": "invalid_value"}}
-    assert judged(400, json.dumps(listed).encode())[0] is Outcome.NOT_FOUND
+    assert judged(400, {}, json.dumps(listed).encode())[0] is Outcome.NOT_FOUND
     page = b"<html><title>Just a moment...</title></html>"
-    assert judged(403, page) == (Outcome.FORBIDDEN, "Just a moment...")
+    assert judged(403, {}, page)[:2] == (Outcome.FORBIDDEN, "Just a moment...")
     page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
-    assert judged(503, page)[0] is Outcome.SERVER_ERROR
+    assert judged(503, {}, page)[0] is Outcome.SERVER_ERROR
+    # nginx's limit_req has the same page; only a wait shows that the server runs.
+    assert judged(503, {"retry-after": "2"}, page)[0] is Outcome.BUSY
+    for title, expected in (("Loading model", Outcome.LOADING), ("The server is too busy", Outcome.BUSY)):
+        assert judged(503, {}, f"<html><title>{title}</title></html>".encode())[0] is expected
     signed_out = {"error": "unauthorized", "signin_url": "https://ollama.com/connect"}
-    assert judged(401, json.dumps(signed_out).encode())[0] is Outcome.FORBIDDEN
+    assert judged(401, {}, json.dumps(signed_out).encode())[0] is Outcome.FORBIDDEN
 
 
 def test_a_path_that_a_server_does_not_know_is_told_with_any_status() -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from vedette.providers._lenient import markup
 from vedette.providers._refusals import judged
 from vedette.providers._remedies import of_page, of_redirect, of_refusal
 from vedette.types import Outcome
@@ -42,6 +41,9 @@ CLOUDFLARE = (
         (522, {}, page("example.com | 522: Connection timed out"), BEHIND),
         (523, {}, "error code: 523", BEHIND),
         (503, {}, HAPROXY, BEHIND),
+        (503, {}, page("503 Service Temporarily Unavailable"), BEHIND),
+        (503, {"retry-after": "5"}, page("503 Service Temporarily Unavailable"), None),
+        (503, {}, page("Loading model"), None),
         (503, {}, "no healthy upstream", BEHIND),
         (502, {}, "Bad Gateway", BEHIND),  # Traefik
         (525, {}, page("SSL handshake failed"), "cannot agree on TLS"),
@@ -83,6 +85,10 @@ CLOUDFLARE = (
         (401, {"ngrok-error-code": "ERR_NGROK_3208"}, '{"error": "Unauthorized"}', None),
         (500, {}, '{"error": "model runner has unexpectedly stopped"}', None),
         (401, {}, '{"error": "Unauthorized"}', None),
+        (401, {}, '{"error": "Unauthorized", "signin_url": "https://ollama.com/connect"}', "ollama signin"),
+        # Only where it is the refusal's own: here a model was asked for one.
+        (401, {}, '{"error": "Unauthorized", "request": {"signin_url": "x"}}', None),
+        (401, {}, '{"error": "litellm.AuthenticationError: Missing Authorization header"}', None),
     ],
 )
 def test_who_answers_in_place_of_a_server_is_named(
@@ -90,8 +96,7 @@ def test_who_answers_in_place_of_a_server_is_named(
 ) -> None:
     """A remedy of the outcome alone ("see the log of the server") would lead to the wrong machine."""
     raw = body.encode()
-    said = judged(status, raw)[1]
-    found = of_refusal(status, headers, said, markup=markup(raw), logged_in=False)
+    found = of_refusal(status, headers, judged(status, headers, raw), logged_in=False)
     assert found is None if remedy is None else found and remedy in found
 
 
@@ -130,14 +135,14 @@ KEY = "set a valid key"
 )
 def test_what_a_request_lacks_is_named(status: int, said: str, remedy: str | None) -> None:
     """A word of the sentence that only stands after "header" is no header."""
-    found = of_refusal(status, {}, said, markup=None, logged_in=False)
+    found = of_refusal(status, {}, judged(status, {}, said.encode()), logged_in=False)
     assert found is None if remedy is None else found and remedy in found
 
 
 def test_a_login_that_was_sent_is_not_asked_for_again() -> None:
     """The name or the password is wrong: the outcome says so."""
     asks = {"www-authenticate": 'Basic realm="Restricted"'}
-    assert of_refusal(401, asks, "", markup=None, logged_in=True) is None
+    assert of_refusal(401, asks, judged(401, asks, b""), logged_in=True) is None
 
 
 @pytest.mark.parametrize(
@@ -170,7 +175,7 @@ def test_a_login_that_was_sent_is_not_asked_for_again() -> None:
 def test_refusals_of_public_reports_mean_what_they_say(
     status: int, body: str, expected: Outcome, said: str
 ) -> None:
-    assert judged(status, body.encode()) == (expected, said)
+    assert judged(status, {}, body.encode())[:2] == (expected, said)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._brief import Brief
 from vedette.providers._handshakes import NoHandshake
-from vedette.providers._lenient import decoded, markup, plain_words, text
+from vedette.providers._lenient import decoded, plain_words, text
 from vedette.providers._outbound import Forbidden
 from vedette.providers._refusals import context_limit, judged, wait_s
 from vedette.providers._remedies import of_page, of_redirect, of_refusal
@@ -270,7 +270,8 @@ class Http:
         if 300 <= status < 400:
             raise self._redirected(response, transcript)
         body = self._secrets.clean(await self._read(response, _MAX_ERROR_BYTES, transcript))
-        found, said = judged(status, body)
+        refused = judged(status, response.headers, body)
+        found, said = refused.outcome, refused.said
         asked = ""
         if self._query and status == httpx.codes.NOT_FOUND:  # a version that the service does not know, often
             asked = f" (asked for {http_url(self._access.url)} with the query {urlencode(self._query)})"
@@ -282,10 +283,8 @@ class Http:
             remedy=of_refusal(
                 status,
                 response.headers,
-                said,
-                markup=markup(body),
+                refused,
                 logged_in=self._headers.get("authorization", "").startswith("Basic "),
-                signs_in=b'"signin_url"' in body,
             ),
         )
 

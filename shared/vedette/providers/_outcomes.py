@@ -140,7 +140,7 @@ _UNVERIFIED: Final = _words(r"must be verified")
 _OF_THE_UPSTREAM: Final = _words(
     r"litellm\.(?:authentication|permissiondenied)error|provider returned error|\bupstream_error\b"
 )
-_SIGN_IN: Final = _words(r"\bsignin_url\b")  # Ollama, of a model in its cloud
+SIGN_IN: Final = _words(r"\bsignin_url\b")  # Ollama, of a model in its cloud
 _NO_ACCESS_TO_MODEL: Final = _words(r"allowed to access (?:the )?model|model_access_denied")
 
 # Without a status, words alone show what a refusal is: Baidu, MiniMax, SiliconFlow, Volcengine.
@@ -157,7 +157,7 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((429, 503), _LOADING, Outcome.LOADING),
     ((503,), NO_UPSTREAM, Outcome.SERVER_ERROR),
     ((503,), _NO_CHANNEL, Outcome.NOT_FOUND),
-    ((402, 403, 429, 500), _OVERLOADED, Outcome.BUSY),
+    ((402, 403, 429, 500, 503), _OVERLOADED, Outcome.BUSY),
     ((400, 404), _CANNOT, Outcome.UNSUPPORTED),
     ((500,), _CANNOT_HERE, Outcome.UNSUPPORTED),
     ((400, 404), _NOT_RUNNING, Outcome.SERVER_ERROR),
@@ -171,7 +171,7 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((400, 404), _OF_THE_PLACE, Outcome.FORBIDDEN),
     ((400, 404), _NO_MODEL, Outcome.NOT_FOUND),
     ((401, 403), _OF_THE_UPSTREAM, Outcome.FORBIDDEN),
-    ((401,), _SIGN_IN, Outcome.FORBIDDEN),
+    ((401,), SIGN_IN, Outcome.FORBIDDEN),
     ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
     ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
     ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
@@ -184,15 +184,19 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
 )
 
 
-def outcome(status: int, said: str, *, by_markup: bool = False) -> Outcome:
-    """Return the outcome of a reply with *status* whose words and marks are *said*, HTML or XML where *by_markup*."""
+def outcome(status: int, said: str, *, by_markup: bool = False, names_wait: bool = False) -> Outcome:
+    """Return the outcome of a reply with *status* whose words and marks are *said*, HTML or XML where *by_markup*.
+
+    *names_wait* says whether it has a Retry-After.
+    """
     if status == 403 and by_markup:
         return Outcome.FORBIDDEN
-    if status == 503 and by_markup:  # a proxy's page: an ingress without a running server behind it, mostly
-        return Outcome.SERVER_ERROR
     for statuses, words, found in _ROWS:
         if status in statuses and words.search(said):
             return found
+    # A proxy's page: an ingress without a running server behind it, mostly. nginx's limits have the same words.
+    if status == 503 and by_markup and not names_wait:
+        return Outcome.SERVER_ERROR
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST

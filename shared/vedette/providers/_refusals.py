@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vedette.errors import ProviderError
 from vedette.providers._lenient import (
@@ -87,10 +87,25 @@ FAILED_REASONS: Final = frozenset(
 )  # fmt: skip
 
 
-def judged(status: int, body: bytes) -> tuple[Outcome, str]:
-    """Return the outcome of a reply with *status* and the error *body*, and the body's own words."""
-    said_words = words(body)
-    return outcome(status, f"{said_words}\n{_marks(body)}", by_markup=markup(body) is not None), said_words
+class Refused(NamedTuple):
+    """What a refusal means and says."""
+
+    outcome: Outcome
+    said: str  # the body's own words
+    marks: str = ""  # the names by which it calls its kind
+    markup: str | None = None  # what the body is, HTML say: an API's own errors have the same words
+
+
+def judged(status: int, headers: Mapping[str, str], body: bytes) -> Refused:
+    """Return what a reply with *status* and the error *body* means. *headers* have lower-case names."""
+    said_words, marks, kind = words(body), _marks(body), markup(body)
+    found = outcome(
+        status,
+        f"{said_words}\n{marks}",
+        by_markup=kind is not None,
+        names_wait=any(_RETRY_AFTER.search(name) for name in headers),
+    )
+    return Refused(found, said_words, marks, kind)
 
 
 def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:

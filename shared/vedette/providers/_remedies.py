@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from vedette.providers._lenient import HTML
-from vedette.providers._outcomes import NO_UPSTREAM
+from vedette.providers._outcomes import NO_UPSTREAM, SIGN_IN
+from vedette.providers._refusals import Refused
 from vedette.remedies import REMEDIES
 from vedette.types import Outcome
 
@@ -95,28 +96,24 @@ _BY_TITLE: Final = (
 def of_refusal(
     status: int,
     headers: Mapping[str, str],
-    said: str,
+    refused: Refused,
     *,
-    markup: str | None,
     logged_in: bool,
-    signs_in: bool = False,
 ) -> str | None:
-    """Return what to do about a refusal with *status* whose words are *said*, or None where its outcome says it.
+    """Return what to do about a refusal with *status*, or None where its outcome says it.
 
-    *headers* have lower-case names. *markup* is what its body is, HTML say: an API's own errors have the same words.
-    *logged_in* says whether the request had a name and a password, *signs_in* whether the refusal names a page to sign
-    in at.
+    *headers* have lower-case names. *logged_in* says whether the request had a name and a password.
     """
-    by_page = markup == HTML
+    said, by_page = refused.said, refused.markup == HTML
     if 400 <= status < 500 and (named := _of_request(status, said)):
         return named
     if status == 400 and _HTTP_TO_TLS.search(said):
         return "write https:// in its url"
     if status == 401 and headers.get("www-authenticate", "").lower().startswith("basic") and not logged_in:
         return _WRITE_BASIC
-    if status in (400, 401, 403) and _KEY_HEADER.search(said):
+    if status in (400, 401, 403) and refused.outcome is not Outcome.FORBIDDEN and _KEY_HEADER.search(said):
         return REMEDIES[Outcome.AUTH_FAILED]
-    if status == 401 and signs_in:
+    if status == 401 and SIGN_IN.search(refused.marks):
         return _SIGN_IN
     # Of ngrok's own errors those: with others it limits requests or wants a login, and the tunnel runs.
     is_unlinked = "ngrok-error-code" in headers and (status == 404 or status >= 500)
@@ -130,9 +127,10 @@ def of_refusal(
         return _BY_STATUS[status]
     if status == 524 or (status == 504 and by_page):
         return _LATE
-    if status >= 500 and (NO_UPSTREAM.search(said) or (status == 503 and by_page)):
+    is_dead_end = status == 503 and by_page and refused.outcome is Outcome.SERVER_ERROR
+    if is_dead_end or (status >= 500 and NO_UPSTREAM.search(said)):
         return _BEHIND
-    return f"{markup} {_NO_API}" if markup and status in (403, 404) else None
+    return f"{refused.markup} {_NO_API}" if refused.markup and status in (403, 404) else None
 
 
 def _of_request(status: int, said: str) -> str | None:

@@ -88,14 +88,14 @@ class Reply:
             if len(raw) > _MAX_REFUSAL_BYTES:
                 break
         body = self._secrets.clean(bytes(raw[:_MAX_REFUSAL_BYTES]))
-        found, said = judged(self.status, body)
+        refused = judged(self.status, self._response.headers, body)
         redirected = 300 <= self.status < 400
         return Refusal(
             status=self.status,
             body=body,
             media_type=self.headers.get("content-type", "application/json"),
-            outcome=Outcome.GARBAGE if redirected else found,
-            said=said,
+            outcome=Outcome.GARBAGE if redirected else refused.outcome,
+            said=refused.said,
             retry_after_s=wait_s(self._response.headers, body, now),
         )
 
