@@ -3,6 +3,7 @@
 import pytest
 
 from vedette.providers.observing import Api
+from vedette.providers.passing import Refusal
 from vedette.types import ModelRef, Outcome
 from vedette_gateway.blame import Blame
 from vedette_gateway.calling import Attempt
@@ -13,8 +14,11 @@ def asked(text: str = "hi", api: Api = "chat/completions") -> Wanted:
     return read(api, f'{{"model": "vedette/chat", "messages": [], "user": "{text}"}}'.encode(), ())
 
 
-def at(endpoint: str, outcome: Outcome = Outcome.SERVER_ERROR, *, called: bool = True) -> Attempt:
-    return Attempt(model=ModelRef(endpoint, "m"), outcome=outcome, called=called)
+def at(
+    endpoint: str, outcome: Outcome = Outcome.SERVER_ERROR, *, called: bool = True, status: int = 500
+) -> Attempt:
+    page = Refusal(status=status, body=b"<html></html>", media_type="text/html", outcome=outcome, said="")
+    return Attempt(model=ModelRef(endpoint, "m"), outcome=outcome, called=called, refusal=page)
 
 
 def test_the_same_request_again_is_one_failure() -> None:
@@ -32,6 +36,14 @@ def test_a_request_that_breaks_every_server_is_the_cause(replied: bool, counted:
     """Where another one replies to it, they are."""
     found = Blame().of(asked(), [at("a"), at("b")], replied=replied, now=1.0)
     assert [one.model.endpoint for one in found] == counted
+
+
+def test_no_request_stops_the_servers_behind_two_proxies() -> None:
+    """A 502 can be of a server that the request made crash."""
+    absent = [at("a", status=503), at("b", status=503)]
+    assert Blame().of(asked(), absent, replied=False, now=1.0) == absent
+    crashed = [at("c", status=502), at("d", status=500), *absent]
+    assert Blame().of(asked(), crashed, replied=False, now=1.0) == absent
 
 
 def test_a_server_without_the_api_and_a_full_one_say_nothing_of_the_model() -> None:

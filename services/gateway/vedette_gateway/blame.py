@@ -29,13 +29,13 @@ class Blame:
 
         *replied* is whether another model replied to the request.
         """
-        broken = sum(attempt.called and attempt.outcome is Outcome.SERVER_ERROR for attempt in tried)
+        broken = sum(attempt.called and _may_be_by_request(attempt) for attempt in tried)
         by_request = broken >= _AGREED and not replied
         counting = [
             attempt
             for attempt in tried
             if attempt.called
-            and not (by_request and attempt.outcome is Outcome.SERVER_ERROR)
+            and not (by_request and _may_be_by_request(attempt))
             # A server without this API, which says nothing of the model at the others.
             and not (wanted.api == "responses" and attempt.outcome is Outcome.NOT_FOUND)
         ]
@@ -48,6 +48,12 @@ class Blame:
         found = [attempt for attempt in counting if (request, attempt.model) not in self._failed]
         self._failed |= {(request, attempt.model) for attempt in found}
         return found
+
+
+def _may_be_by_request(attempt: Attempt) -> bool:
+    """Return whether the request can be why the server failed. A 503 that is no full server: none runs there."""
+    is_absent = attempt.refusal is not None and attempt.refusal.status == 503
+    return attempt.outcome is Outcome.SERVER_ERROR and not is_absent
 
 
 def _digest(wanted: Wanted) -> bytes:
