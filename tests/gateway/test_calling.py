@@ -141,6 +141,19 @@ async def test_a_stream_that_ends_early_is_no_silent_end() -> None:
         assert '"code":"incomplete"' in response.text
 
 
+@pytest.mark.parametrize("end", [[], ["data: [DONE]\n"]])
+async def test_a_stream_of_another_protocol_is_no_silent_end(end: list[str]) -> None:
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}}
+    counted = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}}
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = stream(
+            *(f"data: {json.dumps(one)}\n" for one in (said, counted)), *end
+        )
+        response = await gate.chat(stream=True)
+        assert '"code":"incomplete"' in response.text
+        assert gate.reports.calls[0].outcome is Outcome.INCOMPLETE
+
+
 async def test_a_stream_that_stalls_is_ended() -> None:
     async def stalls(_: Exchange, write: Write) -> None:
         data = f"{EVENTS[0]}\n".encode()

@@ -27,6 +27,11 @@ def events(*data: str, end: str = "\n\n") -> str:
     return "".join(f"data: {one}{end}" for one in (*data, "[DONE]"))
 
 
+def named(*happened: dict[str, Any]) -> str:
+    """Return events by their names, without `[DONE]`."""
+    return "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in happened)
+
+
 async def asked(
     replay: Replay,
     *,
@@ -199,6 +204,45 @@ FAILURES = {
     ),
     "events of Anthropic's API": (
         events('{"type": "content_block_delta", "delta": {"text": "hello"}}', '{"type": "message_stop"}'),
+        Outcome.GARBAGE,
+        "another protocol",
+    ),
+    "a whole stream of Anthropic's API": (
+        named(
+            {
+                "type": "message_start",
+                "message": {"model": "m", "usage": {"input_tokens": 3, "output_tokens": 1}},
+            },
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "ping"},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+            {"type": "message_stop"},
+        ),
+        Outcome.GARBAGE,
+        "another protocol",
+    ),
+    "a whole stream of the Responses API": (
+        named(
+            {"type": "response.created", "response": {"model": "m", "status": "in_progress", "usage": None}},
+            {
+                "type": "response.output_item.added",
+                "output_index": 0,
+                "item": {"type": "message", "content": []},
+            },
+            {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"},
+            {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "Hi"},
+            {
+                "type": "response.completed",
+                "response": {
+                    "model": "m",
+                    "status": "completed",
+                    "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}],
+                    "usage": {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8},
+                },
+            },
+        ),
         Outcome.GARBAGE,
         "another protocol",
     ),

@@ -64,7 +64,9 @@ class Answer:
         self._check_model(text(chunk.get("model"), 512))
         choice = self._choice(chunk)
         usage = _usage(chunk, choice)
-        self._is_protocol = bool(self._is_protocol or usage or "choices" in chunk or not chunk)
+        # The events of Anthropic's API have a `type`, and one of them a usage.
+        accounts = bool(usage) and "type" not in chunk
+        self._is_protocol = bool(self._is_protocol or accounts or "choices" in chunk or not chunk)
         # Some gateways add an account of zeros to that of their upstream.
         if _counts(usage) or not _counts(self._usage):
             self._usage = usage or self._usage
@@ -110,15 +112,13 @@ class Answer:
         if self._asked in self._listed:
             raise ProviderError(Outcome.GARBAGE, f"{named} replied instead of {self._asked}")
 
-    def finished(self, at: float, *, skipped: int) -> Finished:
-        """Return the end of the answer, with the server's own account where it gave one.
+    @property
+    def is_of_another_protocol(self) -> bool:
+        """Whether all that came is of another protocol, which would look like an empty answer."""
+        return self._is_protocol is False
 
-        Raises ProviderError for a stream of another protocol, which would look like an empty answer.
-        """
-        if self._is_protocol is False:
-            raise ProviderError(
-                Outcome.GARBAGE, "the stream has no choices: it is of another protocol than asked for"
-            )
+    def finished(self, at: float, *, skipped: int) -> Finished:
+        """Return the end of the answer, with the server's own account where it gave one."""
         output, reasoning = _output_tokens(self._usage)
         return Finished(
             at=at,

@@ -84,6 +84,10 @@ class OpenAICalls:
                 delta = answer.take(at, chunk)
                 if delta is not None:
                     yield delta
+        if answer.is_of_another_protocol:  # of which [DONE] is no part
+            raise ProviderError(
+                Outcome.GARBAGE, "the stream has no choices: it is of another protocol than asked for"
+            )
         if not answer.whole and not events.done:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finish_reason or [DONE]")
         yield answer.finished(ended_at or self._clock.monotonic(), skipped=events.skipped)

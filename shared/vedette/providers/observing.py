@@ -90,7 +90,7 @@ class Observed:
             prompt_tokens=prompt,
             output_tokens=output,
             characters=self._characters,
-            whole=self._done or self._answer.whole,
+            whole=(self._done or self._answer.whole) and not self._answer.is_of_another_protocol,
             error=self._error or (self._unread if self._last is None else None),
         )
 
