@@ -28,13 +28,17 @@ REMEDIES: dict[Outcome, str] = {
     Outcome.RESET: "the server closes connections; see its log, or the log of the proxy in front of it",
     Outcome.UNREACHABLE: "the host does not exist or has no route; correct its url",
 }
+_KEY_OF_GATEWAY: Final = (
+    "the service behind the gateway refuses the gateway's key for it; set a valid one at the gateway"
+)
 # What a policy's own words name, and what to do about that.
 _BY_WORDS: Final = (
     (
         re.compile(
-            r"litellm\.\w+error|provider returned error.*(?:key|authenticat|unauthori)", re.IGNORECASE
+            r"litellm\.authenticationerror|provider returned error.*(?:key|authenticat|unauthori)",
+            re.IGNORECASE,
         ),
-        "the service behind the gateway refuses the gateway's key for it; set a valid one at the gateway",
+        _KEY_OF_GATEWAY,
     ),
     (
         re.compile(r"verif(?:y|ied|ication)", re.IGNORECASE),
@@ -59,6 +63,8 @@ _BY_WORDS: Final = (
         ),
         "this account may not use it; enable the model for the account at the service",
     ),
+    # Last: most of these name another cause.
+    (re.compile(r"litellm\.permissiondeniederror", re.IGNORECASE), _KEY_OF_GATEWAY),
 )
 
 

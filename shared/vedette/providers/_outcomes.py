@@ -84,9 +84,11 @@ _PURSE_EMPTY: Final = _words(r"(?:available|any) credits|spend(?:ing)? limit")
 _NO_CREDIT: Final = _words(
     r"credit balance|insufficient[ _](?:user_)?(?:credit|balance|fund|quota)|no (?:more )?credit|out of credit",
     r"billing\b|payment required|exceeded your current quota|budget_exceeded|budget has been exceeded|over budget",
-    r"good standing|free tier .{0,40}exhausted|overdue|past invoices|payment[ _](?:instrument|method)",
+    r"good standing|free tier .{0,40}exhausted|overdue|past invoices",
     r"not[ _]enough[ _]balance|balance is (?:insufficient|not enough|too low)|额度|余额不足|欠费",
 )
+# A 429 that limits the rate recommends to add one.
+_NO_PAYMENT: Final = _words(r"payment[ _](?:instrument|method)")
 _NO_CREDIT_LEFT: Final = _words(r"额度|余额不足|欠费|inactive subscription|usage limit reached")
 # A 429 says it of a minute, too.
 _SPENT: Final = _words(
@@ -166,6 +168,7 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((403,), _QUOTA_REACHED, Outcome.QUOTA_USED),
     ((429,), _OF_A_WHILE, Outcome.RATE_LIMITED),
     ((400, 403, 412, 429), _NO_CREDIT, Outcome.NO_CREDIT),
+    ((400, 403, 412), _NO_PAYMENT, Outcome.NO_CREDIT),
     ((401,), _NO_CREDIT_LEFT, Outcome.NO_CREDIT),
     ((400, 403), _SPENT, Outcome.NO_CREDIT),
     ((400, 404), _OF_THE_PLACE, Outcome.FORBIDDEN),
@@ -207,6 +210,7 @@ _WITHOUT_STATUS: Final = (
     (_OVERLOADED, Outcome.BUSY),
     (_MODEL_LOADING, Outcome.LOADING),
     (_NO_CREDIT, Outcome.NO_CREDIT),
+    (_NO_PAYMENT, Outcome.NO_CREDIT),
     (_QUOTA_REACHED, Outcome.QUOTA_USED),
     (_NO_MODEL, Outcome.NOT_FOUND),
     (_API_KEY, Outcome.AUTH_FAILED),
