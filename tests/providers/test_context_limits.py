@@ -49,13 +49,27 @@ SAID = {
     "the prompt has 3 images; it must not exceed 2000 pixels": None,
     "maximum context length is 5 tokens": None,
     "max_tokens must be <= 4096": None,
+    "The input tokens cannot exceed 4096 tokens": 4096,
+    "the context of the request must not exceed 8192": 8192,
+    # Limits in other units.
+    "The length of input text exceeds the limit of 20000 characters": None,
+    "input length cannot exceed 4096 characters": None,
+    "input tokens: the text cannot exceed 4096 characters": None,
+    "Input array length must not exceed 2048": None,
+    "Batch size in tokens of the input cannot exceed 16384": None,
+    "input tokens exceeds the limit of 30000 TPM": None,
+    "request exceeds the limit of 30000 input tokens a minute": None,
+    "Your request's prompt tokens exceeds the rate limit of 40000": None,
+    "The request's total tokens exceed the quota, whose limit is 60000": None,
+    "Request body length must not exceed 4194304 bytes": None,
+    "the context cannot exceed 2048 messages": None,
     "no context": None,
 }
 
 
 @pytest.mark.parametrize("said", SAID)
 def test_what_servers_say_of_their_context(said: str) -> None:
-    assert context_limit(said) == SAID[said]
+    assert context_limit(Outcome.BAD_REQUEST, said) == SAID[said]
     error = in_stream({"error": {"message": said, "code": 400}})
     assert (error.outcome, error.context_tokens) == (Outcome.BAD_REQUEST, SAID[said])
 
@@ -68,7 +82,16 @@ def test_llama_cpp_says_it_in_a_field() -> None:
         "n_prompt_tokens": 600,
         "n_ctx": 256,
     }
-    assert context_limit(error["message"], json.dumps({"error": error}).encode()) == 256  # type: ignore[arg-type]
+    body = json.dumps({"error": error}).encode()
+    assert context_limit(Outcome.BAD_REQUEST, "the request exceeds the available context size", body) == 256
+
+
+def test_a_limit_of_the_rate_is_no_context() -> None:
+    """Whatever its words."""
+    said = "Request too large: the input tokens exceeds the limit of 30000"
+    assert context_limit(Outcome.RATE_LIMITED, said) is None
+    assert in_stream({"error": {"message": said, "code": 429}}).context_tokens is None
+    assert in_stream({"error": {"message": said, "code": 400}}).context_tokens == 30_000
 
 
 def narrow(replay: Replay) -> list[int]:

@@ -279,7 +279,7 @@ class Http:
             found,
             f"HTTP {status}{f': {said}' if said else ''}{asked}",
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
-            context_tokens=context_limit(said, body) if 400 <= status < 500 else None,
+            context_tokens=context_limit(found, said, body) if 400 <= status < 500 else None,
             remedy=of_refusal(
                 status,
                 response.headers,

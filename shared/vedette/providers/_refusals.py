@@ -33,20 +33,26 @@ _LIMITS: Final = re.compile(
     r"(?:context (?:length|size|window|limit)|model length|maximum prompt length|tokens allowed|max size|max_seq_len"
     rf"|\bn_ctx)\W+(?:(?:is|of|only)\W+)*{_COUNT}(?! \+)"
     rf"|tokens > {_COUNT} max|max_new_tokens\W+must be <= {_COUNT}|context limit\W+[\d,]+ \+ [\d,]+ > {_COUNT}"
-    rf"|{_COUNT} maximum context",
+    rf"|{_COUNT} maximum context|input length should be \[\d+, ?{_COUNT}\]"
+    rf"|current length is \d+ while limit is {_COUNT}",
     re.IGNORECASE,
 )
-# The same of any limit, where the sentence is about what was asked and not about what may be answered.
+_OF_TOKENS: Final = (
+    rf"{_COUNT}(?! (?!tokens\b)\w+s\b)"  # a bare figure, or one of tokens: not `2048 messages`
+)
+# The same of any limit, where the sentence is about the tokens that were asked and not about others.
 _LIMITS_OF_INPUT: Final = re.compile(
-    rf"(?:cannot|must not|should not) exceed {_COUNT}|exceeds? the (?:\w+ )?limit of {_COUNT}"
-    rf"|\b(?:token limit|limit is)\W+(?:(?:is|of)\W+)*{_COUNT}|must have (?:less|fewer) than {_COUNT} tokens"
-    rf"|input length should be \[\d+, ?{_COUNT}\]",
+    rf"(?:cannot|must not|should not) exceed {_OF_TOKENS}|exceeds? the (?:\w+ )?limit of {_OF_TOKENS}"
+    rf"|\b(?:token limit|limit is)\W+(?:(?:is|of)\W+)*{_OF_TOKENS}|must have (?:less|fewer) than {_COUNT} tokens",
     re.IGNORECASE,
 )
 _OF_THE_INPUT: Final = re.compile(r"\b(?:prompt|inputs?|messages?|context|request)\b", re.IGNORECASE)
-_OF_LENGTH: Final = re.compile(r"token|length", re.IGNORECASE)
-_OF_OUTPUT: Final = re.compile(
-    r"max_\w*tokens|max(?:imum)? tokens|(?:output|completion) tokens|per[ _](?:minute|day|second)|image",
+_OF_LENGTH: Final = re.compile(r"token|context", re.IGNORECASE)
+# Limits of the answer, of a rate, and of what is not counted in tokens of one prompt.
+_OF_OTHERS: Final = re.compile(
+    r"max_\w*tokens|max(?:imum)? tokens|(?:output|completion) tokens"
+    r"|(?:per|\ban?|\beach)[ _](?:second|minute|hour|day)|\b[TR]P[MD]\b|\brate\b|\bquota\b"
+    r"|image|\b(?:character|byte|array|batch|item)",
     re.IGNORECASE,
 )
 # The status of kinds of errors, which a stream names alone: OpenAI's, Anthropic's and Google's.
@@ -334,17 +340,19 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
         yield from _words(mapping(error.get("metadata")).get("raw"), depth=depth - 1)
 
 
-def context_limit(said: str, body: bytes = b"") -> int | None:
-    """Return the context (tokens) that a refusal names as the limit, or None.
+def context_limit(found: Outcome, said: str, body: bytes = b"") -> int | None:
+    """Return the context (tokens) that a refusal with the outcome *found* names as the limit, or None.
 
     By the words of OpenAI, vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, TabbyAPI, Text Generation Inference,
     Anthropic, Gemini, Mistral, Cohere, xAI, Cerebras, Moonshot, DashScope; else by llama.cpp's `n_ctx`.
     """
+    if found in (Outcome.RATE_LIMITED, Outcome.QUOTA_USED):
+        return None
     patterns = [_LIMITS]
-    if _OF_THE_INPUT.search(said) and _OF_LENGTH.search(said) and not _OF_OUTPUT.search(said):
+    if _OF_THE_INPUT.search(said) and _OF_LENGTH.search(said) and not _OF_OTHERS.search(said):
         patterns.append(_LIMITS_OF_INPUT)
-    figures = (found for pattern in patterns for groups in pattern.findall(said) for found in groups)
-    named = [int(found.replace(",", "")) for found in figures if found]
+    figures = (figure for pattern in patterns for groups in pattern.findall(said) for figure in groups)
+    named = [int(figure.replace(",", "")) for figure in figures if figure]
     if not named and b"exceed_context_size_error" in body:
         with suppress(ProviderError):
             named = [tokens(mapping(mapping(decoded(body)).get("error")).get("n_ctx")) or 0]
@@ -357,14 +365,13 @@ def in_stream(error: Any) -> ProviderError:
     """Return the failure that an *error* in a stream means; it has no status but that in its own code."""
     fields = mapping(error)
     fields = mapping(fields.get("error")) or fields
-    found = said(error) or "the stream failed without a reason"
-    limit, wait = context_limit(found), _worded_wait(found)
-    for name in ("code", "status", "status_code", "StatusCode", "http_status_code", "type"):
-        value = fields.get(name)
-        status = _status(value)
-        if status is not None:
-            return ProviderError(outcome(status, found), found, context_tokens=limit, retry_after_s=wait)
-    return ProviderError(without_status(found), found, context_tokens=limit, retry_after_s=wait)
+    detail = said(error) or "the stream failed without a reason"
+    names = ("code", "status", "status_code", "StatusCode", "http_status_code", "type")
+    status = next((code for name in names if (code := _status(fields.get(name))) is not None), None)
+    found = without_status(detail) if status is None else outcome(status, detail)
+    return ProviderError(
+        found, detail, context_tokens=context_limit(found, detail), retry_after_s=_worded_wait(detail)
+    )
 
 
 def _status(value: object) -> int | None:
