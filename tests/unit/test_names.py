@@ -72,6 +72,10 @@ Qwen2.5-72B-Instruct-Q4_K_M-00001-of-00002.gguf             | qwen2.5          |
 /cache/hub/models--Qwen--Qwen2.5-7B-Instruct/snapshots/a09a | qwen2.5          | 7b        | instruct          | -          | -
 gemma-3-4b-it-q4_0-bf16                                     | gemma3           | 4b        | instruct          | -          | q4.0 bf16
 allenai/OLMoE-1B-7B-0924-Instruct                           | -                | 7b-a1b    | 0924 instruct     | -          | olmoe
+OpenMoE-34B-8B                                              | -                | 34b       | -                 | -          | openmoe 8b
+Foo-MoE-16B-3B                                              | -                | 16b       | -                 | -          | foo moe 3b
+dolphin-moe-7b-13b-merge                                    | -                | 7b        | -                 | -          | dolphin moe 13b merge
+moebius-1b-7b                                               | -                | 1b        | -                 | -          | moebius 7b
 stabilityai/stablelm-2-1_6b-chat                            | -                | 1.6b      | chat              | -          | stablelm 2
 Llama-3.1-8B-Instruct-q4f16_1-MLC                           | llama3.1         | 8b        | instruct          | q4f16_1    | mlc
 tiiuae/Falcon3-10B-Instruct-1.58bit                         | -                | 10b       | instruct          | 1.58bit    | falcon3

@@ -83,9 +83,7 @@ _SIZE = re.compile(
     r"(?<![a-z0-9.])(?P<size>(?:\d+x)?e?(?P<number>\d+(?:\.\d+)?)(?P<unit>[bmk])"
     r"(?:-a(?P<active>\d+(?:\.\d+)?)b)?)(?![a-z0-9])"
 )
-_ACTIVE_FIRST = re.compile(
-    r"(?<![a-z0-9.])(\d+b)-(\d+b)(?![a-z0-9])"
-)  # OLMoE-1B-7B has 7b, of which 1b is active
+_ACTIVE_FIRST = re.compile(r"(?<=moe-)(\d+)b-(\d+)b(?![a-z0-9])")  # OLMoE-1B-7B has 7b, of which 1b is active
 _EXPERTS = re.compile(r"(?<![a-z0-9.])(\d+)b-(\d+)e(?![a-z0-9])")  # 17B-16E is written 16x17b elsewhere
 _UNIT = {"b": 1e9, "m": 1e6, "k": 1e3}
 _PATTERNS = [
@@ -139,9 +137,13 @@ def write(name: str) -> Written:
     form, owner, rest = _located(name.lower())
     quantization, rest = _without_quantization(rest)
     plain = _EXPERTS.sub(r"\2x\1b", _plain(rest))
-    if "moe" in plain:
-        plain = _ACTIVE_FIRST.sub(r"\2-a\1", plain)
-    return Written(form, owner, quantization, plain)
+    return Written(form, owner, quantization, _ACTIVE_FIRST.sub(_total_first, plain))
+
+
+def _total_first(found: re.Match[str]) -> str:
+    """Return the sizes with the whole first; of a mixture of experts, less than half is active."""
+    active, total = int(found[1]), int(found[2])
+    return f"{total}b-a{active}b" if 2 * active < total else found[0]
 
 
 def parse(name: str) -> Parsed:
