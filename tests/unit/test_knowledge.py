@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vedette.knowledge import Known, known, of_name, shut_down
 from vedette.knowledge.abilities import AXES_OF
 from vedette.knowledge.quantised import bits, kept
+from vedette.knowledge.recognition import spell
 from vedette.knowledge.scale import CURVES, SMALL_ABILITY, SMALL_QUALITY
 from vedette.knowledge.table import MODELS, SPELLINGS, bundled, parse, read
 from vedette.types import Kind, Locality, ModelInfo, ModelRef
@@ -69,6 +70,13 @@ us.anthropic.claude-sonnet-4-5-20250929-v1:0      | claude-sonnet-4.5           
 anthropic/claude-opus-4.5                         | claude-opus-4.5              | model
 claude-opus-4-5@20251101                          | claude-opus-4.5              | model
 claude-3-5-sonnet-20241022                        | claude-3.5-sonnet-20241022   | model
+anthropic.claude-3-5-sonnet-20241022-v2:0         | claude-3.5-sonnet-20241022   | model
+anthropic.claude-v2:1                             | -                            | tier
+mistral.mistral-7b-instruct-v0:2                  | mistral-v0.2-7b              | model
+cohere.embed-v4:0                                 | cohere-embed-v4.0            | model
+openai.gpt-oss-120b-1:0                           | gpt-oss-120b                 | model
+amazon.nova-pro-v1:0                              | nova-pro                     | model
+phi-4:1                                           | -                            | nothing
 accounts/fireworks/models/deepseek-v3p1           | deepseek-v3.1                | model
 openrouter/qwen/qwen3-235b-a22b-thinking-2507     | qwen3-235b-a22b-2507         | model
 deepseek-r1                                       | deepseek-r1                  | model
@@ -120,6 +128,23 @@ def test_a_spelling_is_recognised_or_honestly_not(name: str, model: str, basis: 
 def test_a_word_more_is_another_model(name: str, other: str) -> None:
     """A word that tells models apart is never left out."""
     assert of_name(name).name != other
+
+
+@pytest.mark.parametrize(
+    ("bedrock", "elsewhere"),
+    [
+        ("anthropic.claude-v2:1", "claude-v2.1"),
+        ("cohere.rerank-v3-5:0", "rerank-v3.5"),
+        ("mistral.mistral-7b-instruct-v0:2", "mistral-7b-v0.2"),
+        ("cohere.embed-v4:0", "embed-v4.0"),
+        ("amazon.titan-embed-text-v2:0", "titan-embed-v2.0"),
+        ("anthropic.claude-3-sonnet-20240229-v1:0:28k", "claude-3-sonnet-20240229:28k"),
+        ("openai.gpt-oss-120b-1:0", "gpt-oss-120b"),
+    ],
+)
+def test_a_version_stays_in_a_name_of_bedrock(bedrock: str, elsewhere: str) -> None:
+    """A new model is not the old one; what stands behind a version is a revision of Amazon's."""
+    assert spell(bedrock).key == spell(elsewhere).key
 
 
 def test_spellings_that_nobody_listed_are_recognised() -> None:

@@ -44,7 +44,11 @@ _OTHER_WEIGHTS: Final = re.compile(
     r"|image|tts|math|coder?|omni|medium|large|max|pro|plus|ultra|moe|turbo|haiku|sonnet|opus|r1"
 )
 MAX_WORDS: Final = 24  # servers choose names; in a longer one, no part is looked for
-_BEDROCK: Final = re.compile(r"-v?\d:\d(?=$|:)")  # what Amazon puts behind each name
+# What Amazon puts behind each name: the model's version, or a revision of what it serves.
+_BEDROCK: Final = re.compile(r"-(?:v(?P<major>\d)(?:-(?P<minor>\d))?|1):(?P<last>\d)(?=$|:)")
+_NUMBERED: Final = re.compile(
+    r"\d[^/.]*\Z"
+)  # ends in a word with a version, a date or a size, or in one after it
 _VERSION: Final = re.compile(r"v(\d.*)")
 _DATE: Final = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 _PACKED_DATE: Final = re.compile(r"20\d\d[01]\d[0-3]\d")
@@ -78,7 +82,7 @@ def spell(name: str) -> Spelled:
     """Return *name* as words: without owner, vendor, quantisation and noise."""
     lowered = re.sub(r"non?[- ](?=thinking|reasoning)", "non", name.lower())
     lowered = re.sub(r"(?<=[a-z])\+(?![a-z0-9])", "-plus", lowered)
-    lowered = _BEDROCK.sub("", lowered)
+    lowered = _BEDROCK.sub(_version_of_bedrock, lowered)
     written = write(_DATE.sub(r"\1\2\3", lowered))
     words = list(_split(written.text))
     words = _without_vendor([word for word in words if word])
@@ -91,6 +95,16 @@ def spell(name: str) -> Spelled:
         sizes=frozenset(word for word in kept if _SIZE.fullmatch(word)),
         tag=written.form == "tag",
     )
+
+
+def _version_of_bedrock(found: re.Match[str]) -> str:
+    """Return the version that Amazon wrote, as others write it; nothing where the name has a version before it."""
+    major, minor, last = found["major"], found["minor"], found["last"]
+    if minor is not None:
+        return f"-v{major}.{minor}"
+    if last == "0" and _NUMBERED.search(found.string[: found.start()]):
+        return ""
+    return found[0] if major is None else f"-v{major}.{last}"
 
 
 def _thinks(words: Sequence[str]) -> bool | None:
