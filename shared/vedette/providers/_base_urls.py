@@ -29,10 +29,10 @@ _DEPLOYMENT: Final = re.compile(r"/openai/deployments/([^/]+)\Z")
 def root(url: str) -> str:
     """Return *url* without the path of a request, and without the version that base URLs of OpenAI clients end in.
 
-    A query stays.
+    A query stays, a fragment does not: no request has it.
     """
-    _, mark, query = url.partition("?")
-    return f"{_without_request(url).removesuffix('/v1')}{mark}{query}"
+    query = _parts(url)[1]
+    return f"{_without_request(url).removesuffix('/v1')}{'?' if query else ''}{query}"
 
 
 def deployment(url: str) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ def kind_asked(url: str) -> Kind:
 
 def _without_request(url: str) -> str:
     """Return *url* without its query and the path of a request."""
-    base = url.partition("?")[0].rstrip("/")
+    base, _ = _parts(url)
     plain = base.removesuffix(_request(url).removeprefix("/v1")).rstrip("/")
     return _REPEATED.sub(
         "/v1", plain.removesuffix("/api/v0")
@@ -70,9 +70,14 @@ def _without_request(url: str) -> str:
 
 def _request(url: str) -> str:
     """Return the path of the request that *url* ends in, or nothing."""
-    base, query, _ = url.partition("?")
-    base = base.rstrip("/")
+    base, query = _parts(url)
     found = next((path for path in _REQUESTS if base.endswith(path)), "")
     # Azure AI Foundry's base URL is that of no listing, though it looks so.
     is_base = query and found == urlsplit(http_url(base)).path == "/models"
     return "" if is_base else found
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Return *url* up to its query, and the query; `#/default` behind a page names a place in it."""
+    base, _, query = url.partition("#")[0].partition("?")
+    return base.rstrip("/"), query
