@@ -111,6 +111,23 @@ async def test_nothing_listens(provider: str, port: int) -> None:
     assert caught.value.outcome is Outcome.REFUSED
 
 
+@pytest.mark.parametrize(
+    "field", ["anything", "context_length", "pricing", "capabilities", "architecture", "limits"]
+)
+@pytest.mark.fault("a server nests a field of a model deeply", "I6")
+async def test_a_field_that_nests_deeply_is_no_fault(field: str, replay: Replay) -> None:
+    """The model is listed and described as if it were not there."""
+    nested: dict[str, Any] = {}
+    for _ in range(900):
+        nested = {field: nested}
+    replay.routes["GET", "/v1/models"] = reply(
+        200, {"data": [{"id": "m", "max_model_len": 4096, field: nested}]}
+    )
+    async with opened("openai-compatible", replay.url) as endpoint:
+        [listed] = await endpoint.list_models()
+        assert (await endpoint.describe(listed)).facts["served_context_tokens"] == 4096
+
+
 async def test_no_such_host(provider: str) -> None:
     """A name that resolves to nothing is unreachable."""
     async with opened(provider, "http://no-such-host.invalid:1") as endpoint:

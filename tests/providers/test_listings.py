@@ -16,6 +16,7 @@ from providers.replay import Replay, reply, stream
 from vedette.clock import SystemClock
 from vedette.errors import ProviderError
 from vedette.providers import Access, Described, Generation, Listing, load
+from vedette.providers._entries import given, taken, usual_kind
 from vedette.providers._flavours import entry_and_props
 from vedette.providers._lenient import moment
 from vedette.providers._places import is_ours
@@ -209,6 +210,7 @@ KINDS = [
     ({"architecture": {"output_modalities": ["image"]}}, False),
     ({"architecture": {"output_modalities": ["embeddings"]}}, False),
     ({"architecture": {"modality": "text->image"}}, False),
+    ({"architecture": {"modality": "->image"}}, False),
     ({"supports_chat": True}, True),
     ({"supports_chat": False}, False),
     ({"capabilities": {"type": "chat", "limits": {}}}, True),
@@ -244,6 +246,8 @@ def test_a_model_that_writes_text_need_not_chat() -> None:
     """What it was asked with, and its name, may say otherwise."""
     heard = {"input_modalities": ["audio"], "output_modalities": ["text"]}
     assert infer(entry_and_props({"id": "acme-8b", **heard}, {}), "acme-8b")[0] == "unknown"
+    half = {"id": "acme", "architecture": {"modality": "->text"}}
+    assert (taken(half), given(half), usual_kind(half)) == ([], ["text"], "chat")
     guard = {"id": "acme-guard", "architecture": {"modality": "text->text"}}
     assert infer(entry_and_props(guard, {}), "acme-guard")[0] == "unknown"
 

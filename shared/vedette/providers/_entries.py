@@ -199,9 +199,15 @@ def context(entry: Entry) -> int | None:
 
 
 def _named_context(place: Entry) -> int | None:
+    named = (
+        one for value in _contexts(place) for one in (value, *_contexts(mapping(value)))
+    )  # Poe: an object
+    return next(filter(None, map(_tokens, named)), None)
+
+
+def _contexts(place: Entry) -> list[object]:
     given = {_joined(name): value for name, value in place.items()}
-    given |= {name: _named_context(value) for name, value in given.items() if isinstance(value, dict)}  # Poe
-    return next((n for n in (_tokens(given.get(name)) for name in _CONTEXTS) if n), None)
+    return [given[name] for name in _CONTEXTS if name in given]
 
 
 def _joined(name: str) -> str:
@@ -296,7 +302,7 @@ def _modalities(entry: Entry, way: str, *, after_arrow: bool) -> list[str]:
             return found
         inputs, arrow, outputs = (text(place.get("modality"), 64) or "").partition("->")
         if arrow:
-            return (outputs if after_arrow else inputs).split("+")
+            return [word for word in (outputs if after_arrow else inputs).split("+") if word]
     return []
 
 
