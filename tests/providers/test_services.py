@@ -188,6 +188,22 @@ def test_a_unit_in_names_that_cannot_be_is_none() -> None:
     assert [one and one.output_usd_per_mtok for one in found] == [0.4] * 4 + [None]
 
 
+def test_a_unit_that_cannot_be_is_none_whatever_the_currency() -> None:
+    """Wherever the listing names it: 200 USD for a million are no price among some of 40,000."""
+    rates = [(200, 200), (40_000, 40_000), (2700, 11_200)]
+    listed = [{"pricing": {"currency": "USD", "input_per_m": a, "output_per_m": b}} for a, b in rates]
+    assert [price(entry, "listing") for entry in with_unit_of_listing(listed)] == [None] * 3
+
+
+def test_a_placeholder_says_nothing_of_the_other_prices() -> None:
+    """Nor do several that are alike."""
+    rates = [(1, 1), (1, 1), (3e-6, 1.5e-5), (1e-6, 2e-6)]
+    listed = [{"input_cost_per_token": a, "output_cost_per_token": b} for a, b in rates]
+    for entries in (listed, listed[1:]):
+        found = [price(entry, "listing") for entry in with_unit_of_listing(entries)]
+        assert [one and one.output_usd_per_mtok for one in found][-3:] == [None, 15, 2]
+
+
 async def test_openrouter_tells_its_prices(replay: Replay) -> None:
     """Dollars for a token become dollars for a million; a router, whose price depends, has none."""
     written.openrouter(replay)

@@ -26,9 +26,9 @@ _MIN_FOR_A_MILLION: Final = 0.1
 _MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
 # What all models of one listing cost for a million. The cheapest of July 2026 ask 0.01 USD, the dearest 600.
 _MIN_OF_LISTING, _MAX_OF_LISTING = 5e-3, 1e3
-_MIN_CERTAIN: Final = 2  # rates: one alone may be the price of a model cheaper than any before
+_MIN_CERTAIN: Final = 2  # rates: one alone may be that of a model cheaper than any before, or a placeholder
 _MIN_SHARE_IMPOSSIBLE: Final = 0.25  # of the prices with one unit, from which on the unit is none of USD
-_NO_CURRENCY: Final = "unknown"
+_IMPOSSIBLE: Final = "vedette: its price cannot be in the unit that it names"  # marks an entry
 _UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
 _CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
 _CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
@@ -50,6 +50,8 @@ def price(entry: Entry, source: str) -> Price | None:
     Listings name a price for one token, a thousand or a million, as a number or as text. Where they do not say for
     how many, its size does; None where that could mean either. A router's own price is -1, and none.
     """
+    if _IMPOSSIBLE in entry:
+        return None
     by_provider = [_own_price((mapping(one), entry), source) for one in sequence(entry.get("providers"))]
     given = [one for one in by_provider if one is not None]
     if given and len(given) == len(by_provider):
@@ -124,18 +126,16 @@ def _without_impossible_units(entries: Sequence[Entry]) -> list[Entry]:
 
     Novita writes 1/10,000 USD into `input_token_price_per_m`: 40,000 shows that 200 there is no 200 USD.
     """
-    named: dict[str, list[tuple[int, bool]]] = {}
+    named: dict[str, dict[float, list[int]]] = {}  # aliases of a model are no further evidence
     for place, entry in enumerate(entries):
         if (found := _listed((entry,))) is not None and found[1] is not None and max(found[2]):
-            named.setdefault(found[1], []).append((place, _scale(found[1], max(found[2])) is None))
+            named.setdefault(found[1], {}).setdefault(max(found[2]), []).append(place)
     wrong: set[int] = set()
-    for priced in named.values():
-        if sum(impossible for _, impossible in priced) >= _MIN_SHARE_IMPOSSIBLE * len(priced):
-            wrong.update(place for place, _ in priced)
-    return [
-        {**entry, "currency": _NO_CURRENCY} if place in wrong else entry
-        for place, entry in enumerate(entries)
-    ]
+    for unit, rates in named.items():
+        impossible = sum(_scale(unit, rate) is None for rate in rates)
+        if impossible >= max(_MIN_CERTAIN, _MIN_SHARE_IMPOSSIBLE * len(rates)):
+            wrong.update(place for places in rates.values() for place in places)
+    return [{**entry, _IMPOSSIBLE: True} if place in wrong else entry for place, entry in enumerate(entries)]
 
 
 def _silent(entry: Entry) -> list[float]:
