@@ -28,9 +28,8 @@ _IDLE_S = 2
 _START_TIMEOUT_S = 60.0
 _CONTACT_TIMEOUT_S = 300.0  # the server is ours: it is slow on a busy machine, and not broken
 _POLL_S = 0.1
-_CLOCK = re.compile(
-    r"[\d.]+ [A-Z] +(?:\w+ +)?"
-)  # before each line of llama.cpp's log: its clock, level and part
+# At the start of a line of llama.cpp's log: its clock, its level, and a part in a column of its own.
+_CLOCK = re.compile(r"\A\d+(?:\.\d+){3} [A-Z] +(?:\w+ {2,}(?=\w+:))?")
 
 
 def weights() -> Path:
