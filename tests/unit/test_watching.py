@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event, rating_event
-from vedette.cli.watching import line
+from vedette.cli.watching import STATUS_STYLES, line
 from vedette.messages.channels import WATCHED
 from vedette.messages.events import (
     AnswerChanged,
@@ -33,6 +33,7 @@ from vedette.types import (
     Quality,
     Rating,
     Score,
+    Status,
 )
 
 A, B = ModelRef("gpu", "a"), ModelRef("box", "b")
@@ -154,6 +155,14 @@ def test_every_public_event_has_its_line() -> None:
 
 
 @pytest.mark.fault("a server says escape sequences", "I13", without=("vedette.cli.output:shown", str))
+@pytest.mark.parametrize("status", Status)
+def test_a_status_has_the_colour_of_its_event(status: Status) -> None:
+    """In the tables of `top` and in the lines of `watch`."""
+    probed = probe_event(A, at=EPOCH, job_id="1")
+    shown = line(replace(probed, health=replace(probed.health, status=status)))
+    assert any(span.style == STATUS_STYLES[status] for span in shown.spans)
+
+
 def test_what_a_server_says_gives_no_orders_to_the_terminal() -> None:
     """Nor a second line."""
     shown = line(changed(A, B, "one\ntwo\x1b[2J\r")).plain

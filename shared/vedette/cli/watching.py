@@ -17,15 +17,13 @@ from vedette.cli.output import err, json_line, out, styled
 from vedette.client import Client
 from vedette.errors import VedetteError
 from vedette.messages.channels import PUBLIC_ANSWERS
-from vedette.messages.events import AnswerChanged, EndpointLoad, Event, ModelEvent, Tone
+from vedette.messages.events import STATUS_TONES, AnswerChanged, EndpointLoad, Event, ModelEvent, Tone
 from vedette.runtime.loop import run
 from vedette.text.figures import counted
 from vedette.text.shown import shown_name
-from vedette.types import Status
 
 _PREFIX = "model."
 _WHOLE = (_PREFIX, "endpoint.")
-STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
 MOMENT = "%Y-%m-%d %H:%M:%S"
 _STYLES: dict[Tone, str] = {
     "good": "green",
@@ -35,6 +33,7 @@ _STYLES: dict[Tone, str] = {
     "unknown": "dim",
     "": "",
 }
+STATUS_STYLES = {status: _STYLES[tone] for status, tone in STATUS_TONES.items()}
 
 
 def watch(

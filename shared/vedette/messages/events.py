@@ -70,7 +70,7 @@ ProgressState = Literal["queued", "started", "step", "done", "failed"]
 
 
 Tone = Literal["good", "bad", "changed", "measured", "unknown", ""]
-_TONES: Final[dict[Status, Tone]] = {
+STATUS_TONES: Final[dict[Status, Tone]] = dict.fromkeys(Status, "bad") | {
     Status.AVAILABLE: "good",
     Status.UNKNOWN: "unknown",
     Status.BUSY: "changed",
@@ -555,7 +555,7 @@ class ModelProbed(ModelEvent, frozen=True, kw_only=True):
         sample, status = self.sample, self.health.status
         took = f"{sample.level} in {ms(sample.latency_ms)}" if sample.latency_ms is not None else sample.level
         more = took if sample.outcome is Outcome.OK else f"{sample.outcome}, {sample.detail or took}"
-        return Sentence(f"is {status}".replace("_", " "), _TONES.get(status, "bad"), more)
+        return Sentence(f"is {status}".replace("_", " "), STATUS_TONES[status], more)
 
     @classmethod
     def example(cls) -> Self:

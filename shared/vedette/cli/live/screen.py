@@ -24,14 +24,14 @@ from vedette.cli.watching import STATUS_STYLES
 from vedette.errors import VedetteError
 from vedette.messages.events import Progress
 from vedette.text.shown import shown_name
-from vedette.types import ModelRef, Status
+from vedette.types import ModelRef
 
 # Probes a model, which is in a host group, and yields the progress. Raises VedetteError.
 Probe = Callable[[ModelRef, str], AsyncIterator[Progress]]
 _MAX_LINES_A_DRAW = 100
 _MAX_EXPLAINED = 5
 _NOTICE_S = 10.0
-_STYLES = {status.replace("_", " "): STATUS_STYLES.get(status, "red") for status in Status}
+_STYLES = {status.replace("_", " "): style for status, style in STATUS_STYLES.items()}
 _KEYS = (
     ("tab", "go to the next part: models, winners, events"),
     ("↑ ↓ PgUp PgDn", "select a row"),
