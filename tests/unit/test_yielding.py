@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from vedette.endpoints import OpenEndpoint
 from vedette.providers import Activity
@@ -16,12 +17,18 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
+NEVER = NOW + timedelta(days=292 * 365)
+BOX = EndpointSettings(provider="fake", url="http://box")
 
 
 def seen(
     loaded: Loaded, *, before: Occupancy | None = None, ours: tuple[str, ...] = (), now: datetime = NOW
 ) -> Occupancy:
     return after(before, loaded, ours=ours, now=now)
+
+
+def pinned(before: Occupancy, names: set[str], now: datetime, settings: EndpointSettings = BOX) -> str | None:
+    return yielding.pinned(before, names, now, settings=settings)
 
 
 @pytest.mark.fault(
@@ -169,26 +176,54 @@ async def test_a_server_that_swaps_shows_a_use_by_its_record() -> None:
 @pytest.mark.fault(
     "a user keeps a model loaded for good",
     "I13",
-    without=("vedette_benchmarker.yielding:pinned", lambda *_: None),
+    without=("vedette_benchmarker.yielding:pinned", lambda *_, **__: None),
 )
 def test_a_model_that_others_keep_loaded_is_not_pushed_out_at_all() -> None:
     """However long ago its last use was; by any name of its own it may be measured."""
-    never = NOW + timedelta(days=292 * 365)
-    told = seen({"theirs": never, "else": SOON})
-    assert yielding.pinned(told, {"next"}, NOW + 3 * DEFER) == "theirs"
-    assert yielding.pinned(told, {"alias", "theirs"}, NOW) is None
-    assert yielding.pinned(seen({"theirs": SOON, "swapped": None}), {"next"}, NOW) is None
+    told = seen({"theirs": NEVER, "else": SOON})
+    assert pinned(told, {"next"}, NOW + 3 * DEFER) == "theirs"
+    assert pinned(told, {"alias", "theirs"}, NOW) is None
+    assert pinned(seen({"theirs": SOON, "swapped": None}), {"next"}, NOW) is None
 
 
 def test_what_vedette_loaded_is_kept_by_others_once_they_use_it() -> None:
     """With `OLLAMA_KEEP_ALIVE=-1` every model stays loaded, those that Vedette measured too."""
-    never = NOW + timedelta(days=292 * 365)
-    measured = after(seen({}), {"first": never}, ours={"first"}, now=NOW, measured={"first"})
+    measured = after(seen({}), {"first": NEVER}, ours={"first"}, now=NOW, measured={"first"})
     later = NOW + MINUTE
-    rest = seen({"first": never}, before=yielding.claimed(measured, {"next"}), now=later)
-    assert yielding.pinned(rest, {"next"}, later) is None
-    used = seen({"first": never + MINUTE}, before=measured, now=later)
-    assert yielding.pinned(used, {"next"}, later) == "first"
+    rest = seen({"first": NEVER}, before=yielding.claimed(measured, {"next"}), now=later)
+    assert pinned(rest, {"next"}, later) is None
+    used = seen({"first": NEVER + MINUTE}, before=measured, now=later)
+    assert pinned(used, {"next"}, later) == "first"
     # What was there before its measurement stays theirs.
-    again = after(used, {"first": never + 2 * MINUTE}, ours={"first"}, now=later, measured={"first"})
-    assert yielding.pinned(again, {"next"}, later) == "first"
+    again = after(used, {"first": NEVER + 2 * MINUTE}, ours={"first"}, now=later, measured={"first"})
+    assert pinned(again, {"next"}, later) == "first"
+
+
+def test_what_an_operator_allows_is_loaded_where_others_keep_a_model() -> None:
+    """With `answer = "always"`, each probe loads its model: to wait with the measurements would keep nothing."""
+    theirs = seen({"theirs": NEVER})
+    assert pinned(theirs, {"next"}, NOW) == "theirs"
+    assert pinned(theirs, {"next"}, NOW, replace(BOX, measure=True)) is None
+    assert pinned(theirs, {"next"}, NOW, replace(BOX, answer="always")) is None
+
+
+@pytest.mark.parametrize("redelivered", [False, True])
+def test_what_vedette_loaded_is_its_own_also_where_the_end_of_the_measurement_was_not_written(
+    redelivered: bool,
+) -> None:
+    """Its process ended, or the last look at what is loaded failed: only the claim is kept."""
+    claimed = yielding.claimed(seen({}), {"first"})
+    later = NOW + MINUTE
+    rest = seen({"first": NEVER}, before=claimed, ours=("first",) if redelivered else (), now=later)
+    assert rest.ours == ("first",)
+    assert pinned(rest, {"next"}, later) is None
+    again = after(claimed, {"first": NEVER}, ours={"first"}, now=later, measured={"first"})
+    assert pinned(again, {"next"}, later) is None
+
+
+def test_a_claim_takes_nothing_from_a_user() -> None:
+    """Neither what is there before the measurement, nor what a user loads after ours was unloaded."""
+    theirs = yielding.claimed(seen({"theirs": NEVER}), {"theirs"})
+    assert pinned(seen({"theirs": NEVER}, before=theirs), {"next"}, NOW) == "theirs"
+    gone = seen({}, before=yielding.claimed(seen({}), {"first"}))
+    assert pinned(seen({"first": NEVER}, before=gone), {"next"}, NOW) == "first"

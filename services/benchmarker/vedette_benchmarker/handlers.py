@@ -322,10 +322,8 @@ class Measurements:
         if self._bus.jobs.is_redelivered(job):
             ours |= names  # it was loaded when the job was done for the first time, up to where that ended
         held_occupancy = state.occupancy if state else None
-        again = names if self._bus.jobs.is_redelivered(job) else ()
-        seen = after(held_occupancy, loaded, ours=ours, now=self._clock.now(), measured=again)
-        kept = pinned(seen, names, self._clock.now())
-        if kept and not endpoint.settings.measure:
+        seen = after(held_occupancy, loaded, ours=ours, now=self._clock.now())
+        if kept := pinned(seen, names, self._clock.now(), settings=endpoint.settings):
             return seen, GaveWay(f"{kept} is kept loaded by others", wait=KEPT)
         if wait_s := defer_s(seen, names, self._clock.now()):
             return seen, GaveWay("another model is in use", wait=timedelta(seconds=wait_s))

@@ -17,6 +17,7 @@ from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState
 from vedette.messages.tolerance import is_within
 from vedette.providers import Activity, Endpoint
+from vedette.settings import EndpointSettings
 from vedette.text.figures import counted
 from vedette.types import PINNED_BEYOND, Occupancy, Residency
 
@@ -141,9 +142,14 @@ def after(
     )
 
 
-def pinned(seen: Occupancy, names: Collection[str], now: datetime) -> str | None:
-    """Return a model that others keep loaded for good, and that a load of one with these *names* may push out. Pure."""
-    if any(name in seen.loaded for name in names):
+def pinned(
+    seen: Occupancy, names: Collection[str], now: datetime, *, settings: EndpointSettings
+) -> str | None:
+    """Return a model that others keep loaded for good, and that a load of one with these *names* may push out. Pure.
+
+    None where an operator allows that: with `answer = "always"`, each probe loads its model as well.
+    """
+    if settings.measure or settings.answer == "always" or any(name in seen.loaded for name in names):
         return None
     return next(
         (
@@ -156,11 +162,15 @@ def pinned(seen: Occupancy, names: Collection[str], now: datetime) -> str | None
 
 
 def claimed(seen: Occupancy, names: Collection[str]) -> Occupancy:
-    """Return *seen* with *names* as used by Vedette, whenever they will be unloaded. Pure.
+    """Return *seen* with *names* as used by Vedette, whenever they will be unloaded, and loaded by it. Pure.
 
-    Written down before a measurement: its process may end before it can say what it left loaded.
+    Written down before a measurement: its process may end before it can say what it left loaded. What was loaded
+    before stays whose it was.
     """
-    return msgspec.structs.replace(seen, loaded={**seen.loaded, **dict.fromkeys(names)})
+    ours = {*seen.ours, *(name for name in names if name not in seen.loaded)}
+    return msgspec.structs.replace(
+        seen, loaded={**seen.loaded, **dict.fromkeys(names)}, ours=tuple(sorted(ours))
+    )
 
 
 def _is_used(name: str, unloads_at: datetime | None, before: Loaded) -> bool:
