@@ -8,7 +8,19 @@ import pytest
 from msgspec.structs import replace
 
 from vedette.messages.probe_times import MIN_PATIENCE_S, MIN_PROBES, is_late, probe_times
-from vedette.types import Health, Level, Outcome, Performance, ProbeSample, RunSample, Status
+from vedette.types import (
+    CHANGE_HOLDS_S,
+    Figure,
+    Health,
+    Level,
+    Outcome,
+    Performance,
+    ProbeSample,
+    RunSample,
+    Signal,
+    Status,
+    Watch,
+)
 from vedette_prober.verdict import fold, is_suspicious, is_unusual
 from vedette_recommender.present import NONE, change_of
 
@@ -113,6 +125,59 @@ def test_a_benchmark_at_rest_knows_better_until_two_probes_say_otherwise_again()
     later = health(*USUAL, 1000.0, 1000.0, 1000.0)
     assert change_of({}, measured(1), later) == NONE
     assert change_of({}, measured(1), health(*USUAL, 1000.0, 1000.0, 1000.0, 1000.0)).by == "probes"
+
+
+def test_the_end_of_slow_probes_leaves_what_a_benchmark_says_of_the_speed() -> None:
+    ended = health(*USUAL, 1000.0, 1000.0, 100.0, 100.0)
+
+    def run(job: str, hours: float, ttft_ms: float, tps: float) -> RunSample:
+        at = START + timedelta(hours=hours)
+        return RunSample(job_id=job, at=at, prompt="short", cold=False, ttft_ms=ttft_ms, output_tps=tps)
+
+    runs = (*(run(f"{n}", -4 + n, 100.0, 30.0) for n in range(3)), run("last", 0, 500.0, 10.0))
+    figure = Figure(n=4, median=30.0, p95=30.0, min=30.0, max=30.0, spread=0.0)
+    measured = Performance(
+        measured_at=START,
+        n=4,
+        output_tps=figure,
+        ttft_ms=replace(figure, median=100.0, p95=100.0, min=100.0, max=100.0),
+        samples=runs,
+    )
+    assert change_of({}, measured).ttft > 0
+    change = change_of({}, measured, ended)
+    assert (change.ttft, change.by) == (0.0, "benchmark")
+    assert math.exp(change.speed) == pytest.approx(3.0)
+
+
+def test_reports_of_the_speed_and_probes_of_the_ttft_take_no_turns() -> None:
+    """Each says something else: whichever came last, both count, the speed for as long as reports hold."""
+    slow, later = health(*USUAL, 1000.0, 1000.0), health(*USUAL, 1000.0, 1000.0, 1000.0)
+    heard_at = slow.checked_at + timedelta(seconds=SECONDS)
+    watches: dict[Signal, Watch] = {"speed": Watch(level=math.log(3), changed_at=START, heard_at=heard_at)}
+    first = change_of(watches, None, slow)
+    assert first == change_of(watches, None, later)
+    assert math.exp(first.ttft) == pytest.approx(10.0)
+    assert math.exp(first.speed) == pytest.approx(3.0)
+    assert (first.until, first.speed_until) == (math.inf, heard_at.timestamp() + CHANGE_HOLDS_S)
+
+
+def test_of_the_ttft_what_was_learnt_last_counts_and_the_speed_stays() -> None:
+    slow = health(*USUAL, 1000.0, 1000.0)
+    usual = health(*USUAL, 1000.0, 1000.0, 100.0, 100.0)
+
+    def reported(at: datetime, speed: float) -> dict[Signal, Watch]:
+        return {
+            "ttft": Watch(level=math.log(2), changed_at=START, heard_at=at),
+            "speed": Watch(level=speed, changed_at=START, heard_at=at),
+        }
+
+    before, after = slow.checked_at - timedelta(minutes=1), usual.checked_at + timedelta(minutes=1)
+    assert math.exp(change_of(reported(after, 1.0), None, slow).ttft) == pytest.approx(2.0)
+    assert math.exp(change_of(reported(before, 1.0), None, slow).ttft) == pytest.approx(10.0)
+    assert change_of(reported(before, 1.0), None, slow).speed == 1.0
+    over = change_of(reported(before, 1.0), None, usual)
+    assert (over.ttft, over.speed, over.by) == (0.0, 1.0, "reports")
+    assert change_of(reported(before, 0.0), None, usual) == NONE
 
 
 def test_a_model_that_stays_slow_is_usual_in_the_end() -> None:

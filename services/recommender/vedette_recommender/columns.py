@@ -153,7 +153,8 @@ class Columns:
     ttft_change: Floats
     speed_change: Floats
     change_spread: Floats  # relative standard deviation
-    change_until: Floats  # until when both count
+    change_until: Floats  # until when both count, the speed no longer than:
+    speed_until: Floats
     failing: Floats  # share of calls that fail, beyond the usual
     failing_until: Floats
     crowding: Floats  # how many times slower everything is with the requests that run now
@@ -288,6 +289,7 @@ class Columns:
         change = facts.change
         self.ttft_change[row], self.speed_change[row] = change.ttft, change.speed
         self.change_spread[row], self.change_until[row] = change.spread, change.until
+        self.speed_until[row] = change.speed_until
         self.failing[row], self.failing_until[row] = change.failing, change.failing_until
         (self._changed.add if change.any else self._changed.discard)(row)
 
@@ -454,9 +456,12 @@ class Columns:
         """Return how many times slower than measured the first token and the output are, by detected changes."""
         if not self._changed:
             return 1.0, 1.0
-        counts = self.change_until[rows] >= at
         begins, writes = (
-            np.exp(np.where(counts, change[rows], 0.0)) for change in (self.ttft_change, self.speed_change)
+            np.exp(np.where(until[rows] >= at, change[rows], 0.0))
+            for change, until in (
+                (self.ttft_change, self.change_until),
+                (self.speed_change, np.minimum(self.change_until, self.speed_until)),
+            )
         )
         return begins, writes
 

@@ -1,7 +1,7 @@
 """How a model is now, compared to what was measured at rest. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -21,7 +21,8 @@ class Change(NamedTuple):
     speed: float = 0.0
     failing: float = 0.0
     spread: float = 0.0  # relative standard deviation of the latencies
-    until: float = math.inf  # seconds since 1970, until when the latencies count
+    until: float = math.inf  # seconds since 1970, until when the latencies count, the speed no longer than
+    speed_until: float = math.inf
     failing_until: float = -math.inf
     by: Literal["reports", "benchmark", "probes", ""] = ""  # of the latencies
     since: datetime | None = None
@@ -44,10 +45,11 @@ def change_of(
     """
     own = own_change(performance)
     probed = _by_probes(probe_times(health), own, measured_quietly_at(performance))
-    known = [performance.measured_at] if performance else []
-    found = _by_reports(watches, max([*known, probed[1]] if probed else known, default=None))
+    found = _by_reports(watches, performance.measured_at if performance else None)
     if found is None:
         found = probed[0] if probed else _by_benchmark(own)
+    elif probed is not None and probed[1] >= _last_said([watches.get("ttft")]):
+        found = _with_ttft(found, probed[0])
     failing = watches.get("reliability")
     if failing is None or failing.level <= 0.0 or failing.heard_at is None:
         return found
@@ -67,7 +69,7 @@ def _by_probes(times: ProbeTimes, own: OwnChange, quiet: datetime | None) -> tup
     Two probes must have said it since the last benchmark at rest, at *quiet*.
     """
     if times.ended is not None and (quiet is None or quiet < times.ended):
-        return NONE, times.ended
+        return _by_benchmark(own._replace(ttft=0.0)), times.ended
     said = times.since_last_two
     if times.since is None or times.at is None or said is None or (quiet is not None and quiet >= said):
         return None
@@ -80,7 +82,7 @@ def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -
     changed = [watch for signal in ("ttft", "speed") if (watch := watches.get(signal)) and watch.changed_at]
     if not changed:
         return None
-    last = max(_said_at(watch) for watch in changed)
+    last = _last_said(changed)
     if measured_at is not None and measured_at >= last:
         return None
     ttft, speed = (
@@ -93,12 +95,22 @@ def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -
         speed=speed,
         spread=_REPORTED_SPREAD,
         until=last.timestamp() + CHANGE_HOLDS_S,
+        speed_until=last.timestamp() + CHANGE_HOLDS_S,
         by="reports",
         since=max(watch.changed_at for watch in changed if watch.changed_at),
     )
 
 
-def _said_at(watch: Watch) -> datetime:
+def _with_ttft(reported: Change, probed: Change) -> Change:
+    """Return the *reported* change with the TTFT that probes show: they say nothing of the speed."""
+    if probed.ttft:
+        return probed._replace(speed=reported.speed, speed_until=reported.speed_until)
+    return reported._replace(ttft=0.0) if reported.speed else NONE
+
+
+def _last_said(watches: Iterable[Watch | None]) -> datetime:
     """Return when reports last said so: a change goes on while they come, its end is of one moment."""
-    never = datetime.min.replace(tzinfo=UTC)
-    return (watch.heard_at if watch.level > 0.0 else watch.changed_at) or never
+    said = (
+        (one.heard_at if one.level > 0.0 else one.changed_at) for one in watches if one and one.changed_at
+    )
+    return max((at for at in said if at), default=datetime.min.replace(tzinfo=UTC))

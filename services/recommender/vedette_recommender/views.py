@@ -40,6 +40,7 @@ def expected_now(field: UseCaseScores, row: int, facts: Facts, load: Load | None
 def now_of(facts: Facts, load: Load | None, at: float) -> Now | None:
     """Return how a model is at *at* (seconds since 1970), or None where it is as at rest."""
     change = facts.change if facts.change.until >= at else NONE
+    speed = change.speed if change.speed_until >= at else 0.0
     failing = facts.change.failing if facts.change.failing_until >= at else 0.0
     running, waiting, slots = (
         load.requests(facts.model.name) if load and load.until >= at else (None, None, None)
@@ -48,7 +49,7 @@ def now_of(facts: Facts, load: Load | None, at: float) -> Now | None:
         return None
     return Now(
         ttft_times_slower=math.exp(change.ttft),
-        output_times_slower=math.exp(change.speed),
+        output_times_slower=math.exp(speed),
         failing=failing,
         detected_by=change.by,
         since=change.since,
