@@ -21,7 +21,7 @@ from vedette.types import (
     Status,
     Watch,
 )
-from vedette_prober.verdict import fold, is_suspicious, is_unusual
+from vedette_prober.verdict import fold, in_doubt, is_suspicious, is_unusual
 from vedette_recommender.present import NONE, change_of
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -101,6 +101,21 @@ def test_a_probe_that_waited_in_vain_counts_as_slow_and_a_quick_refusal_does_not
     assert twice.status is Status.BUSY
     assert math.exp(change_of({}, None, twice).ttft) == pytest.approx(30.0, rel=0.1)
     assert probe_times(fold(health(*USUAL), refused, None)).ttft == 0.0
+
+
+def test_a_doubtful_status_is_confirmed_also_where_the_answer_is_slow() -> None:
+    """Second probes of slow answers are limited: a host that returns would stay unreachable for an interval."""
+    away = health(*USUAL)
+    for n in (5, 6):
+        away = fold(away, answer(5.0, n * HALF_HOUR, Outcome.RESET, Level.REACH), None)
+    assert away.status is Status.UNREACHABLE
+    for back in (answer(2000.0, 7 * HALF_HOUR), answer(3000.0, 7 * HALF_HOUR, Outcome.BUSY)):
+        slow = fold(away, back, None)
+        assert is_unusual(slow)
+        assert in_doubt(slow) == "status"
+    assert in_doubt(health(*USUAL, 2000.0)) == "time"
+    assert in_doubt(fold(health(*USUAL), answer(3000.0, 9 * HALF_HOUR, Outcome.BUSY), None)) == "time"
+    assert in_doubt(health(*USUAL)) is None
 
 
 def test_a_probe_waits_no_longer_than_says_that_the_model_is_slow_but_for_one_that_is_known_to_be() -> None:

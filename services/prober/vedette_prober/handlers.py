@@ -33,7 +33,7 @@ from vedette.types import (
 from vedette_prober.budget import jitter_s
 from vedette_prober.confirming import Confirming
 from vedette_prober.round import NOT_REACHED, Probed, Round
-from vedette_prober.verdict import fold, is_suspicious, is_unusual, needs_confirmation
+from vedette_prober.verdict import fold, in_doubt, needs_confirmation
 
 _CATCHING_UP_S = 0.5
 # A server that is being restarted is often back by then.
@@ -285,10 +285,11 @@ class Probes:
                     latest = await self._bus.streams.read_model(state.model) if loaded else state
                     probed = await prober.probe(latest)
                 event = await self._publish(state.model, probed, job)
-            if event is not None and is_unusual(event.health):
-                unusual.append(state.model)
-            elif event is not None and is_suspicious(event.health):
+            doubt = in_doubt(event.health) if event is not None else None
+            if doubt == "status":
                 suspicious.append(state.model)
+            elif doubt == "time":
+                unusual.append(state.model)
             done += 1
             await self._bus.jobs.publish_progress(job, "step", str(state.model), step=done, steps=len(models))
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
-from vedette.messages.probe_times import probe_times
+from vedette.messages.probe_times import is_late, probe_times
 from vedette.messages.tolerance import is_future
 from vedette.types import (
     NOT_DOWNTIME,
@@ -84,6 +85,19 @@ def is_suspicious(health: Health) -> bool:
 def is_unusual(health: Health) -> bool:
     """Return whether to probe a model again at once: its last answer alone is slow, or as usual after slow ones."""
     return probe_times(health).is_open
+
+
+def in_doubt(health: Health) -> Literal["status", "time"] | None:
+    """Return why to probe a model again at once: the last probe alone says something else about this.
+
+    A status goes first: second probes for a time are limited in number. So are those where an available model
+    answers too late, which those of a whole network may do at once.
+    """
+    unusual = is_unusual(health)
+    is_only_late = unusual and health.status is Status.AVAILABLE and is_late(health.outcomes[-1])
+    if is_suspicious(health) and not is_only_late:
+        return "status"
+    return "time" if unusual else None
 
 
 def fold(
