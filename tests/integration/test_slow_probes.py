@@ -21,9 +21,11 @@ WITHIN_S = 90.0
 
 
 def answering(replay: Replay) -> None:
-    """Have *replay* answer as a server with OpenAI's protocol and one model."""
+    """Have *replay* answer as a server whose one model is always loaded."""
     word = json.dumps({"choices": [{"index": 0, "delta": {"content": "ready"}}]})
-    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": [{"id": MODEL.name}]})
+    replay.routes["GET", "/v1/models"] = reply(
+        200, {"object": "list", "data": [{"id": MODEL.name, "owned_by": "vllm"}]}
+    )
     replay.routes["POST", "/v1/chat/completions"] = stream(f"data: {word}", "", "data: [DONE]", "")
 
 

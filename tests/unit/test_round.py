@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+import pytest
 from msgspec.structs import replace
 
 from samples import lifecycle_event, model_info, probe_event
@@ -15,7 +16,7 @@ from vedette.providers import Delta, Described, Finished, Generation, Listing
 from vedette.settings import EndpointSettings
 from vedette.testing import FakeClock, FakeEndpoint, FakeProvider
 from vedette.types import Health, Level, ModelRef, Outcome, ProbeSample, Residency, Status
-from vedette_prober.round import Round
+from vedette_prober.round import Probed, Round
 
 NAMES = ("first", "second")
 
@@ -61,20 +62,22 @@ async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> N
 
 
 class _Silent(FakeEndpoint):
-    """Begins no answer."""
+    """Begins no answer before the patience with one that is loaded has ended, if ever."""
+
+    loads: bool = False
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        await asyncio.Event().wait()
-        yield Delta(at=0.0, text="never")
+        if not self.loads:
+            await asyncio.Event().wait()
+        await asyncio.sleep(MIN_PATIENCE_S + 0.5)
+        yield Delta(at=0.0, text="ready")
 
 
-async def test_a_late_answer_counts_as_one_however_the_clock_rounds() -> None:
-    """A timer may go off a little before its time by another clock: here that clock stands still."""
-    clock = FakeClock()
-    fake = _Silent(clock, residency={"first": Residency(resident=True)}, described={"first": Described()})
+async def _after_quick_answers(fake: FakeEndpoint, clock: FakeClock) -> Probed:
+    """Return a probe of a model at *fake* whose usual answer takes 0.1 s."""
     endpoint = OpenEndpoint(
         name="box",
-        settings=EndpointSettings(provider="fake", url="http://box", measure=True),
+        settings=EndpointSettings(provider="fake", url="http://box", measure=True, answer="always"),
         provider=FakeProvider({"http://box": fake}),
         endpoint=fake,
         clock=clock,
@@ -101,10 +104,29 @@ async def test_a_late_answer_counts_as_one_however_the_clock_rounds() -> None:
     health = Health(status=Status.AVAILABLE, since=clock.now(), checked_at=clock.now(), outcomes=usual)
     state = _state("first", clock)
     probed = replace(probe_event(state.model, at=clock.now(), job_id="0"), health=health)
-    late = await probing.probe(replace(state, probed=Versioned(2, probed)))
+    return await probing.probe(replace(state, probed=Versioned(2, probed)))
+
+
+async def test_a_late_answer_counts_as_one_however_the_clock_rounds() -> None:
+    """A timer may go off a little before its time by another clock: here that clock stands still."""
+    clock = FakeClock()
+    fake = _Silent(clock, residency={"first": Residency(resident=True)}, described={"first": Described()})
+    late = await _after_quick_answers(fake, clock)
     assert late.sample.latency_ms == MIN_PATIENCE_S * 1000
     assert is_late(late.sample)
     assert late.failure is None
+
+
+@pytest.mark.parametrize("residency", [None, {}, {"first": Residency(resident=False)}])
+async def test_a_model_that_may_have_to_load_has_the_whole_time(
+    residency: dict[str, Residency] | None,
+) -> None:
+    """However quick its answers are once it is loaded: a load that is ended begins again with the next call."""
+    clock = FakeClock()
+    fake = _Silent(clock, residency=residency, described={"first": Described()})
+    fake.loads = True
+    loaded = await _after_quick_answers(fake, clock)
+    assert (loaded.sample.outcome, loaded.sample.level) == (Outcome.OK, Level.ANSWER)
 
 
 def _state(name: str, clock: FakeClock) -> ModelState:

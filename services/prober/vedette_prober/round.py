@@ -148,8 +148,11 @@ class Round:
     ) -> Probed:
         name = info.model.name
         residency, started = self._residency_of(name), self._clock.monotonic()
-        # A model that takes as long as this may take is judged by that.
-        patient_s = patience_s if level is Level.ANSWER and patience_s < self._timeout_s else None
+        # A model that is not known to be loaded may load first, which takes far longer than its usual answer. One
+        # that takes as long as this may take is judged by that.
+        is_loaded = residency is not None and residency.is_resident(self._clock.now())
+        is_limited = is_loaded and level is Level.ANSWER and patience_s < self._timeout_s
+        patient_s = patience_s if is_limited else None
         try:
             async with asyncio.timeout(patient_s):
                 await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
