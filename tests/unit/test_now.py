@@ -9,25 +9,30 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from samples import lifecycle_event, model_info, probe_event
+from samples import lifecycle_event, model_info, probe_event, report_event
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad, ModelBenchmarked
 from vedette.messages.queries import BestReply, ExplainReply
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import (
+    CHANGE_HOLDS_S,
     Claim,
     Evidence,
     Figure,
+    Level,
     ModelLoad,
     ModelRef,
     Outcome,
     Performance,
+    ProbeSample,
     Residency,
     RunSample,
     StreamsLoad,
     Sweep,
+    Watch,
 )
 from vedette.usecases import known
 from vedette_recommender.answers import Answers
@@ -167,6 +172,34 @@ def test_a_deadline_counts_what_is_expected_now() -> None:
     reply = fleet.best(constraints={"max_ttft_ms": 1000})
     assert reply.recommendation is not None
     assert (reply.recommendation.model.endpoint, reply.rejected) == ("b", {"ttft": 1})
+
+
+def test_the_speed_that_callers_reported_ends_without_reports_and_the_ttft_that_probes_show_stays() -> None:
+    fleet, model = Fleet(("a",)), ModelRef("a", "m:8b")
+    slow = tuple(
+        ProbeSample(
+            job_id=f"{n}",
+            at=EPOCH - timedelta(minutes=10 - n),
+            outcome=Outcome.OK,
+            level=Level.ANSWER,
+            latency_ms=1000.0 if n > 4 else 100.0,
+        )
+        for n in range(7)
+    )
+    fleet.apply(probe_event(model, at=EPOCH, job_id="slow", before=slow))
+    told_at = EPOCH + timedelta(seconds=1)
+    watch = Watch(level=math.log(2), changed_at=told_at, heard_at=told_at)
+    fleet.apply(replace(report_event(model, at=told_at), watches={"speed": watch}))
+    found = fleet.explain().recommendations[0]
+    assert found.expected_output_tps == pytest.approx(20.0)
+    assert found.now is not None
+    assert found.now.output_times_slower == pytest.approx(2.0)
+    fleet.clock.advance(CHANGE_HOLDS_S + 60)
+    later = fleet.explain().recommendations[0]
+    assert (later.output_tps, later.expected_output_tps) == (40.0, None)  # as at rest
+    assert later.now is not None
+    assert (later.now.output_times_slower, later.now.detected_by) == (1.0, "probes")
+    assert later.now.ttft_times_slower == pytest.approx(10.0)
 
 
 def test_a_load_that_is_not_renewed_counts_as_none() -> None:
