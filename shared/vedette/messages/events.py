@@ -70,11 +70,12 @@ ProgressState = Literal["queued", "started", "step", "done", "failed"]
 
 
 Tone = Literal["good", "bad", "changed", "measured", "unknown", ""]
-STATUS_TONES: Final[dict[Status, Tone]] = dict.fromkeys(Status, "bad") | {
+_TONES: Final[dict[Status, Tone]] = {
     Status.AVAILABLE: "good",
     Status.UNKNOWN: "unknown",
     Status.BUSY: "changed",
 }
+STATUS_TONES: Final[dict[Status, Tone]] = {status: _TONES.get(status, "bad") for status in Status}
 _LOST: Final = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
 # What webhooks may be sent. Of probes only those that change a status are.
 _OF_MODELS: Final = choosing(
