@@ -67,9 +67,10 @@ class _Silent(FakeEndpoint):
     loads: bool = False
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        if not self.loads:
-            await asyncio.Event().wait()
-        await asyncio.sleep(MIN_PATIENCE_S + 0.5)
+        begins = asyncio.Event()
+        if self.loads:
+            asyncio.get_running_loop().call_later(MIN_PATIENCE_S + 0.5, begins.set)
+        await begins.wait()
         yield Delta(at=0.0, text="ready")
 
 

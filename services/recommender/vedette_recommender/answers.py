@@ -50,7 +50,7 @@ from vedette_recommender.winner_status import WinnerStatus, winner_status
 # From a request, its ranking, the order of its equals and the state that it is of to the reply.
 _Recommend = Callable[[RecommendRequest, Ranking, Sequence[int], AsOf], BestReply | TopReply]
 _SCORED_EVERY = timedelta(minutes=1)
-_MAX_ALIKE = 8192  # some 4 KB each
+_MAX_ALIKE = 5500  # some 6 KB each with its reply, so 32 MB
 # A report is no query of the catalogue, and neither is one of the past: they have handlers of their own,
 # and their bytes are not remembered.
 _ELSEWHERE = ("report.outcome", "report.measured", "recommend.asof", "models.asof")
