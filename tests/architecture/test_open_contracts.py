@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -35,12 +35,6 @@ KEPT = ROOT / "tests" / "contracts"
 RELEASED = {"0.1": "175bf2ade4a2c29d84ee704cc092aacd94f21812efe5c15d86cb4b30025d001b"}
 PARSER = "@asyncapi/parser@3.6.6"
 GENERATOR = "json-schema-to-typescript@16.0.0"
-MESSAGE_ROWS = [
-    f"| `{channel.name}` | `{channel.subject}` | {channel.stream or 'none'} | {', '.join(channel.publishers)} | "
-    f"{', '.join(channel.consumers)}{f'; anybody, on `{channel.copy}`' if channel.copy else ''} |"
-    for channel in CHANNELS
-]
-QUERY_ROWS = [f"| `{query.subject}` | {query.service} | {query.doc} |" for query in QUERIES]
 VALIDATE = """
 import { Parser } from '@asyncapi/parser';
 import { readFileSync } from 'fs';
@@ -152,11 +146,44 @@ def test_a_message_is_published_on_the_subject_of_its_channel(message: Any) -> N
         assert matches(channel.filter, message.subject)
 
 
-def test_the_architecture_shows_the_table_of_channels() -> None:
+def test_the_architecture_shows_the_streams_and_who_replies() -> None:
     page = (ROOT / "ARCHITECTURE.md").read_text()
-    for name, rows in (("messages", MESSAGE_ROWS), ("queries", QUERY_ROWS)):
+    for name, rows in (("streams", [*stream_rows()]), ("queries", [*query_rows()])):
         table = page.partition(f"<!-- table: {name} -->\n")[2].partition("\n<!-- end -->")[0]
         assert table.splitlines()[2:] == rows, "the rows that channels.py says:\n" + "\n".join(rows)
+
+
+def stream_rows() -> Iterator[str]:
+    """Yield a row for each stream: its subjects, who publishes and consumes its messages."""
+    for stream in dict.fromkeys(channel.stream for channel in CHANNELS):
+        of_it = [channel for channel in CHANNELS if channel.stream == stream]
+        copies = [f"`{copied}`" for copied in [common([one.copy for one in of_it if one.copy])] if copied]
+        consumers = [*each(one.consumers for one in of_it), *(f"any client, on {one}" for one in copies)]
+        yield (
+            f"| {stream or 'none'} | `{common([one.subject for one in of_it])}` "
+            f"| {', '.join(each(one.publishers for one in of_it))} | {', '.join(consumers)} |"
+        )
+
+
+def query_rows() -> Iterator[str]:
+    """Yield a row for each service that replies to queries."""
+    for service in dict.fromkeys(query.service for query in QUERIES):
+        families: dict[str, list[str]] = {}
+        for query in QUERIES:
+            if query.service == service:
+                families.setdefault(query.subject.partition(".")[0], []).append(query.subject)
+        yield f"| {service} | {', '.join(f'`{common(family)}`' for family in families.values())} |"
+
+
+def each(names: Iterable[Iterable[str]]) -> list[str]:
+    """Return each of *names* once, in the order of their first mention."""
+    return [*dict.fromkeys(name for some in names for name in some)]
+
+
+def common(subjects: list[str]) -> str:
+    """Return the subjects as one, with a star for each token in which they differ."""
+    tokens = zip(*(subject.split(".") for subject in subjects), strict=True)
+    return ".".join(same[0] if len(set(same)) == 1 else "*" for same in tokens)
 
 
 @pytest.mark.parametrize("channel", [one for one in CHANNELS if one.copy], ids=lambda channel: channel.name)

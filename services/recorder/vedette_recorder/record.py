@@ -18,16 +18,13 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelEvent,
     ModelFound,
-    ModelJudged,
     ModelLost,
     ModelProbed,
-    ModelRated,
-    ModelRegressed,
     ModelReported,
-    ModelVerified,
 )
 from vedette.messages.tolerance import is_future
 from vedette.types import UP, FieldChange, ModelRef
+from vedette_recorder.tables import COPIES
 
 Values = dict[str, object]
 # The reason of a row of `model_info_history` by which a model goes on under a new name.
@@ -169,7 +166,13 @@ def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
 @singledispatch
 def _rows(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
     """Return the tables and the values of the rows of *event*, by its kind: none of one that is no history."""
-    return iter(())
+    table = COPIES.get(event.TYPE)
+    if table is None or not isinstance(event, ModelEvent):
+        return iter(())
+    about = _about_model(event, message)
+    own = (column.name for column in table.columns if column.name not in about)
+    fields = {name: getattr(event, name) for name in own}
+    return iter([(table.name, {**about, **fields})])
 
 
 def _when(event: Event, message: Message) -> datetime:
@@ -370,35 +373,3 @@ def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, 
             "state": msgspec.structs.replace(state, listing=()),
         },
     )
-
-
-class Copied(Struct, frozen=True):
-    """The table of an event that is stored as it is: each of its fields in a column of the same name.
-
-    `catalogued` are the fields that a catalogue of the past needs, `others` the rest.
-    """
-
-    table: str
-    catalogued: tuple[str, ...]
-    others: tuple[str, ...] = ()
-
-    def __call__(self, event: ModelEvent, message: Message) -> Iterator[tuple[str, Values]]:
-        """Yield its row."""
-        fields = {name: getattr(event, name) for name in (*self.catalogued, *self.others)}
-        yield self.table, {**_about_model(event, message), **fields}
-
-
-COPIED: dict[type[ModelEvent], Copied] = {
-    ModelVerified: Copied(
-        "model_capability_history",
-        ("job_id", "outcome", "digest", "claims", "embedding_dimensions"),
-        others=("attempts",),
-    ),
-    ModelRegressed: Copied(
-        "model_regression_history", (), others=("job_id", "digest", "server_version", "before", "drops")
-    ),
-    ModelJudged: Copied("model_judgement_history", ("job_id", "took_s", "judged"), others=("use",)),
-    ModelRated: Copied("model_rating_history", ("ratings",)),
-}
-for _kind, _copied in COPIED.items():
-    _rows.register(_kind, _copied)
