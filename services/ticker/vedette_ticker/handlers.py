@@ -38,7 +38,7 @@ class Ticker:
         metrics.TICK_DUE.labels(self._job).set(next_due.timestamp())  # until the last tick is known
         while True:
             try:
-                await self.tick_if_due()
+                next_due = await self.tick_if_due()
             except ClockWrong:
                 await asyncio.sleep(_RETRY_AFTER_S)  # said where the clock is compared
                 continue
@@ -47,12 +47,15 @@ class Ticker:
                 self._bus.log.warning("tick.failed", job=self._job, error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(_RETRY_AFTER_S)
                 continue
-            now = self._clock.now()
-            wait_s = (self._slots.after(self._slots.slot(now)) - now).total_seconds()
+            wait_s = (next_due - self._clock.now()).total_seconds()
             await asyncio.sleep(min(max(wait_s, 0.0), _MAX_SLEEP_S))
 
-    async def tick_if_due(self) -> Tick | None:
-        """Publish the tick that is due, if one is and no replica was first; return it. Raises ClockWrong."""
+    async def tick_if_due(self) -> datetime:
+        """Publish the tick that is due, if one is and no replica was first; return when the next one is due.
+
+        A timer may go off a moment before a slot. Then that slot is the next one, though it may have come when this
+        returns. Raises ClockWrong.
+        """
         await self._bus.clock.require_right()
         now = self._clock.now()
         first_seen = self._first_seen = self._first_seen or self._slots.slot(now)
@@ -69,7 +72,7 @@ class Ticker:
         made = await self._bus.publisher.advance("SCHEDULE", f"schedule.{self._job}", step)
         next_due = self._slots.after(made.slot if made else last)
         metrics.TICK_DUE.labels(self._job).set(next_due.timestamp())
-        return made
+        return next_due
 
     def _tick(self, slot: datetime, missed: int, now: datetime, *, after: int) -> Tick:
         # A clock that was set back brings a slot a second time: not with the id of the first, which the server drops.
