@@ -99,22 +99,23 @@ async def noisy(directory: Path, seconds: float) -> None:
         _vedette(directory, urls, "load") as client,
     ):
         await _until_measured(client, urls)
-        noise = [
-            asyncio.create_task(_noise(url, Random(n))) for n, url in enumerate(sorted(urls.values()) * 2)
-        ]
-        seen, began = list[Seen](), time.monotonic()
-        while time.monotonic() - began < seconds:
-            seen.append(await _ask(client, began))
-            await asyncio.sleep(1.0)
-        for task in noise:
-            task.cancel()
-        await asyncio.gather(*noise, return_exceptions=True)
+        seen = list[Seen]()
+        async with asyncio.TaskGroup() as group:  # noise that fails is an error
+            noise = [
+                group.create_task(_noise(url, Random(n))) for n, url in enumerate(sorted(urls.values()) * 2)
+            ]
+            began = time.monotonic()
+            while time.monotonic() - began < seconds:
+                seen.append(await _ask(client, began))
+                await asyncio.sleep(1.0)
+            for task in noise:
+                task.cancel()
     say(f"{_changes(seen)} changes of the answer in {len(seen)} questions, {seconds:.0f} s; {_ran(seen)}")
 
 
 async def _noise(url: str, random: Random) -> None:
     """Ask for an answer now and then: half of the time there is one at work."""
-    async with httpx.AsyncClient(timeout=300) as http:
+    async with _http() as http:
         while True:
             began = time.monotonic()
             await _complete(http, url, tokens=random.randint(16, 128))
@@ -203,7 +204,7 @@ async def _calling(directory: Path, urls: dict[str, str], signal: Signal) -> Asy
         yield None
         return
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=300))
+        http = await stack.enter_async_context(_http())
         logins = [(await agents.add(directory / "state", name)).url for name in ("one", "two")]
         clients = [await stack.enter_async_context(Client(login)) for login in logins]
         calls = set[asyncio.Task[None]]()
@@ -216,7 +217,9 @@ async def _calling(directory: Path, urls: dict[str, str], signal: Signal) -> Asy
         yield call
         for task in calls:
             task.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        for ended in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 async def _reported(http: httpx.AsyncClient, client: Client, server: str, url: str) -> None:
@@ -245,19 +248,19 @@ async def _watch(
     """Ask every second; load the recommended server meanwhile. Return what was seen, and which was loaded."""
     seen, began, loading, loaded = list[Seen](), time.monotonic(), list[asyncio.Task[None]](), ""
     probes: dict[str, str] = {}
-    while (at := time.monotonic() - began) < _QUIET_S + loaded_s + after_s:
-        seen.append(await _ask(client, began))
-        await _show_probes(client, probes, at)
-        if call is not None:
-            call(seen[-1].server, len(seen))
-        if at >= _QUIET_S and not loaded:
-            loaded = seen[-1].server
-            loading = [asyncio.create_task(_load(urls[loaded])) for _ in range(_SLOTS + 1)]
-        if at >= _QUIET_S + loaded_s:
-            for task in loading:
-                task.cancel()
-        await asyncio.sleep(1.0)
-    await asyncio.gather(*loading, return_exceptions=True)
+    async with asyncio.TaskGroup() as group:  # a load that fails is an error
+        while (at := time.monotonic() - began) < _QUIET_S + loaded_s + after_s:
+            seen.append(await _ask(client, began))
+            await _show_probes(client, probes, at)
+            if call is not None:
+                call(seen[-1].server, len(seen))
+            if at >= _QUIET_S and not loaded:
+                loaded = seen[-1].server
+                loading = [group.create_task(_load(urls[loaded])) for _ in range(_SLOTS + 1)]
+            if at >= _QUIET_S + loaded_s:
+                for task in loading:
+                    task.cancel()
+            await asyncio.sleep(1.0)
     return seen, loaded
 
 
@@ -274,9 +277,14 @@ async def _show_probes(client: Client, shown: dict[str, str], at: float) -> None
 
 async def _load(url: str) -> None:
     """Ask one answer after the other."""
-    async with httpx.AsyncClient(timeout=300) as http:
+    async with _http() as http:
         while True:
             await _complete(http, url, tokens=200)
+
+
+def _http() -> httpx.AsyncClient:
+    """Return a client with a connection for each request: llama.cpp ends one after a few, at any moment."""
+    return httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 async def _complete(http: httpx.AsyncClient, url: str, *, tokens: int) -> list[float]:
