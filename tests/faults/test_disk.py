@@ -238,6 +238,7 @@ async def test_a_full_disk_is_said_and_what_it_stopped_goes_on(tmp_path: Path) -
             doctor = await running.ask("doctor", "--config", str(state.with_suffix(".toml")))
             assert doctor.code == 1
             assert "NATS stores no messages on" in " ".join(doctor.out.split())
+            assert "the disk has 0 MiB free" in " ".join(doctor.out.split())
             ballast.unlink()
             freed = datetime.now(UTC)
             said = await running.line("NATS      restarted: it refused writes for")

@@ -163,14 +163,13 @@ def _state(directory: Path) -> Finding:
     problem = "cannot be written" if not os.access(existing, os.W_OK) else None
     if existing == directory:
         problem = problem or private.why_not_private(directory)
-    if problem is None:
-        return Finding(what="state directory", ok=True, seen=str(directory))
-    return Finding(
-        what="state directory",
-        ok=False,
-        seen=f"{directory} {problem}",
-        remedy="choose another with --state-dir, or set VEDETTE_STATE_DIR",
-    )
+    if problem is not None:
+        seen, remedy = f"{directory} {problem}", "choose another with --state-dir, or set VEDETTE_STATE_DIR"
+        return Finding(what="state directory", ok=False, seen=seen, remedy=remedy)
+    if too_small := instance.why_too_small(existing):
+        seen, remedy = f"{directory}: {too_small}", "free some space, or choose another with --state-dir"
+        return Finding(what="state directory", ok=False, seen=seen, remedy=remedy)
+    return Finding(what="state directory", ok=True, seen=str(directory))
 
 
 async def _database(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:

@@ -97,19 +97,20 @@ def room(directory: Path) -> int:
 
     Raises StateDirectoryError when there is too little to start with.
     """
-    free = _free(directory)
-    if not has_room(directory):
+    if problem := why_too_small(directory):
         raise StateDirectoryError(
             path=directory,
-            problem=f"the disk has {free // 2**20} MiB free, Vedette needs {MIN_FREE_BYTES // 2**20} MiB to start; "
-            "free some space, or choose another directory with --state-dir",
+            problem=f"{problem}; free some space, or choose another directory with --state-dir",
         )
-    return free // 2
+    return _free(directory) // 2
 
 
-def has_room(directory: Path) -> bool:
-    """Return whether the disk of *directory* has enough space for Vedette to start."""
-    return _free(directory) >= MIN_FREE_BYTES
+def why_too_small(directory: Path) -> str | None:
+    """Return that the disk of *directory* has too little space for Vedette to start, or None."""
+    free = _free(directory)
+    if free >= MIN_FREE_BYTES:
+        return None
+    return f"the disk has {free // 2**20} MiB free, Vedette needs {MIN_FREE_BYTES // 2**20} MiB to start"
 
 
 def _free(directory: Path) -> int:

@@ -331,7 +331,7 @@ async def _tend(
         refusing_s = max(service.refusing_for() for service in services)
         if server.ended:
             reason = "its process ended"
-        elif refusing_s >= _RESTART_AFTER_S and instance.has_room(directory):
+        elif refusing_s >= _RESTART_AFTER_S and not instance.why_too_small(directory):
             reason = f"it refused writes for {refusing_s:.0f} s"
         else:
             continue
