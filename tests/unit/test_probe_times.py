@@ -60,6 +60,15 @@ def test_the_second_slow_answer_changes_what_is_expected_and_asks_for_nothing_mo
     assert change.since == START + timedelta(seconds=5 * HALF_HOUR)
 
 
+def test_a_wait_is_added_to_the_ttft_of_a_longer_prompt() -> None:
+    """A probe of 20 ms that waits 4 s waits for another request: a call of 500 ms takes 4.5 s, not 100."""
+    waiting = health(*[20.0] * 5, 4020.0, 4020.0)
+    figure = Figure(n=4, median=500.0, p95=500.0, min=500.0, max=500.0, spread=0.0)
+    measured = Performance(measured_at=START, n=4, ttft_ms=figure)
+    assert 500.0 * math.exp(change_of({}, measured, waiting).ttft) == pytest.approx(4500.0)
+    assert math.exp(change_of({}, None, waiting).ttft) == pytest.approx(201.0)
+
+
 def test_recovery_needs_two_answers_too_and_the_first_one_asks_for_the_second() -> None:
     slow = [*USUAL, 1000.0, 1000.0]
     assert is_unusual(health(*slow, 100.0))

@@ -44,7 +44,7 @@ def change_of(
     Reports make no model faster than our own measurements do: of them, only a change for the worse counts.
     """
     own = own_change(performance)
-    probed = _by_probes(probe_times(health), own, measured_quietly_at(performance))
+    probed = _by_probes(probe_times(health), own, performance)
     found = _by_reports(watches, performance.measured_at if performance else None)
     if found is None:
         found = probed[0] if probed else _by_benchmark(own)
@@ -63,18 +63,33 @@ def _by_benchmark(own: OwnChange) -> Change:
     return Change(ttft=own.ttft, speed=own.speed, spread=_MEASURED_SPREAD, by="benchmark", since=own.at)
 
 
-def _by_probes(times: ProbeTimes, own: OwnChange, quiet: datetime | None) -> tuple[Change, datetime] | None:
+def _by_probes(
+    times: ProbeTimes, own: OwnChange, performance: Performance | None
+) -> tuple[Change, datetime] | None:
     """Return what probes say of the time to the first token, and when they did; None where they say nothing.
 
-    Two probes must have said it since the last benchmark at rest, at *quiet*.
+    Two probes must have said it since the last benchmark at rest.
     """
+    quiet = measured_quietly_at(performance)
     if times.ended is not None and (quiet is None or quiet < times.ended):
         return _by_benchmark(own._replace(ttft=0.0)), times.ended
     said = times.since_last_two
     if times.since is None or times.at is None or said is None or (quiet is not None and quiet >= said):
         return None
-    change = Change(ttft=times.ttft, speed=own.speed, spread=_PROBED_SPREAD, by="probes", since=times.since)
+    ttft = _delayed(times, performance)
+    change = Change(ttft=ttft, speed=own.speed, spread=_PROBED_SPREAD, by="probes", since=times.since)
     return change, times.at
+
+
+def _delayed(times: ProbeTimes, performance: Performance | None) -> float:
+    """Return the logarithm of how many times longer a call takes that waits as long as the probes did.
+
+    A wait in a queue is as long for a short prompt as for a long one. A probe's prompt is shorter than that of a
+    benchmark, so its own ratio would be too much.
+    """
+    usual_ms = times.usual_ms or 0.0
+    rest_ms = performance.ttft_ms.median if performance and performance.ttft_ms else 0.0
+    return math.log1p(usual_ms * math.expm1(times.ttft) / max(usual_ms, rest_ms))
 
 
 def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -> Change | None:
