@@ -14,7 +14,7 @@ import httpx
 
 from vedette.providers._outbound import Guarded
 from vedette.providers._plain import PlainBackend
-from vedette.providers._transport import Trace, Transport, errors_of_httpx, place_of
+from vedette.providers._transport import Trace, Transport, errors_of_httpx, place_of, raw_headers
 
 _PIECE_BYTES: Final = 64 * 1024
 _MAX_HEADER_BYTES: Final = 100 * 1024  # as httpcore takes
@@ -71,10 +71,7 @@ class _Exchange(httpx.AsyncByteStream):
         self, target: bytes, host: bytes, headers: Mapping[str, str], trace: Trace | None
     ) -> h11.Response:
         """Send the request; return the head of the response. Raises what httpcore raises."""
-        raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
-        if not any(name.lower() == b"host" for name, _ in raw):
-            raw.insert(0, (b"Host", host))
-        raw.append((b"Connection", b"close"))
+        raw = [*raw_headers(headers, host), (b"Connection", b"close")]
         try:
             request = h11.Request(method=b"GET", target=target, headers=raw)
             sent = (self._state.send(request) or b"") + (self._state.send(h11.EndOfMessage()) or b"")

@@ -61,6 +61,14 @@ def place_of(url: str) -> tuple[httpcore.URL, bytes]:
     return place, request.headers["Host"].encode("ascii")
 
 
+def raw_headers(headers: Mapping[str, str], host: bytes) -> list[tuple[bytes, bytes]]:
+    """Return *headers* as they are sent, with *host* first where they have no `Host`."""
+    raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    if not any(name.lower() == b"host" for name, _ in raw):
+        raw.insert(0, (b"Host", host))
+    return raw
+
+
 class _Body(httpx.AsyncByteStream):
     """The body of a response, as it arrives."""
 
@@ -131,9 +139,7 @@ class Transport:
         *trace* is called with each event of the connection. Raises httpx.TransportError, httpx.InvalidURL.
         """
         place, host = place_of(url)
-        raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
-        if not any(name.lower() == b"host" for name, _ in raw):
-            raw.insert(0, (b"Host", host))
+        raw = raw_headers(headers, host)
         if body is not None or method not in _WITHOUT_BODY:
             raw.append((b"Content-Length", b"%d" % len(body or b"")))
         extensions: dict[str, Any] = {
