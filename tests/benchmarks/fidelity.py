@@ -213,7 +213,7 @@ async def _between(
 
     async def another() -> Timed:
         await asyncio.sleep(_SETTLING_S)
-        await _look(there)
+        await _read_state(there)
         path, body = _request(server, tokens, rng)
         return await asyncio.to_thread(raw_client.call, there_at.port or 80, f"{there_at.path}{path}", body)
 
@@ -228,7 +228,7 @@ async def _between(
     return samples, others
 
 
-async def _look(there: OpenEndpoint) -> None:
+async def _read_state(there: OpenEndpoint) -> None:
     """Read what the benchmarker reads before a run, so that the server comes from the same work to either call."""
     with suppress(ProviderError):
         await there.endpoint.resident()

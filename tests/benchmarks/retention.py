@@ -114,7 +114,7 @@ class _Stream:
         """Publish for so many *seconds*, or until nothing old is left; wait for the last row."""
         self._ms, published = [], 0
         began = looked = time.perf_counter()
-        looking = asyncio.create_task(self._look())
+        looking = asyncio.create_task(self._await_rows())
         try:
             while (now := time.perf_counter()) - began < (seconds or _MAX_S):
                 for _ in range(int((now - began) * self._per_s) - published):
@@ -154,7 +154,7 @@ class _Stream:
             template, id=ids.derive(now, str(template.model), str(self._number)), at=now
         )
 
-    async def _look(self) -> None:
+    async def _await_rows(self) -> None:
         while True:
             if self._outstanding:
                 _, oldest = next(iter(self._outstanding.values()))

@@ -50,7 +50,7 @@ async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> N
         clock=clock,
         job=Job(id="1", at=clock.now(), kind="probe", group="box", endpoint="box"),
     )
-    assert await probing.look()
+    assert await probing.read_residency()
     fake.failures["resident"] = ProviderError(Outcome.TIMEOUT, "no reply")
     first = await probing.probe(_state("first", clock))
     fake.failures.clear()
@@ -97,7 +97,7 @@ async def _after_quick_answers(fake: FakeEndpoint, clock: FakeClock) -> Probed:
         clock=clock,
         job=Job(id="1", at=clock.now(), kind="probe", group="box", endpoint="box"),
     )
-    assert await probing.look()
+    assert await probing.read_residency()
     usual = tuple(
         ProbeSample(job_id=f"{n}", at=clock.now(), outcome=Outcome.OK, level=Level.ANSWER, latency_ms=100.0)
         for n in range(5)

@@ -166,7 +166,7 @@ async def test_a_server_that_swaps_shows_a_use_by_its_record() -> None:
     for minute in range(0, 40, 20):
         now = NOW + timedelta(minutes=minute)
         fake.activities = [Activity(used={"theirs": now.isoformat()})]
-        loaded = await yielding.look(endpoint, now)
+        loaded = await yielding.read_loaded(endpoint, now)
         assert loaded == {"theirs": now}
         before = seen(loaded, before=before, now=now)
     assert before

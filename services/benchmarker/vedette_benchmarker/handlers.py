@@ -40,10 +40,10 @@ from vedette_benchmarker.yielding import (
     after,
     claimed,
     defer_s,
-    look,
     names_of,
     ours_by_probes,
     pinned,
+    read_loaded,
     require_turn,
     unloading,
     used_lately,
@@ -194,7 +194,7 @@ class Measurements:
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         with counting() as looked:
-            seen, gives_way = await self._look(endpoint, names, job)
+            seen, gives_way = await self._read_occupancy(endpoint, names, job)
         if gives_way is not None and job.cause != "manual":
             await account(self._bus, endpoint, looked.use, job, occupancy=seen)
             await self._defer(endpoint, job, gives_way)
@@ -261,8 +261,8 @@ class Measurements:
                     monotonic=self._clock.monotonic,
                     model=state.model.name,
                 ):
-                    ended = await self._measure(measure, endpoint, state, job, sent, seen)
-                loaded = await look(endpoint, self._clock.now())
+                    ended = await self._measure(measure, endpoint, state, job, sent, names=names, seen=seen)
+                loaded = await read_loaded(endpoint, self._clock.now())
             except Exception:
                 await account(self._bus, endpoint, looked + sent.use, job)
                 raise
@@ -281,6 +281,8 @@ class Measurements:
         state: ModelState,
         job: Job,
         sent: Sent,
+        *,
+        names: set[str],
         seen: Occupancy | None,
     ) -> Ended:
         """Run *measure*; stop it when another user needs the server, unless an operator requested it."""
@@ -289,7 +291,6 @@ class Measurements:
         work = Work(endpoint=endpoint, state=state, info=state.info, job=job)
         if job.cause == "manual":
             return await measure.run(work)
-        names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         place = Place(endpoint, names, sent, self._clock, loaded=seen.loaded if seen else None)
         measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=place.turn)))
         watching = asyncio.ensure_future(place.until_used())
@@ -305,11 +306,11 @@ class Measurements:
                 task.cancel()
             await asyncio.gather(measuring, watching, return_exceptions=True)
 
-    async def _look(
+    async def _read_occupancy(
         self, endpoint: OpenEndpoint, names: set[str], job: Job
     ) -> tuple[Occupancy | None, GaveWay | None]:
         """Return what is loaded now, where the server reports it, and why the job must wait for another user."""
-        loaded = await look(endpoint, self._clock.now())
+        loaded = await read_loaded(endpoint, self._clock.now())
         if loaded is not None and not loaded:
             busy = None  # of a server that sleeps not even its metrics are asked
         else:

@@ -148,7 +148,7 @@ class Place:
             await self._sleep(wait_s)
             try:
                 async with asyncio.timeout(_KNOWN_WITHIN_S):
-                    lost = await self._look(self._loaded)
+                    lost = await self._lost_since(self._loaded)
             except (ProviderError, TimeoutError) as error:
                 outcome = error.outcome if isinstance(error, ProviderError) else Outcome.TIMEOUT
                 if outcome not in _UNSURE:
@@ -163,7 +163,7 @@ class Place:
                 return
         self._loaded, self._empties = {}, True
 
-    async def _look(self, before: Loaded) -> bool | None:
+    async def _lost_since(self, before: Loaded) -> bool | None:
         """Return `is_lost` since *before*, and remember what is loaded where it is not. Raises ProviderError.
 
         A model that was unloaded before its time made room for another, which may not show yet.
@@ -252,7 +252,7 @@ class Place:
         A failed look is followed soon. A place that is empty after the request has ended is no swap.
         """
         try:
-            lost = await self._look(before)
+            lost = await self._lost_since(before)
         except ProviderError:
             return False
         waits = self._sent.in_flight > 0 and self._sent.began_at == began_at

@@ -210,7 +210,7 @@ def is_same(at: datetime, other: datetime | None) -> bool:
     return other is not None and abs(at - other) <= SLACK
 
 
-async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
+async def read_loaded(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
     """Return what is loaded at *endpoint*, or None where it does not report that.
 
     A server that swaps does not report when it unloads a model: where it records the last use of each, that is taken.

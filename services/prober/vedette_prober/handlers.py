@@ -270,7 +270,7 @@ class Probes:
             job=job,
         )
         async with endpoint.slots:
-            await prober.look()
+            await prober.read_residency()
         # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
         done, suspicious, unusual = 0, list[ModelRef](), list[ModelRef]()

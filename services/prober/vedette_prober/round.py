@@ -70,7 +70,7 @@ class Round:
         self._endpoint = endpoint
         self._entries = entries
         self._residency: Mapping[str, Residency] | None = None
-        self._looked_at = clock.now()
+        self._read_at = clock.now()
         self._before = before
         self._closed = closed
         self._behind = behind
@@ -80,14 +80,14 @@ class Round:
         self._asked: dict[str, asyncio.Task[Probed]] = {}  # by digest: who was asked for an answer
         self.use = Use()
 
-    async def look(self) -> bool:
+    async def read_residency(self) -> bool:
         """Read which models are loaded, holding one of the endpoint's slots; return whether that could be read."""
         at = self._clock.now()
         try:
             loaded = await self._endpoint.endpoint.resident()
         except ProviderError:
             return False
-        self._looked_at, self._residency = at, loaded
+        self._read_at, self._residency = at, loaded
         if loaded is not None:
             self.use += Use(requests=1)
         return True
@@ -114,8 +114,8 @@ class Round:
             sample = self._sample(seen_there.outcome, Level.REACH, None, why)
             return Probed(msgspec.structs.replace(sample, cause="endpoint"))
         name = info.model.name
-        if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
-            await self.look()  # another job has asked the model since
+        if self.is_resident(name) and state.probed and state.probed.event.at >= self._read_at:
+            await self.read_residency()  # another job has asked the model since
         if self._depth(info, state.health) is not Level.ANSWER:
             return await self._go(entry, info, self._take(info, state.health, answers=False))
         if info.digest is None:
@@ -132,7 +132,7 @@ class Round:
         """Have the model say something, unless its host is being measured."""
         left_out = await self._closed()
         # Others may have loaded another model in its place since the round began.
-        if left_out is None and not await self.look():
+        if left_out is None and not await self.read_residency():
             left_out = "what is loaded could not be read"
         level = self._take(info, before, answers=left_out is None)
         return await self._go(entry, info, level, left_out, patience_s=probe_times(before).patience_s)
@@ -199,7 +199,7 @@ class Round:
             return before
         for wait_s in _SETTLING_S:
             await asyncio.sleep(wait_s)
-            await self.look()
+            await self.read_residency()
             now = self._residency_of(name)
             if now != before:
                 return now

@@ -103,7 +103,7 @@ class Operation:
                 yield known, progress
             if self._clock.monotonic() < look_at:
                 continue
-            for job, looked in await self._look(list(open_jobs.values()), gone):
+            for job, looked in await self._read_silent(list(open_jobs.values()), gone):
                 if looked.state == "failed":
                     del open_jobs[job.id]
                 yield job, looked
@@ -120,7 +120,7 @@ class Operation:
     def _silent_s(self, job_id: str) -> float:
         return self._clock.monotonic() - self._last_progress_at.get(job_id, self._began)
 
-    async def _look(self, jobs: Sequence[Job], gone: dict[str, int]) -> list[tuple[Job, Progress]]:
+    async def _read_silent(self, jobs: Sequence[Job], gone: dict[str, int]) -> list[tuple[Job, Progress]]:
         """Return what the silent ones of *jobs* wait for; one request for each queue."""
         quiet = [job for job in jobs if self._silent_s(job.id) >= _LOOK_EVERY_S]
         looked = []

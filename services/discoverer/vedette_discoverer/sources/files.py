@@ -47,9 +47,9 @@ class Files:
 
     async def view(self) -> View:
         """Return what the files say now."""
-        return await asyncio.to_thread(self._look)
+        return await asyncio.to_thread(self._read_all)
 
-    def _look(self) -> View:
+    def _read_all(self) -> View:
         try:
             files = sorted(
                 one
