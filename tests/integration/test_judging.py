@@ -312,7 +312,7 @@ async def test_when_all_texts_are_written_the_judge_is_next(bus: Bus) -> None:
     await box.find()
     jobs = _measurements(box)
     for step in await box.steps():
-        await jobs.on_job(box.job(step))
+        await jobs.on_job(box.job(step), box.endpoint)
     await box.learn()
 
     async def queued() -> bool:

@@ -123,4 +123,4 @@ async def test_a_job_that_is_ahead_of_the_catalogue_waits_for_it(
             model, lambda _: lifecycle_event("found", model, at=NOW), known=None
         )
         with pytest.raises(Deferred):
-            await probes.on_job(job)
+            await endpoints.during(bus, probes.on_job)(job)

@@ -102,7 +102,7 @@ class Box:
             )
 
     async def do(self, job: Job) -> None:
-        await self.jobs.on_job(job)
+        await self.jobs.on_job(job, self.endpoint)
         if job.model is not None:
             await self.learn(job.model)
 

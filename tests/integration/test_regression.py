@@ -191,7 +191,7 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
     )
     heard = await bus.connection.subscribe("progress.*")
     job = model.endpoint.job("evaluate", at=NOW, cause="manual", seed="s", model=MODEL)
-    await jobs.on_job(msgspec.structs.replace(job, suites=("wordz",)))
+    await jobs.on_job(msgspec.structs.replace(job, suites=("wordz",)), model.endpoint)
     while (told := msgspec.json.decode((await heard.next_msg(30)).data, type=Progress)).state != "failed":
         pass
     assert (told.field, told.message) == ("suites", 'no suite wordz; did you mean "words"?')

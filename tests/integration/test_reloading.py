@@ -14,10 +14,11 @@ from benchmarks.crowd import OllamaServer
 from eventually import eventually
 from vedette.bus.bus import Bus
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import Progress
+from vedette.messages.events import Job, JobKind, Progress
 from vedette.runtime import process
 from vedette.runtime.reloading import Reloading
 from vedette.settings import Budget, EndpointSettings, Settings, Source
+from vedette.types import ModelRef
 
 MODELS = 3
 NEVER_S = 3600.0
@@ -115,6 +116,28 @@ async def test_endpoints_come_and_go(bus: Bus, settings: Settings, serve: Serve)
         await up.models("b", MODELS)
         await up.reload(a=at(a), b=at(b))
         await up.models("a", MODELS)
+
+
+@pytest.mark.parametrize(
+    ("service", "kind"), [("discoverer", "discover"), ("prober", "probe"), ("benchmarker", "benchmark")]
+)
+async def test_a_job_at_an_endpoint_that_is_not_configured_says_so(
+    bus: Bus, settings: Settings, serve: Serve, service: str, kind: JobKind
+) -> None:
+    """Whatever the job is, and whether it names a model."""
+    heard = await told(bus)
+    job = Job(id="1", at=bus.clock.now(), kind=kind, group="host", endpoint="gone", cause="manual")
+    of_a_model = msgspec.structs.replace(job, id="2", model=ModelRef("gone", "m"))
+
+    async def ended() -> bool:
+        return {one.job_id for one in heard if one.state == "failed"} >= {"1", "2"}
+
+    async with running(settings, service, here=at(await serve(), host_group="host")):
+        for one in (job, of_a_model):
+            await bus.publisher.enqueue(one)
+        await eventually(ended, what="both jobs failed")
+    said = {one.message for one in heard if one.job_id in ("1", "2") and one.state == "failed"}
+    assert said == {"gone: not a configured endpoint"}
 
 
 @pytest.mark.fault("an endpoint removed while a job there is in hand", "I12")

@@ -18,7 +18,7 @@ from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.publishing import Publisher
 from vedette.clock import SystemClock
-from vedette.endpoints import open_endpoints
+from vedette.endpoints import Endpoints, open_endpoints
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.codec import decode_event, encode
@@ -87,17 +87,18 @@ class Mortal(Bus):
 class Replica:
     """A discoverer."""
 
-    def __init__(self, bus: Mortal, catalogue: Catalogue, discovery: Discovery) -> None:
+    def __init__(self, bus: Mortal, catalogue: Catalogue, discovery: Discovery, endpoints: Endpoints) -> None:
         self.bus = bus
         self.catalogue = catalogue
         self.discovery = discovery
+        self._do = endpoints.during(bus, discovery.on_job)
 
     async def discover(self, *endpoints: str, cause: JobCause = "start") -> None:
         """Do a job at each of *endpoints*."""
         for endpoint in endpoints:
             at = datetime.now(UTC)
             job = Job(id=f"j{next(_jobs)}", at=at, kind="discover", group="h", endpoint=endpoint, cause=cause)
-            await self.discovery.on_job(job)
+            await self._do(job)
             await eventually(self.bus.followings.current, what="all seen")
 
 
@@ -113,7 +114,7 @@ async def replica(bus: Bus, **urls: str) -> AsyncIterator[Replica]:
         discovery = Discovery(
             bus=own, catalogue=catalogue, endpoints=endpoints, settings=Probing(), clock=SystemClock()
         )
-        yield Replica(own, catalogue, discovery)
+        yield Replica(own, catalogue, discovery, endpoints)
         await own.close()
 
 

@@ -167,12 +167,12 @@ class Measurements:
             and self._measures["evaluate"].pays(endpoint, info)
         )
 
-    async def on_job(self, job: Job) -> None:
-        """Measure one model."""
+    async def on_job(self, job: Job, endpoint: OpenEndpoint) -> None:
+        """Measure one model at *endpoint*."""
         # The model as the stream holds it: our own view may lag behind the job that names it.
         state = await self._bus.streams.read_model(job.model) if job.model else None
-        endpoint, measure = self._endpoints.get(job.endpoint), self._measures.get(job.kind)
-        if endpoint is None or measure is None or state is None or state.info is None or not state.present:
+        measure = self._measures.get(job.kind)
+        if measure is None or state is None or state.info is None or not state.present:
             await self._bus.jobs.publish_progress(
                 job, "failed", f"{job.model or job.endpoint}: no such model"
             )

@@ -91,12 +91,8 @@ class Discovery:
             if gone[name]:
                 await self._lifecycles.lose_removed(state, now)
 
-    async def on_job(self, job: Job) -> None:
-        """Discover one endpoint. Raises Deferred for one that appeared, and whose server may still be starting."""
-        endpoint = self._endpoints.get(job.endpoint)
-        if endpoint is None:
-            await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: not a configured endpoint")
-            return
+    async def on_job(self, job: Job, endpoint: OpenEndpoint) -> None:
+        """Discover *endpoint*. Raises Deferred for one that appeared, and whose server may still be starting."""
         reason = self._why_paused(endpoint, job)
         if reason:
             await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: paused: {reason}")

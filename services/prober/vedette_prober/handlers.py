@@ -87,12 +87,8 @@ class Probes:
                 endpoint.job("probe", at=event.at, cause="changed", seed=event.id, model=event.model)
             )
 
-    async def on_job(self, job: Job) -> None:
-        """Probe one endpoint, or one model of it."""
-        endpoint = self._endpoints.get(job.endpoint)
-        if endpoint is None:
-            await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: not a configured endpoint")
-            return
+    async def on_job(self, job: Job, endpoint: OpenEndpoint) -> None:
+        """Probe *endpoint*, or one model of it."""
         reason = self._why_paused(endpoint, job)
         if reason:
             await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: paused: {reason}")

@@ -334,25 +334,27 @@ class Endpoints:
         for entry in self._entries.values():
             await entry.closing.aclose()
 
-    def during(self, bus: Bus, handle: Callable[[Job], Awaitable[None]]) -> Callable[[Job], Awaitable[None]]:
-        """Return *handle* for jobs, during each of which its endpoint stays open, unless that is removed."""
+    def during(
+        self, bus: Bus, handle: Callable[[Job, OpenEndpoint], Awaitable[None]]
+    ) -> Callable[[Job], Awaitable[None]]:
+        """Return what does jobs by *handle*. It is given the endpoint, which stays open unless it is removed."""
 
         async def on_job(job: Job) -> None:
             endpoint = self.get(job.endpoint)
-            if endpoint is None and job.endpoint in self.closed:
-                await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {self.closed[job.endpoint]}")
-                return
             if endpoint is None:
+                reason = self.closed.get(job.endpoint)
                 # Replicas do not all reload at the same time: another one may know it before this one.
                 now = self._clock.now()
-                if job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN):
+                is_new = job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN)
+                if reason is None and is_new:
                     problem = "this replica has yet to reload its configuration"
                     raise Deferred(wait_s=look_again_s(now - job.at), problem=problem)
-                await handle(job)
+                reason = reason or "not a configured endpoint"
+                await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {reason}")
                 return
             try:
                 async with endpoint.in_use():
-                    await handle(job)
+                    await handle(job, endpoint)
             except TimeoutError:
                 other = self.get(job.endpoint)
                 if other is endpoint:
