@@ -29,6 +29,7 @@ from vedette.messages.queries import RecommendRequest, ReportRequest
 from vedette.types import (
     Claim,
     Evidence,
+    Health,
     Level,
     ModelInfo,
     ModelRef,
@@ -39,6 +40,8 @@ from vedette.types import (
     Score,
 )
 from vedette_benchmarker.statistics import fold as fold_runs
+from vedette_prober import verdict
+from vedette_prober.budget import jitter_s
 from vedette_prober.verdict import fold as fold_probe
 from vedette_recommender import reports
 from vedette_recommender.answers import Answers
@@ -52,13 +55,9 @@ try:
 except ImportError:
     suspicion = None  # type: ignore[assignment]
 try:
-    from vedette_prober.verdict import is_suspicious
+    from vedette_prober.verdict import in_doubt
 except ImportError:
-    is_suspicious = None  # type: ignore[assignment]
-try:
-    from vedette_prober.verdict import is_unusual
-except ImportError:
-    is_unusual = None  # type: ignore[assignment]
+    in_doubt = None  # type: ignore[assignment]
 try:
     from vedette.usecases import known
 except ImportError:
@@ -67,6 +66,7 @@ except ImportError:
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 STEP_S, WINDOW_S, LOAD_S = 5, 10, 10
 PROBE_S, BENCHMARK_S = 1800, 6 * 3600
+CONFIRM_S, CONFIRM_SPREAD_S = 3.0, 3.0  # until a second probe; those for a slow answer are spread
 USE_CASE, PATIENCE_S, TOKENS = "chat", 30.0, 300
 TTFT_MS, OUTPUT_TPS, SLOTS = 200.0, 40.0, 4
 NOISE = 0.12
@@ -201,9 +201,17 @@ class World:
         )
         health = fold_probe(state.health if state else None, sample, None)
         self._apply(ModelProbed(id=self._id(), at=at, model=server.model, sample=sample, health=health))
-        asks = [one for one in (is_suspicious, is_unusual) if one is not None]
-        if not at_rest and any(one(health) for one in asks):
-            self._later(3, lambda: self._probe(server, Outcome.OK, self.clock.at))
+        doubt = None if at_rest else self._doubt(health)
+        if doubt is not None:
+            spread_s = jitter_s(str(server.model), 10 * CONFIRM_SPREAD_S) if doubt == "time" else 0.0
+            self._later(CONFIRM_S + spread_s, lambda: self._probe(server, Outcome.OK, self.clock.at))
+
+    def _doubt(self, health: Health) -> str | None:
+        """Return why the prober probes a model again at once, as far as the checkout has it."""
+        if in_doubt is not None:
+            return in_doubt(health)
+        asks = (getattr(verdict, name, None) for name in ("is_suspicious", "is_unusual"))
+        return "status" if any(one(health) for one in asks if one is not None) else None
 
     def _benchmark(self, server: Server, job: str, *, at_rest: bool = False, small: bool = False) -> None:
         """Publish a benchmark, unless the server says that it is busy: that one would wait."""
