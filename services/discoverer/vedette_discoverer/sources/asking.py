@@ -84,14 +84,12 @@ def models_of(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def settings_of(
-    found: Asked, *, provider: str, url: str, flavour: str | None = None, group: str | None = None
-) -> dict[str, Any]:
+def settings_of(found: Asked, *, provider: str, url: str, group: str | None = None) -> dict[str, Any]:
     """Return the keys of `[endpoints.NAME]` that *found* gives at *url*; *group* where it asks for no host group."""
     settings = {
         "provider": found.provider or provider,
         "url": url,
-        "flavour": found.flavour or (flavour if found.provider in (None, provider) else None),
+        "flavour": found.flavour,
         "host_group": group,
         "locality": found.locality,
         "models": list(models_of(found.models)),

@@ -319,7 +319,7 @@ def _inference_service(world: World, thing: Object, ask: Asked, rules: Rules) ->
     status = mapping(thing.get("status"))
     predictor = mapping(at(status, "components", "predictor"))
     urls = (at(status, "address", "url"), at(predictor, "address", "url"), status.get("url"))
-    url = _address(world, urls, ask, rules)
+    url = _address(world, urls, rules)
     if url is None:
         return
     path = ask.path if ask.path is not None else "/openai" if model_format == "huggingface" else ""
@@ -339,7 +339,7 @@ def _llm_inference_service(world: World, thing: Object, ask: Asked, rules: Rules
     """Yield an LLMInferenceService once it has an address."""
     status = mapping(thing.get("status"))
     several = [at(one, "url") for one in sequence(status.get("addresses"))]
-    url = _address(world, (*several, at(status, "address", "url"), status.get("url")), ask, rules)
+    url = _address(world, (*several, at(status, "address", "url"), status.get("url")), rules)
     if url is None:
         return
     none = ("asleep", ZERO) if at(thing, "spec", "replicas") == 0 else None
@@ -358,7 +358,7 @@ def _stopped(thing: Object) -> tuple[str, str] | None:
     return ("asleep", _STOPPED) if stop else None
 
 
-def _address(world: World, urls: Iterable[Any], ask: Asked, rules: Rules) -> str | None:
+def _address(world: World, urls: Iterable[Any], rules: Rules) -> str | None:
     """Return the first of *urls* where the object may lead, or None where it has none yet. Raises Unfit."""
     problem: Unfit | None = None
     for url in urls:
