@@ -140,7 +140,7 @@ class Account:
         n, measured_at = self._samples(signal)
         low, high = self._quality_interval if place == QUALITY else (None, None)
         points, own = (scoring.points(share, worth[place]) for worth in (self._worth, self._own))
-        kind = self._kind(signal, place) if not math.isnan(raw) else self._source(place)
+        kind = self._kind(signal) if not math.isnan(raw) else self._source(place)
         return Contribution(
             signal=signal,
             raw=None if math.isnan(raw) else raw,
@@ -177,7 +177,7 @@ class Account:
             return facts.performance.n, columns.measured_at[self.row].item()
         return None, math.nan
 
-    def _kind(self, signal: Signal, place: int) -> ContributionKind:
+    def _kind(self, signal: Signal) -> ContributionKind:
         facts, embeds = self.facts, self._field.use_case.embeds
         if signal == "quality":
             return "user" if math.isinf(self._field.trials(self.row)) else "measured"

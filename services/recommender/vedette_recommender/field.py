@@ -403,11 +403,11 @@ class UseCaseScores:
         """Return how much of the answers is at each level of difficulty."""
         return tuple(self._mix[:, row].tolist())
 
-    def capable(self, rows: Rows = ALL) -> Mask:
+    def capable(self) -> Mask:
         """Return which models are present and known to be able to do what the use case takes."""
-        able: Mask = self._columns.present[rows].copy()
+        able: Mask = self._columns.present.copy()
         for capability in self._required:
-            able &= self._columns.claims[capability, rows] > 0
+            able &= self._columns.claims[capability] > 0
         return able
 
     # Scores --------------------------------------------------------------------------------------------------
