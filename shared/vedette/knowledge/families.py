@@ -51,7 +51,7 @@ class Family(Struct, frozen=True, kw_only=True):
         return next((c for c in self.cutoffs if c.size in (None, size)), None)
 
 
-def _llama(version: str, month: str, **sizes: float) -> Family:
+def _llama(version: str, **sizes: float) -> Family:
     card = f"model cards meta-llama/Llama-{version}"
     return Family(
         name=f"llama{version}",
@@ -60,13 +60,13 @@ def _llama(version: str, month: str, **sizes: float) -> Family:
         sizes={label.removeprefix("_"): total for label, total in sizes.items()},
         tag="instruct",
         repository="base",
-        cutoffs=(Cutoff(month, card),),
+        cutoffs=(Cutoff("2023-12", card),),
     )
 
 
 FAMILIES = (
-    _llama("3.1", "2023-12", _8b=8.03, _70b=70.6, _405b=406),
-    _llama("3.2", "2023-12", _1b=1.24, _3b=3.21),
+    _llama("3.1", _8b=8.03, _70b=70.6, _405b=406),
+    _llama("3.2", _1b=1.24, _3b=3.21),
     Family(
         name="llama3.3",
         pattern=r"llama-?3\.3",

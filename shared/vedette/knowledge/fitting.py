@@ -105,11 +105,10 @@ def fit(subjects: Sequence[Subject]) -> Fit:
     return Fit(links=links, lines=lines, axes=axes, families=families, abilities=known)
 
 
-def of_subject(fitted: Fit, subject: Subject, facts: Sequence[Fact] | None = None) -> Ability:
-    """Return the ability of *subject* by *facts*: by its own, unless others are given."""
+def of_subject(fitted: Fit, subject: Subject) -> Ability:
+    """Return the ability of *subject* by its own facts."""
     _, mean, deviation = fitted.prior(subject, family=True)
-    usable = subject.plain_facts if facts is None else facts
-    return estimate(mean, deviation, usable, fitted.links, fitted.axes)
+    return estimate(mean, deviation, subject.plain_facts, fitted.links, fitted.axes)
 
 
 class _Data:
