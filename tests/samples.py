@@ -6,6 +6,8 @@ from datetime import datetime
 from vedette.messages import ids
 from vedette.messages.codec import encode
 from vedette.messages.events import (
+    AnswerChanged,
+    AsOf,
     Event,
     Lifecycle,
     ModelBenchmarked,
@@ -86,6 +88,25 @@ def rating_event(model: ModelRef, *ratings: Rating, at: datetime) -> ModelRated:
     return ModelRated(id=made, at=at, model=model, ratings=ratings)
 
 
+def winner_event(
+    model: ModelRef | None, *, at: datetime, use_case: str = "chat", **facts: object
+) -> AnswerChanged:
+    """Return that *model* is the first winner of *use_case*, with *facts* on top."""
+    return AnswerChanged(
+        **{  # type: ignore[arg-type]
+            "id": ids.derive(at, "answer", use_case, str(model)),
+            "at": at,
+            "use_case": use_case,
+            "reason": "first",
+            "model": model,
+            "score": 50.0,
+            "detail": "It is.",
+            "as_of": AsOf(sequence=1, scored_at=at),
+        }
+        | facts
+    )
+
+
 def benchmark_event(model: ModelRef, *, at: datetime, tps: float, ttft_ms: float = 100.0) -> ModelBenchmarked:
     """Return a benchmark whose figures are *tps* and *ttft_ms* without spread."""
     speed, first = (
@@ -102,17 +123,19 @@ def benchmark_event(model: ModelRef, *, at: datetime, tps: float, ttft_ms: float
     )
 
 
+def stored(event: Event, sequence: int, *, at: datetime) -> Message:
+    """Return *event* as the message of that *sequence* of a stream that was made *at*, as the recorder reads it."""
+    return Message(
+        stream="MODELS",
+        stream_created_at=at,
+        sequence=sequence,
+        at=at,
+        subject=event.subject,
+        payload=encode(event),
+    )
+
+
 def recorded_rows(events: Sequence[Event], *, at: datetime) -> list[Row]:
     """Return the rows that *events* become as the messages of a stream that was made *at*, in that order."""
-    messages = (
-        Message(
-            stream="MODELS",
-            stream_created_at=at,
-            sequence=n,
-            at=at,
-            subject=event.subject,
-            payload=encode(event),
-        )
-        for n, event in enumerate(events)
-    )
+    messages = (stored(event, n, at=at) for n, event in enumerate(events))
     return [row for event, message in zip(events, messages, strict=True) for row in rows_of(event, message)]

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from vedette.messages.events import AnswerChanged, AsOf
+from samples import winner_event
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 from vedette_console.changes import Changes
@@ -16,18 +16,8 @@ def summary(*winners: tuple[str, ModelRef | None, ModelRef | None], margin: floa
     changes = Changes()
     for number, (use_case, before, after) in enumerate(winners, 1):
         at = EPOCH + timedelta(minutes=number)
-        changed = AnswerChanged(
-            id=str(number),
-            at=at,
-            use_case=use_case,
-            reason="none" if after is None else "better" if margin is not None else "gone",
-            margin=margin,
-            model=after,
-            score=50.0,
-            before=before,
-            detail="so it is",
-            as_of=AsOf(sequence=number, scored_at=at),
-        )
+        reason = "none" if after is None else "better" if margin is not None else "gone"
+        changed = winner_event(after, at=at, use_case=use_case, reason=reason, margin=margin, before=before)
         changes.apply("ANSWERS", changed, number)
     return happened.summary(changes.since(EPOCH))
 

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from samples import lifecycle_event, probe_event
+from samples import lifecycle_event, probe_event, winner_event
 from vedette.cli.findings import webhook_finding
 from vedette.errors import ConfigurationError
-from vedette.messages import ids
 from vedette.messages.channels import DURABLES, PUBLIC_EVENTS
-from vedette.messages.events import AnswerChanged, AsOf, Event, ModelProbed, WebhookState
+from vedette.messages.events import AnswerChanged, Event, ModelProbed, WebhookState
 from vedette.providers.posting import Reply
 from vedette.settings import WEBHOOK_EVENTS, Outbound, Secret, Settings, Webhook, examine
 from vedette.testing import EPOCH
@@ -58,16 +57,7 @@ def state_of(webhook: Webhook = NEVER, **facts: Any) -> WebhookState:
 
 def winner(use_case: str = "chat") -> AnswerChanged:
     """Return the announcement of a winner."""
-    return AnswerChanged(
-        id=ids.derive(EPOCH, "answer", use_case),
-        at=EPOCH,
-        use_case=use_case,
-        reason="first",
-        model=GPU,
-        score=80.0,
-        detail="it is best",
-        as_of=AsOf(sequence=1, scored_at=EPOCH),
-    )
+    return winner_event(GPU, at=EPOCH, use_case=use_case)
 
 
 def probed(*, since: datetime, earlier: int = 1, renamed_from: ModelRef | None = None) -> ModelProbed:

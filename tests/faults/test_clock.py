@@ -15,14 +15,14 @@ from commands import Up, started, up
 from eventually import eventually
 from faketime import faked
 from providers.fake_ollama import fake_ollama
-from samples import lifecycle_event, probe_event, recorded_rows
+from samples import lifecycle_event, probe_event, recorded_rows, winner_event
 from vedette import Client, log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.clock import SystemClock
 from vedette.messages import ids
 from vedette.messages.codec import decode_event
-from vedette.messages.events import AnswerChanged, AsOf, Event, Job, ModelProbed, Tick
+from vedette.messages.events import AnswerChanged, Event, Job, ModelProbed, Tick
 from vedette.messages.tolerance import FUTURE, is_future
 from vedette.runtime import process
 from vedette.runtime.nats_server import NatsServer
@@ -245,19 +245,7 @@ async def ruin(bus: Bus) -> None:
             ("SCHEDULE", Tick(id=ids.derive(future, job), at=future, job=job, slot=future))  # type: ignore[arg-type]
             for job in ("availability", "discovery", "retention")
         ),
-        (
-            "ANSWERS",
-            AnswerChanged(
-                id=ids.derive(future, "answer"),
-                at=future,
-                use_case="chat",
-                reason="first",
-                model=MODEL,
-                score=50.0,
-                detail="",
-                as_of=AsOf(sequence=1, scored_at=future),
-            ),
-        ),
+        ("ANSWERS", winner_event(MODEL, at=future)),
     ]
     for stream, event in events:
         await bus.publisher.advance(stream, event.subject, lambda _, event=event: event)

@@ -11,11 +11,10 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from eventually import eventually, until_ready
-from samples import benchmark_event, lifecycle_event, model_info, probe_event
+from samples import benchmark_event, lifecycle_event, model_info, probe_event, winner_event
 from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.client.subscription import Watching
-from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.codec import decode_event
 from vedette.messages.events import AnswerChanged, AsOf, ModelEvent
@@ -204,17 +203,7 @@ def as_of(sequence: int) -> AsOf:
 
 def announcement(model: ModelRef, known: AsOf) -> AnswerChanged:
     """Return that *model* is best for chat, by somebody who knew *known*."""
-    at = datetime.now(UTC)
-    return AnswerChanged(
-        id=ids.derive(at, str(model), str(known.sequence)),
-        at=at,
-        use_case="chat",
-        reason="first",
-        model=model,
-        score=50.0,
-        detail="by another",
-        as_of=known,
-    )
+    return winner_event(model, at=datetime.now(UTC), as_of=known)
 
 
 async def until_looked_at(announcing: Announcing, answers: Scripted) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from eventually import eventually
-from samples import benchmark_event, lifecycle_event, probe_event
+from samples import benchmark_event, lifecycle_event, probe_event, winner_event
 from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier, connect
@@ -16,7 +16,7 @@ from vedette.client.subscription import Watching
 from vedette.client.winners import announced
 from vedette.errors import FellBehind, RequestError
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
-from vedette.messages.events import AnswerChanged, AsOf, Event, ModelEvent
+from vedette.messages.events import AnswerChanged, Event, ModelEvent
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Nats
 from vedette.types import ModelRef
@@ -40,16 +40,7 @@ async def publish(bus: Bus, *events: ModelEvent) -> None:
 
 async def change_answer(bus: Bus, use_case: str) -> AnswerChanged:
     """Announce that the model is best for *use_case*."""
-    event = AnswerChanged(
-        id=use_case,
-        at=NOW,
-        use_case=use_case,
-        reason="first",
-        model=MODEL,
-        score=50.0,
-        detail="It is.",
-        as_of=AsOf(sequence=1, scored_at=NOW),
-    )
+    event = winner_event(MODEL, at=NOW, use_case=use_case)
     await bus.publisher.advance("ANSWERS", event.subject, lambda _: event)
     return event
 

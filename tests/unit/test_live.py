@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from catalogues import catalogue
 from eventually import eventually
-from samples import benchmark_event, lifecycle_event, model_info, probe_event
+from samples import benchmark_event, lifecycle_event, model_info, probe_event, winner_event
 from scripted import Scripted
 from vedette.cli.live import plain
 from vedette.cli.live.feed import MAX_GETS, Feed, step
 from vedette.cli.live.fleet import MODELS, Order, ordered, summary
 from vedette.cli.output import Screen
-from vedette.messages.events import AnswerChanged, AsOf, Event
+from vedette.messages.events import AnswerChanged, Event
 from vedette.messages.queries import ModelView
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import Claim, Evidence, ModelRef, Outcome, Status
@@ -30,20 +30,6 @@ FOUND = [
     for n, ref in enumerate((A, B), 1)
 ]
 RANDOM = catalogue(Random(7), 60)[1]
-
-
-def best_is(model: ModelRef | None, use_case: str = "chat") -> AnswerChanged:
-    """Return that *model* is the winner."""
-    return AnswerChanged(
-        id="1",
-        at=NOW,
-        use_case=use_case,
-        reason="first",
-        model=model,
-        score=50.0,
-        detail="It is.",
-        as_of=AsOf(sequence=1, scored_at=NOW),
-    )
 
 
 def feed_of(source: Scripted, *announced: AnswerChanged, use_cases: Iterable[str] = ("chat",)) -> Feed:
@@ -210,7 +196,12 @@ async def test_winners_come_with_their_score_and_since_when() -> None:
     """Also of a use case that only an announcement names; one that is not known goes."""
     events = [(3, probe_event(A, at=NOW, job_id="p"))]
     source = Scripted(*FOUND, *events)
-    feed = feed_of(source, best_is(A), best_is(None, "embedding"), use_cases=("chat", "no-such"))
+    feed = feed_of(
+        source,
+        winner_event(A, at=NOW),
+        winner_event(None, at=NOW, use_case="embedding"),
+        use_cases=("chat", "no-such"),
+    )
     async with running(feed):
         await until(feed, lambda: feed.fleet.announced and "embedding" in feed.fleet.winners)
         await until(feed, lambda: "no-such" not in feed.fleet.winners)

@@ -5,12 +5,11 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from samples import benchmark_event, lifecycle_event, model_info, probe_event, rating_event
+from samples import benchmark_event, lifecycle_event, model_info, probe_event, rating_event, winner_event
 from vedette.cli.watching import STATUS_STYLES, line
 from vedette.messages.channels import WATCHED
 from vedette.messages.events import (
     AnswerChanged,
-    AsOf,
     EndpointLoad,
     Event,
     ModelEvaluated,
@@ -43,17 +42,7 @@ CHAT = Claim(value=True, evidence=Evidence.VERIFIED, source="test")
 
 def changed(model: ModelRef | None, before: ModelRef | None, detail: str = "So it is.") -> AnswerChanged:
     """Return that *model* is best for chat instead of *before*."""
-    return AnswerChanged(
-        id="1",
-        at=EPOCH,
-        use_case="chat",
-        reason="better",
-        model=model,
-        score=50.0,
-        before=before,
-        detail=detail,
-        as_of=AsOf(sequence=1, scored_at=EPOCH),
-    )
+    return winner_event(model, at=EPOCH, reason="better", before=before, detail=detail)
 
 
 LOAD = EndpointLoad(
