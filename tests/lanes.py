@@ -63,7 +63,12 @@ def lane_of(item: pytest.Item) -> str:
     fixtures: Sequence[str] = getattr(item, "fixturenames", ())
     if used := [_BY_FIXTURE[name] for name in fixtures if name in _BY_FIXTURE]:
         return used[0]
-    return next((lane for folder, lane in _BY_FOLDER.items() if item.path.is_relative_to(folder)), "fast")
+    return _lane_of_folder(item.path)
+
+
+@cache
+def _lane_of_folder(file: Path) -> str:
+    return next((lane for folder, lane in _BY_FOLDER.items() if file.is_relative_to(folder)), "fast")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -85,9 +90,11 @@ def _has_slow(file: Path) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is in other lanes."""
     wanted = chosen(config.option.lane)
-    missed = {item.nodeid for item in items if lane_of(item) != "fast" and not _has_slow(item.path)}
+    lanes = [lane_of(item) for item in items]
+    slow = [item for item, lane in zip(items, lanes, strict=True) if lane != "fast"]
+    missed = {item.nodeid for item in slow if not _has_slow(item.path)}
     assert not missed, f"no slow lane would find {missed}"
-    left_out = [item for item in items if lane_of(item) not in wanted]
+    left_out = [item for item, lane in zip(items, lanes, strict=True) if lane not in wanted]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if lane_of(item) in wanted]
+        items[:] = [item for item, lane in zip(items, lanes, strict=True) if lane in wanted]

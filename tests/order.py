@@ -68,8 +68,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put the longest tests first; all else is in the same order in each worker."""
     if _WORKERS > 1:
         items.sort(key=lambda item: str(item.path))
-    longest = [item for name in _LONGEST for item in items if item.path.name == name]
-    rest = [item for item in items if item.path.name not in _LONGEST]
+    names = [item.path.name for item in items]
+    known = [(_LONGEST.index(name), item) for name, item in zip(names, items, strict=True) if name in _LONGEST]
+    longest = [item for _, item in sorted(known, key=lambda one: one[0])]
+    rest = [item for name, item in zip(names, items, strict=True) if name not in _LONGEST]
     # With `fast`, workers get equal parts, in order (worksteal); else each gets one test at a time (.ci/run).
     parts = _WORKERS if "fast" in chosen(config.option.lane) else 1
     each = len(items) // parts

@@ -230,7 +230,7 @@ def is_none(*_: object) -> bool:
 async def interrupted(bus: Bus, cause: JobCause) -> tuple[Ended, int, Evaluated]:
     """Return how an evaluation ends, and after how many questions, when another model is loaded at the fifth."""
     model = Evaluated(bus)
-    model.fake.residency = {}
+    model.fake.residency = {MODEL.name: Residency(resident=True)}
     questions = 0
 
     def answer(_: Generation) -> Answer:

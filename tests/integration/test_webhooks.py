@@ -103,7 +103,7 @@ async def console(server: NatsServer, settings: Settings) -> AsyncIterator[Webho
     """Run the webhooks of a console as one of its processes does, on a connection of its own."""
     connection = await nats.connect(server.url("operator"), **RECONNECT_UNLIMITED)
     bus = Bus(connection, name="console", clock=SystemClock(), log=log.logger("console"))
-    webhooks = Webhooks(bus)
+    webhooks = Webhooks(bus, publish_every_s=0.1)
     try:
         await webhooks.open(settings)
         yield webhooks

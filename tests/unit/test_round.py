@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from leaping import leaping
 from samples import lifecycle_event, model_info, probe_event
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
@@ -21,17 +23,11 @@ from vedette_prober.round import Probed, Round
 NAMES = ("first", "second")
 
 
-async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> None:
-    """The next look is as good as before: the others are asked as usual."""
-    clock = FakeClock()
-    fake = FakeEndpoint(
-        clock,
-        residency={name: Residency(resident=True) for name in NAMES},
-        described={name: Described() for name in NAMES},
-    )
+def _round(fake: FakeEndpoint, clock: FakeClock, **settings: Any) -> Round:
+    """Return a round at *fake* that lists what it describes."""
     endpoint = OpenEndpoint(
         name="box",
-        settings=EndpointSettings(provider="fake", url="http://box", measure=True),
+        settings=EndpointSettings(provider="fake", url="http://box", measure=True, **settings),
         provider=FakeProvider({"http://box": fake}),
         endpoint=fake,
         clock=clock,
@@ -40,9 +36,9 @@ async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> N
     async def open_to_all() -> None:
         return None
 
-    probing = Round(
+    return Round(
         endpoint=endpoint,
-        entries={name: Listing(name=name) for name in NAMES},
+        entries={name: Listing(name=name) for name in fake.described},
         before=None,
         closed=open_to_all,
         behind=lambda _: None,
@@ -50,6 +46,17 @@ async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> N
         clock=clock,
         job=Job(id="1", at=clock.now(), kind="probe", group="box", endpoint="box"),
     )
+
+
+async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> None:
+    """The next look is as good as before: the others are asked as usual."""
+    clock = FakeClock()
+    fake = FakeEndpoint(
+        clock,
+        residency={name: Residency(resident=True) for name in NAMES},
+        described={name: Described() for name in NAMES},
+    )
+    probing = _round(fake, clock)
     assert await probing.read_residency()
     fake.failures["resident"] = ProviderError(Outcome.TIMEOUT, "no reply")
     first = await probing.probe(_state("first", clock))
@@ -76,27 +83,7 @@ class _Silent(FakeEndpoint):
 
 async def _after_quick_answers(fake: FakeEndpoint, clock: FakeClock) -> Probed:
     """Return a probe of a model at *fake* whose usual answer takes 0.1 s."""
-    endpoint = OpenEndpoint(
-        name="box",
-        settings=EndpointSettings(provider="fake", url="http://box", measure=True, answer="always"),
-        provider=FakeProvider({"http://box": fake}),
-        endpoint=fake,
-        clock=clock,
-    )
-
-    async def open_to_all() -> None:
-        return None
-
-    probing = Round(
-        endpoint=endpoint,
-        entries={"first": Listing(name="first")},
-        before=None,
-        closed=open_to_all,
-        behind=lambda _: None,
-        timeout_s=60.0,
-        clock=clock,
-        job=Job(id="1", at=clock.now(), kind="probe", group="box", endpoint="box"),
-    )
+    probing = _round(fake, clock, answer="always")
     assert await probing.read_residency()
     usual = tuple(
         ProbeSample(job_id=f"{n}", at=clock.now(), outcome=Outcome.OK, level=Level.ANSWER, latency_ms=100.0)
@@ -108,6 +95,7 @@ async def _after_quick_answers(fake: FakeEndpoint, clock: FakeClock) -> Probed:
     return await probing.probe(replace(state, probed=Versioned(2, probed)))
 
 
+@leaping
 async def test_a_late_answer_counts_as_one_however_the_clock_rounds() -> None:
     """A timer may go off a little before its time by another clock: here that clock stands still."""
     clock = FakeClock()
@@ -119,6 +107,7 @@ async def test_a_late_answer_counts_as_one_however_the_clock_rounds() -> None:
 
 
 @pytest.mark.parametrize("residency", [None, {}, {"first": Residency(resident=False)}])
+@leaping
 async def test_a_model_that_may_have_to_load_has_the_whole_time(
     residency: dict[str, Residency] | None,
 ) -> None:

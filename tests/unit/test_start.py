@@ -6,6 +6,7 @@ import nats.errors
 import nats.js.errors
 import pytest
 
+from leaping import leaping
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.runtime.connection_errors import MAX_REPORTED, ConnectionErrors
 from vedette.runtime.waiting import Start, insist
@@ -23,6 +24,7 @@ class _Attempts:
         return "there"
 
 
+@leaping
 async def test_what_may_pass_is_tried_again() -> None:
     """With the reason of each attempt, and a pause that grows."""
     told: list[tuple[str, float]] = []

@@ -158,8 +158,10 @@ class Reloading:
         *,
         started: Settings | None = None,
         over: Overlay | None = None,
+        look_every_s: float = _LOOK_EVERY_S,
     ) -> None:
         self._source = source
+        self._look_every_s = look_every_s
         self._file = source.started
         self._current = started or source.started
         self._over = over
@@ -200,7 +202,7 @@ class Reloading:
         taken: str | None = None
         seen: str | None = None
         while True:
-            asked = await _was_set(hung_up)
+            asked = await _was_set(hung_up, self._look_every_s)
             now = await asyncio.to_thread(self._fingerprint)
             # A file that is still being written differs from one look to the next.
             if asked or (now != taken and now == seen):
@@ -312,10 +314,10 @@ class Reloading:
         self._say(f"config    refused: {reason}; the configuration before it stays in force")
 
 
-async def _was_set(hung_up: asyncio.Event) -> bool:
-    """Return whether *hung_up* was set until the next look is due; clear it."""
+async def _was_set(hung_up: asyncio.Event, within_s: float) -> bool:
+    """Return whether *hung_up* was set *within_s*; clear it."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_LOOK_EVERY_S):
+        async with asyncio.timeout(within_s):
             await hung_up.wait()
     was_set = hung_up.is_set()
     hung_up.clear()

@@ -30,8 +30,9 @@ STREAM: Final = "WEBHOOKS"
 class Webhooks:
     """Queues events for the webhooks that are configured, and sends what is queued."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, publish_every_s: float = _PUBLISH_EVERY_S) -> None:
         self._bus = bus
+        self._publish_every_s = publish_every_s
         self._webhooks: tuple[Webhook, ...] = ()
         self._states: dict[str, WebhookState] = {}
         self._senders: dict[str, tuple[Delivering, asyncio.Task[None]]] = {}
@@ -151,7 +152,7 @@ class Webhooks:
         """Publish how sending goes, now and then, until cancelled."""
         while True:
             await self._publish_once()
-            await asyncio.sleep(_PUBLISH_EVERY_S)
+            await asyncio.sleep(self._publish_every_s)
 
     async def _publish_once(self) -> None:
         for sending, _ in self._senders.values():
