@@ -99,7 +99,9 @@ class Door:
 
 
 @asynccontextmanager
-async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
+async def door(
+    *, servers: int = 1, head_s: float = web.HEAD_S, **settings: Any
+) -> AsyncIterator[Door]:
     """Run a gateway over so many scripted *servers*, named a, b, …, with these *settings* of `[gateway]`."""
     async with AsyncExitStack() as stack:
         replays = [await stack.enter_async_context(replaying()) for _ in range(servers)]
@@ -138,7 +140,7 @@ async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
         listed = api.Listed(entrance=entrance, finding=ranking, use_cases=lambda: ("chat",))  # type: ignore[arg-type]
         app = api.application(posted, listed, entrance, log=log.logger("gateway"))
         url = await stack.enter_async_context(
-            web.listening(app, "127.0.0.1", 0, section="gateway", closing_s=1)
+            web.listening(app, "127.0.0.1", 0, section="gateway", closing_s=1, head_s=head_s)
         )
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url, timeout=60.0, trust_env=False)

@@ -8,12 +8,13 @@ import io
 import re
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 from cyclopts import App
+from msgspec import Struct
 
 from vedette.cli import app
 
@@ -112,18 +113,18 @@ def help_texts() -> Iterator[str]:
                 yield argument.parameter.help or ""
 
 
-def messages(tree: ast.Module) -> Iterator[str]:
+def messages(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Yield the texts of a source that users may read: all strings but docstrings. One word alone is a key."""
     docstrings = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
     yield from (
         re.sub(r"`[^`]*`", "`…`", part.value)
-        for part in ast.walk(tree)
+        for part in nodes
         if isinstance(part, ast.Constant)
         and isinstance(part.value, str)
         and id(part) not in docstrings
@@ -153,22 +154,39 @@ def exception_messages() -> Iterator[str]:
             yield from (ast.literal_eval(given.value) for given in node.keywords if given.arg == "text")
 
 
-def docstrings(tree: ast.Module) -> Iterator[str]:
+def docstrings(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Yield the docstrings of a source without names of parameters (`*told*`) and code."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield re.sub(r"`[^`]*`|\*\w+\*", "…", ast.get_docstring(node) or "")
 
 
+def names(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return what a source gives a name to, and the names that it uses."""
+    return {
+        node.arg if isinstance(node, ast.arg) else node.id if isinstance(node, ast.Name) else node.name
+        for node in nodes
+        if isinstance(node, ast.Name | ast.arg | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+
+
+class Read(Struct, frozen=True):
+    """What one source has."""
+
+    texts: list[str]
+    explained: list[str]  # docstrings and comments
+    names: set[str]
+
+
 @cache
-def _sources() -> dict[str, tuple[list[str], list[str]]]:
-    """Return of each source its texts, and its docstrings and comments: it is read once."""
+def _sources() -> dict[str, Read]:
+    """Return what each source has: to parse and to walk through all of them takes seconds, so it is done once."""
     found = {}
     for file in SOURCES:
         name, source = file.relative_to(ROOT).as_posix(), file.read_text()
-        tree = ast.parse(source)
-        texts = [] if any(part in name for part in NOT_OURS) else list(messages(tree))
-        found[name] = texts, [*docstrings(tree), *comments(source)]
+        nodes = list(ast.walk(ast.parse(source)))
+        texts = [] if any(part in name for part in NOT_OURS) else list(messages(nodes))
+        found[name] = Read(texts, [*docstrings(nodes), *comments(source)], names(nodes))
     return found
 
 
@@ -185,7 +203,7 @@ def _found_texts() -> Iterator[tuple[str, str]]:
     )
     yield from (("help", text) for text in help_texts())
     yield from (("shared/vedette/errors.py", text) for text in exception_messages())
-    yield from ((name, text) for name, (texts, _) in _sources().items() for text in texts)
+    yield from ((name, text) for name, read in _sources().items() for text in read.texts)
 
 
 def test_users_read_plain_words() -> None:
@@ -199,7 +217,10 @@ def test_users_read_plain_words() -> None:
 def test_docstrings_and_comments_are_in_plain_words() -> None:
     """Of the shared package, and of the services."""
     assert [
-        (name, old) for name, (_, texts) in _sources().items() for text in texts for old in old_words(text)
+        (name, old)
+        for name, read in _sources().items()
+        for text in read.explained
+        for old in old_words(text)
     ] == []
 
 
@@ -217,14 +238,10 @@ OLD_NAMES = {"tell", "tells", "told", "telling", "hear", "hears", "heard", "hear
 
 def test_names_say_what_they_hold() -> None:
     found = {
-        (
-            file.name,
-            node.arg if isinstance(node, ast.arg) else node.id if isinstance(node, ast.Name) else node.name,
-        )
-        for file in SOURCES
-        if not {"vedette_gateway", "vedette_console"} & {*file.parts}
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Name | ast.arg | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        (path.name, name)
+        for path, read in ((Path(file), read) for file, read in _sources().items())
+        if not {"vedette_gateway", "vedette_console"} & {*path.parts}
+        for name in read.names
     }
     wire = {"heard_at"}
     kept = {("names.py", "told")}  # a keyword of `identify`, which others call
@@ -251,11 +268,11 @@ def test_texts_are_found() -> None:
     assert any(name == "help" and "Discovers the language models" in text for name, text in _texts())
     assert any("{where}" in text for text in exception_messages())
     function = ast.parse('def f(told):\n    """Return *told*, as `tell` does."""')
-    assert list(docstrings(function))[1:] == ["Return …, as … does."]
+    assert list(docstrings([*ast.walk(function)]))[1:] == ["Return …, as … does."]
     raising = ast.parse("raise Broken(problem=f'no file {x}')")
-    assert list(messages(raising)) == ["no file "]
+    assert list(messages([*ast.walk(raising)])) == ["no file "]
     printing = ast.parse("def f():\n    '''Hidden.'''\n    print('a key', 'key')")
-    assert list(messages(printing)) == ["a key"]
+    assert list(messages([*ast.walk(printing)])) == ["a key"]
     assert list(comments("a = 1  # of\n# two\n\nb = 2  # `told` alone\n")) == ["of two", "`…` alone"]
 
 

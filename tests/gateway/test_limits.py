@@ -147,7 +147,7 @@ async def test_a_caller_who_does_not_read_is_cut_off() -> None:
         while True:
             await write(b"data: " + b"x" * 60_000 + b"\n\n")
 
-    async with door(at_once=1, stall_s=0.5, queue_s=60.0) as gate:
+    async with door(at_once=1, stall_s=0.5, queue_s=60.0, head_s=3.0) as gate:
         gate.servers[0].routes["POST", "/v1/completions"] = floods
         gate.servers[0].routes[CHAT] = reply(200, {"choices": [MESSAGE]})
         port = int(gate.url.rpartition(":")[2])

@@ -137,8 +137,15 @@ async def called(agent: Client, ask: Callable[[Call], Awaitable[str]], **wanted:
 
 
 @pytest.mark.fault("the recommended model is dead when called", "I4")
-async def test_a_dead_first_choice_is_reported_and_the_next_one_called(bus: Bus, agent: Client) -> None:
-    async with answering() as url:
+async def test_a_dead_first_choice_is_reported_and_the_next_one_called(
+    bus: Bus, server: NatsServer, settings: Settings
+) -> None:
+    """What it counted the recommender publishes at its end, else every ten seconds."""
+    async with (
+        answering() as url,
+        recommender.serve(settings),
+        Client(server.url("agent"), timeout_s=60) as agent,
+    ):
         await found(bus, A, parameters=70_000_000_000)
         await found(bus, B, url=url, parameters=1_000_000)
         await until_known(agent, 2)

@@ -81,7 +81,7 @@ async def test_a_reply_is_read_whole_and_the_connection_is_of_no_further_use(wha
 async def test_a_failure_is_the_same_as_on_a_kept_connection(what: str) -> None:
     async with replaying() as replay:
         replay.routes["GET", "/load"] = BADLY[what]
-        access = Access(endpoint="a", url=replay.url, timeout_s=1.0, max_body_bytes=100_000)
+        access = Access(endpoint="a", url=replay.url, timeout_s=0.5, max_body_bytes=100_000)
         async with Http(access, clock=SystemClock()) as http:
             kept, brief = await outcome_of(http), await outcome_of(http.brief())
     assert brief is kept

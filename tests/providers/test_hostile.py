@@ -357,7 +357,7 @@ async def test_a_bad_stream_is_one_outcome(provider: str, bad: str, replay: Repl
     make, outcome = BAD_STREAMS[bad]
     replay.routes["GET", path] = reply(200, {field: [{key: "m"}]})
     replay.routes["POST", STREAMS[provider]] = make(STREAM_LINES[provider])
-    deadline_s = 1.0 if outcome is Outcome.TIMEOUT else 60.0
+    deadline_s = 0.5 if outcome is Outcome.TIMEOUT else 60.0
     request = Generation(model="m", prompt="x", max_tokens=4, deadline_s=deadline_s)
     async with opened(provider, replay.url) as endpoint:
         with pytest.raises(ProviderError) as caught:
