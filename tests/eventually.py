@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from vedette.errors import NoAnswer
 
 T = TypeVar("T")
-_AGAIN_AFTER_S = (0.02, 0.5)
+_AGAIN_AFTER_S = (0.02, 0.25)
 
 
 class HasReadiness(Protocol):

@@ -99,9 +99,7 @@ class Door:
 
 
 @asynccontextmanager
-async def door(
-    *, servers: int = 1, head_s: float = web.HEAD_S, **settings: Any
-) -> AsyncIterator[Door]:
+async def door(*, servers: int = 1, head_s: float = web.HEAD_S, **settings: Any) -> AsyncIterator[Door]:
     """Run a gateway over so many scripted *servers*, named a, b, …, with these *settings* of `[gateway]`."""
     async with AsyncExitStack() as stack:
         replays = [await stack.enter_async_context(replaying()) for _ in range(servers)]

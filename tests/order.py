@@ -69,7 +69,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if _WORKERS > 1:
         items.sort(key=lambda item: str(item.path))
     names = [item.path.name for item in items]
-    known = [(_LONGEST.index(name), item) for name, item in zip(names, items, strict=True) if name in _LONGEST]
+    known = [
+        (_LONGEST.index(name), item) for name, item in zip(names, items, strict=True) if name in _LONGEST
+    ]
     longest = [item for _, item in sorted(known, key=lambda one: one[0])]
     rest = [item for name, item in zip(names, items, strict=True) if name not in _LONGEST]
     # With `fast`, workers get equal parts, in order (worksteal); else each gets one test at a time (.ci/run).

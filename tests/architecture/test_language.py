@@ -217,10 +217,7 @@ def test_users_read_plain_words() -> None:
 def test_docstrings_and_comments_are_in_plain_words() -> None:
     """Of the shared package, and of the services."""
     assert [
-        (name, old)
-        for name, read in _sources().items()
-        for text in read.explained
-        for old in old_words(text)
+        (name, old) for name, read in _sources().items() for text in read.explained for old in old_words(text)
     ] == []
 
 

@@ -59,9 +59,7 @@ class Watched:
         self.lines: list[str] = []
         self.hung_up = asyncio.Event()
         source = Source(file, lambda: load(str(file)), started)
-        self.reloading = Reloading(
-            source, [self.first, self.last], self.lines.append, look_every_s=0.05
-        )
+        self.reloading = Reloading(source, [self.first, self.last], self.lines.append, look_every_s=0.05)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async def ask() -> bool:
