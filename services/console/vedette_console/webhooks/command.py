@@ -1,5 +1,6 @@
 """`webhooks list` and `webhooks test`: how sending goes, and whether a receiver takes a signed event."""
 
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -192,7 +193,7 @@ async def _test(webhook: Webhook, settings: Settings) -> Tested:
         type=TEST, timestamp=now, data={"webhook": webhook.name, "message": "This is a test by an operator."}
     )
     tested = Tested(webhook=webhook.name, receiver=origin(wanted.url), id=message_id, ok=False)
-    async with Sender(wanted, clock) as sender:
+    async with aclosing(Sender(wanted, clock)) as sender:
         try:
             reply = await sender.post(message_id, payload)
         except ProviderError as error:

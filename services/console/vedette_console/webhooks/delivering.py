@@ -63,7 +63,7 @@ class Delivering:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self.sender.close()
+        await self.sender.aclose()
 
     async def _room(self) -> int:
         """Wait until something may be sent; return how much. While the receiver fails, one at a time is tried."""
