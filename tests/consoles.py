@@ -1,6 +1,7 @@
 """A console over a recommender in this process: a fleet like people have one, and history that follows from it."""
 
 import math
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ from vedette.messages.events import (
     ModelEvent,
     ModelProbed,
 )
+from vedette.messages.kinds import TASKS
 from vedette.messages.queries import (
     AvailabilityBucket,
     AvailabilityHistory,
@@ -107,14 +109,6 @@ OWN = (
 )
 HOSTED = (("gpt-5", None, 0.93, 10.0), ("gpt-5-mini", None, 0.86, 2.0), ("gpt-4o-mini", None, 0.74, 0.6))
 SUITES = ("instructions", "arithmetic", "choice", "extraction", "code_generation", "tools", "retrieval")
-_SKILLS = (
-    Capability.CODE_GENERATION,
-    Capability.CODE_UNDERSTANDING,
-    Capability.REASONING,
-    Capability.DOCUMENTATION,
-    Capability.SUMMARISATION,
-    Capability.EXTRACTION,
-)
 _PROBES = 48  # a day
 _DETAILED = 100  # models whose days are told one by one
 _SERVERS = {"gpu": "vllm", "openai": None}
@@ -169,7 +163,7 @@ def _of_model(
     detailed: bool,
 ) -> list[Event]:
     embeds = "embed" in ref.name
-    kinds = [Capability.EMBEDDING] if embeds else [Capability.CHAT, *_SKILLS]
+    kinds = [Capability.EMBEDDING] if embeds else [Capability.CHAT, *TASKS]
     if not embeds and share > 0.4:
         kinds.append(Capability.TOOLS)
     if (usd or 0) > 1:
@@ -396,6 +390,13 @@ class Definitions:
         self.events.append(event)
         self._then(event, len(self.events))
         return len(self.events)
+
+
+def form_token(page: str) -> str:
+    """Return what the forms of *page* send, so that no other site can send one."""
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
+    assert found
+    return found[1]
 
 
 class Rig:

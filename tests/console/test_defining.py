@@ -1,11 +1,10 @@
 """What an operator changes of endpoints by the pages of the console."""
 
-import re
 from typing import Any
 
 import pytest
 
-from consoles import OPERATOR, Rig, fleet
+from consoles import OPERATOR, Rig, fleet, form_token
 from vedette.types import Pause
 
 
@@ -29,9 +28,7 @@ async def test_only_an_operator_changes_endpoints(rig: Rig) -> None:
         await browser.post("/login", data={"token": OPERATOR})
         assert (await browser.post("/define", data=asked)).status_code == 403
         page = (await browser.get("/define?endpoint=gpu")).text
-        token = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
-        assert token
-        form = {**asked, "form_token": token[1]}
+        form = {**asked, "form_token": form_token(page)}
         evil = await browser.post("/define", data=form, headers={"origin": "http://evil.example"})
         assert evil.status_code == 403
         assert rig.definitions.events == []

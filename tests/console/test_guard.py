@@ -1,12 +1,11 @@
 """What a request must pass before any page or query."""
 
-import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from consoles import OPERATOR, TOKEN, Rig, fleet
+from consoles import OPERATOR, TOKEN, Rig, fleet, form_token
 from vedette.settings import Console
 from vedette_console.access import Keys
 
@@ -78,11 +77,9 @@ async def test_replicas_share_logins() -> None:
         await browser.post("/login", data={"token": OPERATOR})
         cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         page = (await browser.get("/endpoints")).text
-    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
-    assert found
     async with replicas[1].client(cookie=cookie) as browser:
         assert "Log out (operator)" in (await browser.get("/")).text
-        form = {"kind": "probe", "target": "gpu", "form_token": found[1]}
+        form = {"kind": "probe", "target": "gpu", "form_token": form_token(page)}
         assert (await browser.post("/work", data=form)).status_code == 303
     assert [job.kind for job in replicas[1].jobs] == ["probe"]
     async with Rig(fleet(3), keys=Keys(TOKEN, "another", open=False)).client(cookie=cookie) as browser:
@@ -163,9 +160,7 @@ async def test_only_an_operator_starts_jobs(rig: Rig) -> None:
         await browser.post("/login", data={"token": OPERATOR})
         assert (await browser.post("/work", data=asked)).status_code == 403
         page = (await browser.get("/endpoints")).text
-        token = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
-        assert token
-        form = {**asked, "form_token": token[1]}
+        form = {**asked, "form_token": form_token(page)}
         assert (
             await browser.post("/work", data=form, headers={"origin": "http://evil.example"})
         ).status_code == 403

@@ -1,12 +1,12 @@
 """The console of `vedette up`: on a real nats-server, as the user that it runs as."""
 
 import json
-import re
 from pathlib import Path
 
 import httpx
 
 from commands import up
+from consoles import form_token
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 
@@ -54,9 +54,7 @@ async def test_a_page_shows_what_runs_and_starts_jobs(tmp_path: Path) -> None:
             assert uptime["model"] == {"endpoint": "box", "name": "small:latest"}
             await browser.post("/login", data={"token": token})
             page = (await browser.get("/endpoints")).text
-            form = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
-            assert form
-            asked = {"kind": "probe", "target": "box", "form_token": form[1]}
+            asked = {"kind": "probe", "target": "box", "form_token": form_token(page)}
             assert (await browser.post("/work", data=asked)).status_code == 303
             await eventually(lambda: _done(browser), what="the job is done and shown")
             assert token not in (await browser.get("/")).text

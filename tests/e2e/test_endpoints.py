@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from commands import Up, up
+from consoles import form_token
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from vedette.cli.entries import NOTHING_FOUND
@@ -112,10 +113,8 @@ async def test_the_console_changes_endpoints_and_no_agent_does(tmp_path: Path) -
         async with httpx.AsyncClient(base_url=url, timeout=60) as browser:
             await browser.post("/login", data={"token": token})
             page = (await browser.get("/define")).text
-            form = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
-            assert form
             added = {
-                "form_token": form[1],
+                "form_token": form_token(page),
                 "sequence": "0",
                 "action": "add",
                 "endpoint": "box",

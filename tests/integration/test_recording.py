@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError
 from structlog.testing import capture_logs
 
 from eventually import eventually, until_ready
-from samples import lifecycle_event, probe_event
+from samples import lifecycle_event, probe_event, stored
 from vedette.bus.bus import Bus
 from vedette.bus.provisioning import provision
 from vedette.errors import ConsumerVanished
@@ -104,14 +104,7 @@ async def test_a_model_with_an_event_of_a_newer_version_still_moves_forward(bus:
 async def test_letters_of_the_database_are_replayed_once_they_can_be_read(store: Store) -> None:
     """After an upgrade they become rows and are letters no more; twice does nothing; others stay."""
     event = probe(1)
-    message = Message(
-        stream="MODELS",
-        stream_created_at=NOW,
-        sequence=7,
-        at=NOW,
-        subject=event.subject,
-        payload=encode(event),
-    )
+    message = stored(event, 7, at=NOW)
     stray = msgspec.structs.replace(message, sequence=8, payload=b"\xff")
     await store.write([dead_letter(message, "unknown"), dead_letter(stray, "not JSON")])
     found = [whole async for whole in letters(bus=None, store=store)]
@@ -128,14 +121,7 @@ async def test_letters_of_the_database_are_replayed_once_they_can_be_read(store:
 async def test_a_table_that_still_refuses_keeps_its_letter(store: Store) -> None:
     """The others' letters of the message are gone."""
     event = lifecycle_event("found", MODEL, at=NOW, revision=2**70)
-    message = Message(
-        stream="MODELS",
-        stream_created_at=NOW,
-        sequence=7,
-        at=NOW,
-        subject=event.subject,
-        payload=encode(event),
-    )
+    message = stored(event, 7, at=NOW)
     await store.write([dead_letter(message, "?", table=name) for name in ("model_info", "model_reports")])
     (whole,) = [whole async for whole in letters(bus=None, store=store)]
     assert set(whole.letter.tables) == {"model_info", "model_reports"}

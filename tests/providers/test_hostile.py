@@ -18,8 +18,9 @@ from providers.replay import Handler, Replay, flood, hang, recorded_stream, repl
 from vedette import providers
 from vedette.clock import SystemClock
 from vedette.endpoints import MAX_MODELS, OpenEndpoint
+from vedette.endpoints.contact import Contact
 from vedette.errors import ProviderError
-from vedette.providers import Access, Delta, Finished, Generation, ToolCall
+from vedette.providers import Access, Delta, Endpoint, Finished, Generation, ToolCall
 from vedette.providers.passing import Passing
 from vedette.providers.posting import Poster
 from vedette.providers.redaction import Secrets
@@ -74,6 +75,18 @@ BAD: dict[str, tuple[Handler, Outcome]] = {
 def provider(request: pytest.FixtureRequest) -> str:
     """Return the name of one provider of each kind; the others are rows of the same code."""
     return str(request.param)
+
+
+async def contacted(provider: str, url: str, reached: Endpoint) -> Contact:
+    """Contact what was *reached* at *url* as the services do."""
+    endpoint = OpenEndpoint(
+        name="x",
+        settings=EndpointSettings(provider=provider, url=url),
+        provider=providers.load(provider),
+        endpoint=reached,
+        clock=SystemClock(),
+    )
+    return await endpoint.contact()
 
 
 def test_every_kind_of_provider_is_attacked() -> None:
@@ -157,15 +170,7 @@ async def test_endless_models_are_one_outcome(provider: str, replay: Replay) -> 
     count = 100_000 if provider == "ollama" else MAX_MODELS + 1
     replay.routes["GET", path] = reply(200, {field: [{key: f"m{n}"} for n in range(count)]})
     async with opened(provider, replay.url, max_body_bytes=16 << 20) as reached:
-        settings = EndpointSettings(provider=provider, url=replay.url)
-        endpoint = OpenEndpoint(
-            name="x",
-            settings=settings,
-            provider=providers.load(provider),
-            endpoint=reached,
-            clock=SystemClock(),
-        )
-        contact = await endpoint.contact()
+        contact = await contacted(provider, replay.url, reached)
     assert contact.outcome is Outcome.TOO_LARGE
     assert f"{count:,} models" in (contact.detail or "")
     assert not contact.listing
@@ -471,15 +476,7 @@ async def test_a_name_that_quotes_the_key_is_left_out(provider: str, replay: Rep
     names = ["good", f"m-{KEY}", f"m-{KEY.upper()}", f"m-{KEY.replace('-', '%2D')}", "other"]
     replay.routes["GET", path] = reply(200, {field: [{key: name, **FACTS} for name in names]}, Server=KEY)
     async with opened(provider, replay.url, secret=KEY) as reached:
-        settings = EndpointSettings(provider=provider, url=replay.url)
-        endpoint = OpenEndpoint(
-            name="x",
-            settings=settings,
-            provider=providers.load(provider),
-            endpoint=reached,
-            clock=SystemClock(),
-        )
-        contact = await endpoint.contact()
+        contact = await contacted(provider, replay.url, reached)
     assert [entry.name for entry in contact.listing or ()] == ["good", "other"]
     assert "left out of the listing" in (contact.detail or "")
     assert KEY not in str(contact)
