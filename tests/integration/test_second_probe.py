@@ -2,14 +2,9 @@
 
 import json
 
-import msgspec
-
-from eventually import eventually
+from probers import probing
 from providers.replay import FIXTURES, Replay, replaying, reply
 from vedette.bus.bus import Bus
-from vedette.messages.catalogue import ModelState
-from vedette.messages.events import Job
-from vedette.runtime import process
 from vedette.settings import EndpointSettings, Settings
 from vedette.settings.endpoints import Load
 from vedette.types import ModelRef, Outcome, Status
@@ -34,32 +29,13 @@ async def test_a_failure_is_checked_by_a_second_probe_before_it_changes_the_stat
     async with replaying() as replay:
         scripted(replay)
         box = EndpointSettings(url=replay.url, provider="ollama", load=Load(every_s=0))
-        with_box = msgspec.structs.replace(settings, endpoints={"box": box})
-        async with process.run(with_box, ["discoverer", "prober"]) as up:
-            (prober,) = (service for service in up.services if service.name == "prober")
-
-            async def probed(times: int) -> ModelState | None:
-                state = prober.catalogue.get(MODEL)
-                health = state.health if state else None
-                return state if health and len(health.outcomes) >= times else None
-
-            first = await eventually(lambda: probed(1), within_s=WITHIN_S, what="the model is probed")
+        async with probing(bus, settings, box, MODEL, within_s=WITHIN_S) as prober:
+            first = await prober.probed(1)
             replay.routes["POST", "/api/show", MODEL.name] = reply(500, {"error": "out of memory"})
-            job = Job(
-                id="one",
-                at=bus.clock.now(),
-                kind="probe",
-                group="box",
-                endpoint="box",
-                cause="manual",
-                model=MODEL,
-            )
-            await bus.publisher.enqueue(job)
-            last = await eventually(lambda: probed(3), within_s=WITHIN_S, what="it is probed twice more")
-    assert first is not None
+            await prober.probe("one")
+            last = await prober.probed(3)
     assert first.health is not None
     assert first.health.status is Status.AVAILABLE
-    assert last is not None
     assert last.health is not None
     one, two = last.health.outcomes[-2:]
     assert (one.outcome, two.outcome) == (Outcome.SERVER_ERROR, Outcome.SERVER_ERROR)

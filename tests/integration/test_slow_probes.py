@@ -2,16 +2,13 @@
 
 import json
 
-import msgspec
 import pytest
 
-from eventually import eventually
+from probers import probing
 from providers.replay import Replay, hang, replaying, reply, stream
 from vedette.bus.bus import Bus
 from vedette.messages.catalogue import ModelState
-from vedette.messages.events import Job
 from vedette.messages.probe_times import MIN_PROBES, is_late, probe_times
-from vedette.runtime import process
 from vedette.settings import EndpointSettings, Settings
 from vedette.settings.endpoints import Load
 from vedette.types import Level, ModelRef, Outcome, Status
@@ -43,38 +40,13 @@ async def test_a_model_that_answers_late_is_asked_once_more_and_so_is_one_that_r
             measure=True,
             benchmark=False,
         )
-        with_box = msgspec.structs.replace(settings, endpoints={"box": box})
-        async with process.run(with_box, ["discoverer", "prober"]) as up:
-            (prober,) = (service for service in up.services if service.name == "prober")
-
-            async def probed(times: int) -> ModelState | None:
-                state = prober.catalogue.get(MODEL)
-                health = state.health if state else None
-                return state if health and len(health.outcomes) >= times else None
+        async with probing(bus, settings, box, MODEL, within_s=WITHIN_S) as prober:
 
             async def probe(number: int, times: int) -> ModelState:
-                job = Job(
-                    id=f"job-{number}",
-                    at=bus.clock.now(),
-                    kind="probe",
-                    group="box",
-                    endpoint="box",
-                    cause="manual",
-                    model=MODEL,
-                )
+                await prober.probe(f"job-{number}")
+                return await prober.probed(times)
 
-                async def queued() -> bool:
-                    """Return False where the job before it is still in the queue."""
-                    return (await bus.publisher.enqueue(job)).id == job.id
-
-                await eventually(queued, within_s=WITHIN_S, what="the job is queued")
-                state = await eventually(
-                    lambda: probed(times), within_s=WITHIN_S, what=f"it is probed {times} times"
-                )
-                assert state is not None
-                return state
-
-            await eventually(lambda: probed(1), within_s=WITHIN_S, what="it is probed when it is found")
+            await prober.probed(1)  # when it is found
             for number in range(MIN_PROBES):
                 usual = await probe(number, number + 2)
             replay.routes["POST", "/v1/chat/completions"] = hang
