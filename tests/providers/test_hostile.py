@@ -204,7 +204,7 @@ async def test_an_unknown_authority_is_told(tmp_path: Path) -> None:
 @pytest.mark.fault("a server's certificate has run out, or is not valid yet", "I8")
 @pytest.mark.parametrize(
     ("begins", "ends", "remedy"),
-    [(-20, -10, "renew it on the server"), (10, 20, "check the clock of this machine and")],
+    [(-20, -10, "renew it on the server"), (10, 20, "check the clocks of this machine and")],
 )
 async def test_a_certificate_of_another_day_is_told_apart(
     begins: int, ends: int, remedy: str, tmp_path: Path

@@ -549,7 +549,7 @@ async def test_a_prometheus_is_asked_once_for_all_figures(replay: Replay) -> Non
             source="prometheus metrics",
         )
         replay.otherwise = reply(200, json.dumps({"status": "error"}))
-        with pytest.raises(ProviderError, match="none of Prometheus"):
+        with pytest.raises(ProviderError, match="not from Prometheus"):
             await prometheus.load(None)
     (asked, _) = [one.path for one in replay.requests]
     assert asked.startswith("/api/v1/query?query=label_replace%28avg%28c%29%2C%20%22vedette_figure%22")

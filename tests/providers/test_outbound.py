@@ -105,7 +105,9 @@ async def test_a_name_that_leads_elsewhere_is_not_followed(
     replay.otherwise = reply(200, {"models": []})
     port = replay.url.rpartition(":")[2]
     async with opened("ollama", f"http://innocent.example:{port}", allowed=allowed) as endpoint:
-        with pytest.raises(ProviderError, match=r"no connection ever goes|not in outbound\.allow") as caught:
+        with pytest.raises(
+            ProviderError, match=r"that Vedette never connects to|not in outbound\.allow"
+        ) as caught:
             await endpoint.list_models()
     assert caught.value.outcome is Outcome.UNREACHABLE
     assert dialled

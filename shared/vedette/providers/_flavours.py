@@ -475,7 +475,7 @@ FLAVOURS = (
         name="gpustack",
         owned_by=("gpustack",),
         locality="local",
-        passes_on="a model of GPUStack may be a service's (its providers)",
+        passes_on="GPUStack may pass calls on to a hosted service (its providers)",
     ),
     Flavour(name="docker-model-runner", runs="chat", owned_by=("docker",), locality="local"),
     Flavour(
@@ -519,7 +519,7 @@ LITELLM = Flavour(
 # Recognised by its reply to `/v1/models/capabilities`: its listing has names and nothing else.
 LOCALAI = Flavour(
     name="localai",
-    passes_on="a model of LocalAI may be a service's (backend cloud-proxy)",
+    passes_on="LocalAI may pass calls on to a hosted service (backend cloud-proxy)",
     locality="local",
     native="v1/models/capabilities",
     reads=_localai,

@@ -75,7 +75,7 @@ def _shown_by(entry: Entry) -> str | None:
     if owner.lower() in _OWNERS:
         return f"{name} is listed as owned by {owner}"
     if _VENDORS_NAMES.search(name):
-        return f"{name} is the name of a service's model"
+        return f"{name} is the name of a model of a hosted service"
     return None
 
 

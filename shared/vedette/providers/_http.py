@@ -46,13 +46,13 @@ _HEADERS = {
 }
 _IDEMPOTENT = frozenset({"GET", "HEAD"})
 _RACE_S = 1.0  # later than this, a server has begun to generate: such a call is not made twice
-_NO_HANDSHAKE = "the server does not answer to TLS"
+_NO_HANDSHAKE = "the server did not answer the TLS handshake"
 _WRITE_HTTP = "if the server speaks plain HTTP, write http:// in its url"
 _WRITE_HTTPS = "if the server speaks TLS, write https:// in its url"
 _TRUST = "name its authority with ca_file, or set verify = false"
 # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL.
 _BY_DATE = {
-    9: "check the clock of this machine and that of the server's, which made it",
+    9: "check the clocks of this machine and of the server that made the certificate",
     10: "renew it on the server; if it is new, check the clock of this machine",
 }
 _MAX_ERROR_BYTES = 64 * 1024
@@ -264,7 +264,9 @@ class Http:
     async def _check(self, response: httpx.Response, transcript: "_Transcript") -> None:
         status = response.status_code
         if _compressions(response) - _READABLE or len(_compressions(response)) > 1:
-            raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
+            raise ProviderError(
+                Outcome.GARBAGE, "the reply is compressed, although the request allowed no compression"
+            )
         if 200 <= status < 300:
             return
         if 300 <= status < 400:
@@ -295,7 +297,7 @@ class Http:
         where = f" to {place}" if place else ""
         leads = self._without_query(_location(response, asked))
         remedy = of_redirect(self._without_query(asked), leads, transcript.path)
-        seen = f"HTTP {response.status_code}: it redirects{where}, which is not followed"
+        seen = f"HTTP {response.status_code}: it redirects{where}, which Vedette does not follow"
         return ProviderError(Outcome.GARBAGE, seen, remedy=remedy)
 
     def _without_query(self, url: str) -> str:

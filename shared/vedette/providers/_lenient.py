@@ -163,7 +163,7 @@ def embedded(
     if len(vectors) != len(texts) or not all(vectors):
         raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
     if any(score(value) is None for vector in vectors for value in vector):
-        raise ProviderError(Outcome.GARBAGE, "a vector has something in it that is no number")
+        raise ProviderError(Outcome.GARBAGE, "a vector contains a value that is not a number")
     if len({len(vector) for vector in vectors}) > 1:
         raise ProviderError(Outcome.GARBAGE, "the vectors differ in length")
     return Embedded(

@@ -85,9 +85,7 @@ class OpenAICalls:
                 if delta is not None:
                     yield delta
         if answer.is_of_another_protocol:  # of which [DONE] is no part
-            raise ProviderError(
-                Outcome.GARBAGE, "the stream has no choices: it is of another protocol than asked for"
-            )
+            raise ProviderError(Outcome.GARBAGE, "the stream has no choices: it uses another protocol")
         if not answer.whole and not events.done:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finish_reason or [DONE]")
         yield answer.finished(ended_at or self._clock.monotonic(), skipped=events.skipped)
@@ -98,7 +96,9 @@ class OpenAICalls:
             return
         await self._listing.read()
         if model not in self._listing.entries:
-            raise ProviderError(Outcome.NOT_FOUND, f"{model} is not listed, and another would answer for it")
+            raise ProviderError(
+                Outcome.NOT_FOUND, f"{model} is not listed, and the server would use another model instead"
+            )
 
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0

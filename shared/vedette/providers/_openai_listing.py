@@ -188,7 +188,7 @@ class OpenAIListing:
                     raise ProviderError(Outcome.GARBAGE, f"/{prefix}models lists entries without a name")
             except ProviderError as error:
                 if error.outcome is Outcome.TIMEOUT and self._own and await self._computes():
-                    problem = f"{LLAMA_CPP_PYTHON.name} lists its models only when it computes nothing"
+                    problem = f"{LLAMA_CPP_PYTHON.name} lists its models only while it is idle"
                     raise ProviderError(Outcome.BUSY, problem) from error
                 if error.outcome is Outcome.TOO_LARGE:
                     self._place(prefix)

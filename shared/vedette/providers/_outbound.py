@@ -55,7 +55,7 @@ def refused(host: str, address: str, allowed: Sequence[str]) -> str | None:
     written = ip_address(address.partition("%")[0])
     place = _plain(written)
     if _is_forbidden(written):
-        return f"{host} is at {address}, where no connection ever goes"
+        return f"{host} is at {address}, an address that Vedette never connects to"
     if allowed and not (_named(host, allowed) or _within(place, allowed)):
         return f"{host} ({address}) is not in outbound.allow"
     return None

@@ -65,7 +65,7 @@ def _check_name(where: str, name: str) -> None:
             "HTTP header can have; write letters, digits and -"
         )
     elif name.lower() in _OF_THE_BODY:
-        problem = "this header says how long a request is, which Vedette itself writes; leave it out"
+        problem = "Vedette sets this header itself, because it gives the length of the request; leave it out"
     else:
         return
     raise ConfigurationError(where=where, problem=problem)

@@ -102,7 +102,7 @@ def wrong_with(url: str) -> str | None:
     if not query_of(url).keys() <= _OF_THE_ADDRESS:
         # Events carry the URL; a key in it would be published.
         return (
-            "has a query; only api-version may stand in a URL, which is published. "
+            "has a query; a URL is published, so its query may contain only api-version. "
             'Send a key as headers = { X-Key = { env = "NAME" } }'
         )
     if parts.fragment:

@@ -138,7 +138,7 @@ class AnthropicEndpoint:
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer; it is whole only with a stop_reason or message_stop."""
         if not request.chat:
-            raise ProviderError(Outcome.UNSUPPORTED, "Anthropic's models continue no plain text")
+            raise ProviderError(Outcome.UNSUPPORTED, "Anthropic's models do not continue plain text")
         answer = _Answer()
         chunks = self._http.chunks("v1/messages", _body(request), deadline_s=request.deadline_s)
         async with aclosing(chunks) as opened:

@@ -51,10 +51,10 @@ class Prometheus:
         self._path = f"api/v1/query?query={quote(combined(queries), safe='')}"
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the queries give. Raises ProviderError (GARBAGE) where the reply is none of Prometheus."""
+        """Return what the queries give. Raises ProviderError (GARBAGE) if the reply is not from Prometheus."""
         body = mapping(await self._http.get(self._path))
         if body.get("status") != "success":
-            raise ProviderError(Outcome.GARBAGE, "the reply is none of Prometheus")
+            raise ProviderError(Outcome.GARBAGE, "the reply is not from Prometheus")
         return _metrics.activity(vector(body), (_PROMETHEUS,))
 
 

@@ -25,7 +25,7 @@ class Engine:
         filters = msgspec.json.encode({"label": [label]}).decode()
         found = await self._http.get(f"containers/json?filters={quote(filters, safe='')}")
         if not isinstance(found, list):
-            raise ProviderError(Outcome.GARBAGE, "the reply is none of a Docker engine")
+            raise ProviderError(Outcome.GARBAGE, "the reply is not from a Docker engine")
         return found
 
 

@@ -125,7 +125,7 @@ class GeminiEndpoint:
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer; it is whole only with a finishReason."""
         if not request.chat:
-            raise ProviderError(Outcome.UNSUPPORTED, "the Gemini API continues no plain text")
+            raise ProviderError(Outcome.UNSUPPORTED, "the Gemini API does not continue plain text")
         path = f"{_path(request.model)}:streamGenerateContent?alt=sse"
         answer = _Answer()
         async with aclosing(self._http.chunks(path, _body(request), deadline_s=request.deadline_s)) as chunks:

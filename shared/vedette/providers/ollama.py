@@ -75,7 +75,7 @@ _API_PATH = re.compile(
 )
 _SPEAKS_OPENAIS = 'set provider = "openai-compatible"'
 _NOT_OLLAMA = (
-    "it is not Ollama, or its url has a path too many; for any server with OpenAI's protocol, "
+    "it is not Ollama, or the path of its url is wrong; for any server with OpenAI's protocol, "
     f"{_SPEAKS_OPENAIS}"
 )
 # A reply's date has whole seconds, and the reply took a while.

@@ -132,7 +132,9 @@ class Passing:
         response = await self._send(url, body)
         try:
             if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
-                raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
+                raise ProviderError(
+                    Outcome.GARBAGE, "the reply is compressed, although the request allowed no compression"
+                )
             yield Reply(response, self._access.url, self._secrets)
         finally:
             await response.aclose()

@@ -74,7 +74,7 @@ class Load(Section, frozen=True, kw_only=True):
             if url is not None and (problem := addresses.wrong_with(url)):
                 yield key, problem
         if self.metrics and self.prometheus:
-            yield "metrics", "is not read where prometheus is given; take one of the two out"
+            yield "metrics", "is not used together with prometheus; remove one of the two"
         if self.prometheus and "running" not in self.queries:
             yield "queries", 'need one for "running", the requests that are being worked on'
         if self.queries and not self.prometheus:

@@ -22,4 +22,7 @@ class Probing(Discovering, frozen=True, kw_only=True):
     def check(self) -> Iterator[Problem]:
         """Yield a problem if results that alternate would change the status each time."""
         if 2 * self.confirm <= self.window:
-            yield "confirm", "must be more than half of probing.window, else alternating results would flap"
+            yield (
+                "confirm",
+                "must be more than half of probing.window, else alternating results would change the status each time",
+            )

@@ -62,7 +62,7 @@ class Webhook(Section, frozen=True, kw_only=True):
         if not 1 <= len(self.secrets) <= _MAX_SECRETS:
             yield "secret", f"needs one secret, or a list of at most {_MAX_SECRETS}"
         if not self.events:
-            yield "events", "names no event; leave it out for all"
+            yield "events", "names no event; leave the key out to send all events"
         for event in self.events:
             if event not in WEBHOOK_EVENTS:
                 near = difflib.get_close_matches(event, WEBHOOK_EVENTS, n=1)
@@ -78,7 +78,7 @@ def wrong_with(url: str) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return 'is not an http or https URL; example: "https://ops.example.com/vedette"'
     if parts.username or parts.password:
-        return "has a login in it, which is not sent; the signature identifies Vedette"
+        return "contains a login, which Vedette does not send; its signature identifies it"
     if parts.fragment:
         return "has a fragment (#…), which is never sent; leave it out"
     return None
