@@ -1,4 +1,4 @@
-"""What a person can do about an endpoint, by how the contact with it ended."""
+"""What an operator can do about an endpoint, for each outcome of a contact."""
 
 import re
 from typing import Final
@@ -31,7 +31,7 @@ REMEDIES: dict[Outcome, str] = {
 _KEY_OF_GATEWAY: Final = (
     "the service behind the gateway refuses the gateway's key for it; set a valid one at the gateway"
 )
-# What a policy's own words name, and what to do about that.
+# Words in a refusal by policy, and the remedy for their cause.
 _BY_WORDS: Final = (
     (
         re.compile(
@@ -42,7 +42,7 @@ _BY_WORDS: Final = (
     ),
     (
         re.compile(r"verif(?:y|ied|ication)", re.IGNORECASE),
-        "the service wants the account or organisation verified first; verify it there",
+        "the service requires a verified account or organisation; verify it there",
     ),
     (
         re.compile(r"country|region|territor|location", re.IGNORECASE),
@@ -69,7 +69,7 @@ _BY_WORDS: Final = (
 
 
 def remedy_for(outcome: Outcome, words: str | None) -> str:
-    """Return what to do about *outcome*; a refusal by policy says in its *words* what it is about."""
+    """Return the remedy for *outcome*; the *words* of a refusal by policy name its cause."""
     if outcome is Outcome.FORBIDDEN and words:
         for pattern, remedy in _BY_WORDS:
             if pattern.search(words):
@@ -78,6 +78,6 @@ def remedy_for(outcome: Outcome, words: str | None) -> str:
 
 
 def advice(url: str, outcome: Outcome, detail: str | None, remedy: str | None) -> tuple[str, str]:
-    """Return what was seen of the endpoint at *url*, and what to do."""
+    """Return what a contact with the endpoint at *url* showed, and the remedy."""
     seen = (detail or str(outcome)).removesuffix(f"; {remedy}")
     return seen if url in seen else f"{url}: {seen}", remedy or remedy_for(outcome, detail)

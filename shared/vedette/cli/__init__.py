@@ -211,7 +211,7 @@ entries.add(
 )
 app.command(quality)
 knowledge = App(
-    name="knowledge", help="Show and extend what published facts say of models.", group=entries.OPERATE
+    name="knowledge", help="Show and extend the published facts about models.", group=entries.OPERATE
 )
 entries.add(
     knowledge,
@@ -322,8 +322,8 @@ def main(tokens: list[str] | None = None) -> NoReturn:
             raise
         # A server refuses what a login may not do by silence.
         complain(
-            f"the NATS server did not do what this command asks of it ({' '.join(str(error).split())}). "
-            "Its log says why; a login that is not the operator's may not change streams or read all of them"
+            f"the NATS server refused this command ({' '.join(str(error).split())}). "
+            "Its log says why; only the operator's login may change streams and read all of them"
         )
         sys.exit(4)
     sys.exit(code if isinstance(code, int) else 0)

@@ -31,7 +31,7 @@ UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embe
 Bounding = Annotated[
     tuple[str, ...],
     Parameter(
-        help=f"Change a bound of the use case: NAME=VALUE, with {', '.join(_BOUNDS)}; 0 removes it. May be repeated.",
+        help=f"Change a bound of the use case, NAME=VALUE: {', '.join(_BOUNDS)}; 0 removes it. May be repeated.",
         negative=(),
     ),
 ]

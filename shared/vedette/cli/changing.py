@@ -133,7 +133,7 @@ async def add(
         if any(view.endpoint == name for view in (views.endpoints if views else ())):
             problem = (
                 f"endpoint {name} is there already; change it with: vedette endpoints edit {name} "
-                f"(what was said of it: vedette endpoints history {name})"
+                f"(its changes: vedette endpoints history {name})"
             )
             raise RequestError(code="exists", message=problem, field="endpoint")
         found = "" if unchecked else await _tried(name, wanted, where)

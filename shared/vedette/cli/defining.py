@@ -28,7 +28,9 @@ endpoints = App(
 endpoints.default(list_endpoints)
 
 Name = Annotated[str, Parameter(help="Name of the endpoint: a-z, 0-9 and -.")]
-Unchecked = Annotated[bool, Parameter(negative="", help="Keep it without trying to reach it first.")]
+Unchecked = Annotated[
+    bool, Parameter(negative="", help="Save the change without contacting the endpoint first.")
+]
 
 
 @Parameter(name="*")
@@ -72,7 +74,7 @@ class Keys:
 class Signature:
     """Who makes a change, and why."""
 
-    reason: Annotated[str, Parameter(help="Why: kept in the history, and shown.")] = ""
+    reason: Annotated[str, Parameter(help="Reason for the change; the history shows it.")] = ""
     by: Annotated[
         str | None, Parameter(help="Who makes the change. Default: your user name at this machine.")
     ] = None
@@ -250,7 +252,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.defining:restore",
-        "Take back what was changed of an endpoint at run time.",
+        "Undo all changes of an endpoint that were made at run time.",
         ("vedette endpoints restore gpu",),
     ),
     Entry(

@@ -52,7 +52,7 @@ def doctor(
 ) -> int:
     """Look at everything Vedette needs: what is reachable, what is not, what to do.
 
-    With MODEL: how it stands, what its capability checks showed, and the transcripts of its last failed probes.
+    With MODEL: its state, the results of its capability checks, and the transcripts of its last failed probes.
     """
     return run(_doctor(config, where, json) if model is None else _examine(model, where, json))
 
@@ -126,7 +126,7 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
 
 
 async def _pod(where: options.Instance, settings: Settings) -> telemetry.Readiness | None:
-    """Return what the services of this pod say of themselves, or None where this is no pod."""
+    """Return the readiness of the services of this pod, or None outside a pod."""
     if settings.nats.url is None or where.nats or not settings.http.port:
         return None
     with suppress(NotRunning):
@@ -140,7 +140,7 @@ async def _pod(where: options.Instance, settings: Settings) -> telemetry.Readine
 async def _in_pod(
     pod: telemetry.Readiness, where: options.Instance, settings: Settings
 ) -> AsyncIterator[Finding]:
-    """Yield what a pod has: its services, and of the rest what they use, by their own login."""
+    """Yield findings of a pod: its services, and what they use with their own login."""
     for finding in services(pod):
         yield finding
     here = set(pod.services)
@@ -154,7 +154,7 @@ async def _in_pod(
         async with connect(settings.nats, name="vedette-doctor"):
             yield Finding(what="NATS", ok=True, seen=without_secrets(settings.nats.url or ""))
     except BusUnreachable as error:
-        remedy = "see the Service and the pods of NATS, and this pod's NetworkPolicy and password"
+        remedy = "check the Service and the pods of NATS, and this pod's NetworkPolicy and password"
         yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
 
 
@@ -173,7 +173,7 @@ def _state(directory: Path) -> Finding:
 
 
 async def _database(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield how the database is, as the recorder reports it."""
+    """Yield the state of the database, as the recorder examines it."""
     try:
         url = where.database_of(settings)
     except NotRunning:
@@ -194,7 +194,7 @@ def _binary() -> Finding:
 
 
 async def _endpoints(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield how each endpoint is: one that cannot be opened hides no other."""
+    """Yield the state of each endpoint. Each is opened alone, so that one failure hides no other endpoint."""
     for name, endpoint in settings.endpoints.items():
         alone = msgspec.structs.replace(settings, endpoints={name: endpoint})
         try:
@@ -206,7 +206,7 @@ async def _endpoints(settings: Settings) -> AsyncIterator[Finding]:
                 what=f"endpoint {name}",
                 ok=False,
                 seen=str(error),
-                remedy=f"correct [endpoints.{name}], or set what it names where Vedette starts",
+                remedy=f"correct [endpoints.{name}], or set the missing variable or file where Vedette runs",
             )
 
 
@@ -247,7 +247,7 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
 
 
 async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield what a running Vedette leaves out, or may not do: new names, measurements, calls by the account."""
+    """Yield what a running Vedette leaves out or may not do: new names, measurements, calls by its account."""
     try:
         async with where.client() as client:
             reply = await client.endpoints()
@@ -262,7 +262,7 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
                 seen=f"is left out: {one.why}",
                 remedy=f"vedette endpoints edit {one.endpoint}, or restore {one.endpoint}"
                 if one.source == "operator"
-                else "correct it where it was read",
+                else "correct it at its source",
             )
     for view in reply.endpoints:
         if finding := refusal(view):
@@ -290,7 +290,7 @@ async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[
             yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
         return
     except ConfigurationError as error:
-        remedy = "correct [nats], or set what it names where Vedette starts"
+        remedy = "correct [nats], or set the missing variable or file where Vedette runs"
         yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
         return
     except JetStreamOff as error:
@@ -303,7 +303,7 @@ async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[
 
 
 async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield what the services of the local instance say of themselves; nothing where none runs."""
+    """Yield the readiness of the services of the local instance; nothing where none runs."""
     try:
         health_url = instance.find(instance.state_directory(where.state_dir)).health_url
     except NotRunning:
@@ -313,7 +313,7 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
 
 
 async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield whether every stream has room, and servers have it for their streams; nothing where no Vedette is named."""
+    """Yield whether streams and NATS servers have room; nothing where no Vedette is named."""
     try:
         async with connect(where.operator(), name="vedette-doctor") as connection:
             js = connection.jetstream(timeout=5)
@@ -345,7 +345,7 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
 
 
 async def _reserved(js: JetStreamContext, infos: Sequence[StreamInfo]) -> Finding | None:
-    """Return that a server has no storage left for streams, or None: reserved too much, it does not restart."""
+    """Return a finding if a server has no storage left for streams: with too much reserved, it does not restart."""
     replicas = max((info.config.num_replicas or 1 for info in infos), default=1)
     try:
         await provisioning.require_room(js, 1, replicas)
@@ -355,14 +355,14 @@ async def _reserved(js: JetStreamContext, infos: Sequence[StreamInfo]) -> Findin
         return Finding(
             what="storage of NATS",
             ok=False,
-            seen="the streams of a server reserve all that it has, or more; after a restart it may never be ready",
+            seen="the streams reserve all storage of a NATS server, or more; it may not become ready after a restart",
             remedy="raise max_file_store on every NATS server, then restart them one at a time",
         )
     return None
 
 
 async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield how sending to each webhook of the local instance goes; what cannot be read was reported before."""
+    """Yield the state of each webhook of the local instance. Read errors were reported before."""
     with suppress(VedetteError, nats.errors.Error, TimeoutError):
         operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
         async with connect(operator, name="vedette-doctor") as connection:
@@ -385,5 +385,5 @@ async def _answering(what: str, client: Client) -> Finding:
         what=what,
         ok=True,
         seen=f"{seen}; {len(strange)} with a strange name, for example {first}",
-        remedy='"vedette models" shows what is strange; check them before you call one',
+        remedy='"vedette models" shows why each name is strange; check these models before you call one',
     )

@@ -111,8 +111,6 @@ def webhook_finding(state: WebhookState) -> Finding:
         remedy = f"correct the receiver, or its url; then vedette webhooks test {state.webhook}"
         return Finding(what=what, ok=False, seen=seen, remedy=remedy)
     last = (
-        f"took an event at {state.delivered_at:%Y-%m-%d %H:%M}Z"
-        if state.delivered_at
-        else "was sent nothing yet"
+        f"took an event at {state.delivered_at:%Y-%m-%d %H:%M}Z" if state.delivered_at else "got no event yet"
     )
     return Finding(what=what, ok=True, seen=f"{state.receiver} {last}")

@@ -85,7 +85,7 @@ async def judge(order: Order, use_cases: Sequence[str], by: str | None, budget_u
     except Abandoned as abandoned:
         show_abandoned("judge", abandoned.last, _command(order.named, use_cases, by, budget_usd), order)
         if not order.as_json and all(not job.pool for job, _ in abandoned.last):
-            err.print("Texts that are written stay. The same command has them compared.")
+            err.print("The written texts are kept. Run the same command again to compare them.")
         raise
 
 

@@ -1,4 +1,4 @@
-"""The place where scripts of operators import from what is in `vedette.remedies`."""
+"""The earlier import path of `vedette.remedies`, which scripts of operators still use."""
 
 from vedette.remedies import REMEDIES, advice, remedy_for
 

@@ -25,7 +25,7 @@ def report(
     output_tokens: Annotated[int | None, Parameter(help="Tokens of the output.")] = None,
     use_case: Annotated[str | None, Parameter(help="Use case of the call.")] = None,
     caller: Annotated[
-        str | None, Parameter(help="Name of the caller. It does not change the limits.")
+        str | None, Parameter(help="Name of the caller. Limits of reports count by login, not by this name.")
     ] = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,

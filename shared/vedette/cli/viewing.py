@@ -32,7 +32,7 @@ def top(
         bool,
         Parameter(
             negative="",
-            help="Print events as lines, and on a terminal one line on the fleet that stays. Works in a pipe.",
+            help="Print events as lines; on a terminal, the last line sums up the fleet. Works in a pipe.",
         ),
     ] = False,
     where: options.Instance = options.HERE,

@@ -90,7 +90,9 @@ def evaluate(
             "Needs --budget (0 is allowed). Without it, the command only shows the plan and its cost.",
         ),
     ] = (),
-    by: Annotated[str | None, Parameter(help="The judge (endpoint/name); else one is chosen.")] = None,
+    by: Annotated[
+        str | None, Parameter(help="The judge (endpoint/name). Default: Vedette chooses one.")
+    ] = None,
     show: Annotated[bool, Parameter(negative="", help="Show the last evaluation; start none.")] = False,
     output: Annotated[Style | Literal["json"], Parameter(help="Format of the scores at the end.")] = "table",
     json: options.Json = False,
