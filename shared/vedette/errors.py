@@ -30,7 +30,7 @@
     ├── NoSandbox
     └── NotGraded
 
-A class names the text of its message, whose braces its fields fill. A class exists only if some caller catches it.
+A class names the text of its message; its fields fill the braces. A class exists only if some caller catches it.
 """
 
 from dataclasses import dataclass, fields
@@ -97,7 +97,7 @@ class Interrupted(VedetteError, text="stopped by {number.name}"):
     number: Signals
 
 
-class BusError(VedetteError, text="the bus failed"):
+class BusError(VedetteError, text="NATS failed; see its log"):
     """NATS, or what Vedette needs of it, failed."""
 
 
@@ -124,7 +124,8 @@ class ReloadFailed(
 
 
 class ConsumerVanished(
-    BusError, text="the consumer {durable} of the stream {stream} was deleted; starting again recreates it"
+    BusError,
+    text="the consumer {durable} of the stream {stream} was deleted; restart the service to create it again",
 ):
     """A durable consumer was deleted under a running service."""
 
@@ -132,7 +133,10 @@ class ConsumerVanished(
     stream: str
 
 
-class NoLeader(BusError, text="the stream {stream} has no leader: not enough of its NATS servers run"):
+class NoLeader(
+    BusError,
+    text="the stream {stream} has no leader: too few of its NATS servers run; start those that are down",
+):
     """Too few servers of a cluster run for a stream to have a leader."""
 
     stream: str
@@ -157,9 +161,11 @@ class StorageTooSmall(ProvisioningError):
 
 
 class MessageTooLarge(
-    BusError, text="{subject}: the message has {size} bytes, and the NATS server takes {limit} (max_payload)"
+    BusError,
+    text="{subject}: the message has {size} bytes, more than the NATS server accepts ({limit}, max_payload); "
+    "raise max_payload of the NATS server",
 ):
-    """A message is larger than the NATS server takes."""
+    """A message is larger than the NATS server accepts."""
 
     subject: str
     size: int
@@ -167,13 +173,14 @@ class MessageTooLarge(
 
 
 class TooMany(BusError, text="stream {stream}: more subjects match than the NATS server lists at once"):
-    """A batched read of more subjects than the broker lists."""
+    """A batched read matches more subjects than the broker lists at once."""
 
     stream: str
 
 
 class Conflict(
-    BusError, text="{subject}: changed by others {attempts} times while this change was being written"
+    BusError,
+    text="{subject}: not changed, because other processes changed it {attempts} times meanwhile; try again",
 ):
     """Compare-and-set failed too often: others kept changing the state."""
 
@@ -182,7 +189,7 @@ class Conflict(
 
 
 class RequestError(VedetteError, text="{message}"):
-    """A request that cannot be answered as asked. `field` is the path of the field that is wrong."""
+    """A request is wrong, or cannot be answered. `field` is the path of the wrong field."""
 
     code: str
     message: str
@@ -200,7 +207,9 @@ class NoCandidate(VedetteError, text="no model for {use_case} can be called: {pr
     problem: str
 
 
-class FellBehind(VedetteError, text="more than {most} events wait for this watcher; later events are lost"):
+class FellBehind(
+    VedetteError, text="this watcher reads too slowly: {most} events wait, and later events are lost"
+):
     """A watcher took its events too slowly."""
 
     most: int
@@ -214,7 +223,7 @@ class Deferred(VedetteError, text="{problem}"):
 
 
 class ClockWrong(Deferred):
-    """This process's clock may not be used: its work is given back."""
+    """The clock of this process is wrong: it gives its work back."""
 
     wait_s: float = _CLOCK_RETRY_S
 
@@ -224,7 +233,7 @@ class ProviderError(VedetteError, text="{detail}"):
 
     outcome: Outcome
     detail: str
-    remedy: str | None  # the end of the detail, if more is known than the outcome says
+    remedy: str | None  # the end of the detail, if it is more specific than the remedy of the outcome
     retry_after_s: float | None
     exchange: Exchange | None
     context_tokens: int | None  # the context that is served, where a refusal names it
@@ -249,7 +258,7 @@ class ProviderError(VedetteError, text="{detail}"):
 
 
 class UndecodableMessage(VedetteError, text="{subject}: {problem}"):
-    """Bytes that are not the message their subject promises."""
+    """The bytes are not a valid message for their subject."""
 
     subject: str
     problem: str
@@ -258,7 +267,7 @@ class UndecodableMessage(VedetteError, text="{subject}: {problem}"):
 class UnknownEvent(UndecodableMessage):
     """An event that this version does not know."""
 
-    problem: str = "no event that this version of Vedette knows"
+    problem: str = "this version of Vedette does not know this event"
 
 
 class TooFewSamples(VedetteError, text="{figure} needs {needed} samples and has {given}"):

@@ -88,8 +88,8 @@ async def test_a_command_takes_the_authority_as_an_option(secured: Nats, tmp_pat
 async def test_a_server_without_tls_is_refused_where_the_url_asks_for_it(server: NatsServer) -> None:
     """nats-py goes on in plain text; neither a command nor a service does."""
     plain = Nats(url=server.url("operator").replace("nats://", "tls://"))
-    with pytest.raises(BusUnreachable, match="takes no TLS"):
+    with pytest.raises(BusUnreachable, match="offers no TLS"):
         await open_connection(plain, name="test")
-    with pytest.raises(BusUnreachable, match="takes no TLS"):
+    with pytest.raises(BusUnreachable, match="offers no TLS"):
         async with open_service("test", msgspec.structs.replace(Settings(), nats=plain)):
             pytest.fail("a service that talks in plain text")

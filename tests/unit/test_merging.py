@@ -188,7 +188,7 @@ def test_a_source_may_forbid_measuring_and_not_allow_it() -> None:
 
 def test_a_source_leads_to_no_unix_socket() -> None:
     settings = merge(came("box", "http+unix:///var/run/docker.sock"))
-    assert left_out(settings) == {("box", "kubernetes"): "a unix socket may not be named by what appears"}
+    assert left_out(settings) == {("box", "kubernetes"): "an endpoint that appears may not use a unix socket"}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ Account = dict[str, Any]
 def user_of(agent: str) -> str:
     """Return the user, and the account, of the agent *agent*. Raises RequestError for a name that none may have."""
     if not _NAME.match(agent):
-        problem = f"{agent!r} cannot name an agent; use 1 to 63 of a-z, 0-9 and -, not - first"
+        problem = (
+            f"{agent!r} is not a valid name of an agent; use 1 to 63 of a-z, 0-9 and -, without a leading -"
+        )
         raise RequestError(code="invalid_value", message=problem, field="name")
     return f"{SHARED_USER}-{agent}"
 

@@ -18,7 +18,7 @@ from vedette.messages.tolerance import MAX_OFFSET_S
 
 COMPARE_EVERY_S = 10.0
 _MAX_ATTEMPTS = 3
-REMEDY = "set the clock that is wrong (NTP); Vedette goes on by itself"
+REMEDY = "correct the wrong clock (NTP); Vedette then continues"
 
 # Returns what another clock shows now. Raises TimeoutError or nats.errors.Error when it does not answer.
 AskTime = Callable[[], Awaitable[datetime]]

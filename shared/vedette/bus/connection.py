@@ -102,8 +102,8 @@ def why(error: BaseException) -> str:
         return "no NATS server answered in time"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"its certificate does not hold ({error.verify_message}); "
-            "nats.ca_file, for a command --ca-file, names its authority"
+            f"its certificate is not trusted ({error.verify_message}); "
+            "set nats.ca_file, or --ca-file of a command, to its certificate authority"
         )
     if isinstance(error, nats.js.errors.ServiceUnavailableError):
         return "JetStream is not switched on there, or is not available now"
@@ -210,9 +210,7 @@ def in_plain_text(connection: NatsClient, settings: Nats) -> str | None:
     wanted = settings.ca_file is not None or (current is not None and current.scheme == "tls")
     if not wanted or connection._server_info.get("tls_required"):
         return None
-    return (
-        "the server takes no TLS, which tls:// or nats.ca_file asks for; switch it on there, or write nats://"
-    )
+    return "the server offers no TLS, but tls:// or nats.ca_file requires it; switch it on there, or write nats://"
 
 
 def skip_unreadable(connection: NatsClient) -> None:

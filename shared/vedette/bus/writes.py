@@ -62,7 +62,7 @@ class Writes:
         first = min((refusal for _, refusal in refused), key=lambda refusal: refusal.since)
         return (
             f"NATS stores no messages on {kinds} since {first.at:%H:%M:%S}Z ({first.reason}); "
-            "give its disk room, then restart the NATS server (`vedette up` restarts its own)"
+            "free space on its disk, then restart the NATS server (`vedette up` restarts its own)"
         )
 
     def _current(self, now: float) -> list[tuple[str, Refusal]]:

@@ -478,7 +478,7 @@ async def ask(
     try:
         answer = _REPLIES[subject].decode(encoded)
     except msgspec.DecodeError as error:
-        problem = f"this version cannot read the reply of the {_QUERIES[subject].service} ({error}); update what asked"
+        problem = f"this version cannot read the reply of the {_QUERIES[subject].service} ({error}); update this client"
         raise NoAnswer(code="unreadable_reply", message=problem) from error
     if not isinstance(answer, reply):
         raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")

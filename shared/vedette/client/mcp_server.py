@@ -37,11 +37,11 @@ _MAX_ERROR_CHARACTERS = 1000
 _OF_THE_OPERATOR = frozenset(("url", "base_url", "key_ref"))
 UseCase = Annotated[
     str,
-    Field(description=f"What the model is for: {', '.join(BUILT_IN)}, or one of the installation's own."),
+    Field(
+        description=f"What the model is for: {', '.join(BUILT_IN)}, or a use case that the operator defined."
+    ),
 ]
-Capabilities = Annotated[
-    list[str], Field(description=f"What it must be able to do, of: {', '.join(Capability)}.")
-]
+Capabilities = Annotated[list[str], Field(description=f"Required capabilities, of: {', '.join(Capability)}.")]
 _CONSTRAINTS = tuple(
     inspect.Parameter(
         one.name,
@@ -110,7 +110,9 @@ class _Tools:
     async def report(
         self,
         model: Name,
-        outcome: Annotated[str, Field(description=f"How the call ended, of: {', '.join(Outcome)}.")] = "ok",
+        outcome: Annotated[
+            str, Field(description=f"Outcome of the call, one of: {', '.join(Outcome)}.")
+        ] = "ok",
         use_case: str | None = None,
         ttft_ms: Annotated[float | None, Field(description="Milliseconds until the first token.")] = None,
         e2e_ms: Annotated[float | None, Field(description="Milliseconds until the last token.")] = None,

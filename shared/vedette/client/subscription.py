@@ -90,7 +90,7 @@ class Watching:
             try:
                 event = decode_event(message.subject, message.data)
             except UndecodableMessage as error:
-                _log.warning("passed over an event: %s", error)
+                _log.warning("skipped an event: %s", error)
                 continue
             if event.subject == (message.headers or {})[_SUBJECT]:
                 return event

@@ -347,7 +347,7 @@ class Endpoints:
                 now = self._clock.now()
                 is_new = job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN)
                 if reason is None and is_new:
-                    problem = "this replica has yet to reload its configuration"
+                    problem = "this replica has not reloaded its configuration yet"
                     raise Deferred(wait_s=look_again_s(now - job.at), problem=problem)
                 reason = reason or "not a configured endpoint"
                 await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {reason}")
@@ -361,7 +361,7 @@ class Endpoints:
                     raise
                 if other is not None:
                     # To be done where it is now.
-                    raise Deferred(wait_s=0, problem="its endpoint is elsewhere now") from None
+                    raise Deferred(wait_s=0, problem="its endpoint has another URL now") from None
                 reason = self.closed.get(job.endpoint, "removed from the configuration")
                 await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {reason}")
 

@@ -41,7 +41,7 @@ async def _closed_now(bus: Bus, group: str) -> str | None:
     except nats.js.errors.NotFoundError:
         return None  # nothing was ever measured there
     except (nats.errors.Error, TimeoutError) as error:
-        return f"whether the host is being measured is not known: {type(error).__name__}"
+        return f"cannot find out whether the host is being measured: {type(error).__name__}"
     if not in_hand or delivered_at is None:
         return None
     if bus.clock.now() - delivered_at > timedelta(seconds=MAX_MEASUREMENT_S):

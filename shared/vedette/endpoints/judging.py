@@ -162,8 +162,8 @@ def choose(
     found = _best_judge(among, descents, able, named)
     if found is None:
         if named is not None:
-            return f"fewer than {MIN_POOL} others that may take part are not of the family of {named}"
-        return "no model is clearly better than two others that are not of its family"
+            return f"{named} needs at least {MIN_POOL} models of other families that may take part"
+        return "no model is clearly better than two models of other families"
     judge, pool = found
     best = sorted(pool, key=lambda model: (-able[model].middle, model))[: settings.models]
     best = _compared_before(judge, use_case.name, {model: among[model] for model in pool}, len(best)) or best
@@ -209,7 +209,7 @@ def of(
 
 
 def _doubt_of_standing(judge: ModelRef) -> str:
-    return f"{judge} is not clearly better than what it compares"
+    return f"{judge} is not clearly better than the models that it compares"
 
 
 def _compared_before(

@@ -304,7 +304,7 @@ def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
         table["api_key"] = msgspec.to_builtins(secret)
     settings = checked(table, where)
     if addresses.socket_of(settings.url) is not None:
-        raise ConfigurationError(where=where, problem="a unix socket may not be named by what appears")
+        raise ConfigurationError(where=where, problem="an endpoint that appears may not use a unix socket")
     return settings
 
 

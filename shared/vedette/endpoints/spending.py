@@ -18,7 +18,7 @@ DEFAULT_TOKENS_PER_DAY: Final = 100_000
 # Of an endpoint where calls may cost, at most this many models are measured in one way within an hour.
 MAX_MODELS_PER_ROUND: Final = 10
 ROUND: Final = timedelta(hours=1)
-_UNKNOWN: Final = "nothing is known of its cost yet"
+_UNKNOWN: Final = "its cost is not known yet"
 
 
 class Unmeasured(Struct, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def facts_in(file: Path) -> list[own.OwnFact]:
         raise ConfigurationError(where=file, problem=_listed(problems))
     if not facts:
         raise ConfigurationError(
-            where=file, problem="holds no facts; it needs the columns of facts.csv and a line"
+            where=file, problem="holds no facts; it needs the columns of facts.csv and at least one line"
         )
     return facts
 

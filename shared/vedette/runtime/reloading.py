@@ -188,7 +188,7 @@ class Reloading:
     async def note_of_endpoints(self) -> str | None:
         """Return what an operator should know of the endpoints that were changed at run time, or None."""
         if self._untaken:
-            return f"endpoints changed at run time are not taken on yet: {self._untaken}"
+            return f"endpoints changed at run time are not in force yet: {self._untaken}"
         wrong = [
             f"{one.endpoint} of {one.source}: {one.why}"
             for one in self._current.defined.left_out
@@ -288,7 +288,7 @@ class Reloading:
             return True
         telemetry.RELOADS.labels("reloaded").inc()
         self._log.info("configuration.reloaded", file=str(self._source.file), changes=done)
-        self._say(f"config    reloaded: {'; '.join(done) or 'no change that a running Vedette takes on'}")
+        self._say(f"config    reloaded: {'; '.join(done) or 'no change that a running Vedette uses'}")
         if self._waiting and self._waiting != before:
             self._log.warning("configuration.needs_restart", keys=self._waiting)
             self._say(f"config    needs a restart: {', '.join(self._waiting)}")

@@ -69,7 +69,7 @@ def _die_with_parent() -> None:
 def last_line(log: Path) -> str:
     """Return the last line of *log*, for an error message."""
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

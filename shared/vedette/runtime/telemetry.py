@@ -35,13 +35,13 @@ JOB_SECONDS = Histogram(
 )
 REQUEST_SECONDS = Histogram(
     "vedette_request_seconds",
-    "How long questions took to answer here, by how that ended.",
+    "How long replies to queries took here, by outcome.",
     ["subject", "outcome"],
     buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1),
 )
 REQUESTS_REFUSED = Counter(
     "vedette_requests_refused_total",
-    "Requests whose reply was to go elsewhere than to an inbox.",
+    "Requests that were ignored because their reply subject is no inbox.",
     ["subject"],
 )
 CLOCK_OFFSET = Gauge(
