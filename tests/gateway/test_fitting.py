@@ -44,7 +44,7 @@ def problem(*models: tuple[str, list[Reason]], **fields: Any) -> Problem:
             [("a", [UNTESTED]), ("b", [NO_TOOLS])],
             "none is known to have tools; nearest: gpu/a (tools unknown)",
         ),
-        ([("a", [NO_TOOLS]), ("b", [NO_VISION])], "none has tools and vision and fits else"),
+        ([("a", [NO_TOOLS]), ("b", [NO_VISION])], "none has tools and vision and meets the other limits"),
         ([("a", [("locality", ["local"], "remote")])], "nearest: gpu/a (locality remote)"),
         ([("a", [("price_unknown", 2.0, None)])], "nearest: gpu/a (price unknown)"),
     ],

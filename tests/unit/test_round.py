@@ -63,7 +63,7 @@ async def test_what_is_loaded_that_could_not_be_read_counts_for_one_model() -> N
     fake.failures.clear()
     second = await probing.probe(_state("second", clock))
     assert first.sample.level is Level.RESIDENCY
-    assert first.sample.detail == "no answer asked for: what is loaded could not be read"
+    assert first.sample.detail == "the model was not asked to answer: what is loaded could not be read"
     assert second.sample.level is Level.ANSWER
     assert [request.model for _, request in fake.calls if isinstance(request, Generation)] == ["second"]
 

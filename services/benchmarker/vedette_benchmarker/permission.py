@@ -47,7 +47,7 @@ class Permission:
         why = spending.why_not(info, endpoint.settings)
         paid = why is not None and measure.pays(endpoint, info, job, today=today)
         if why and not paid:
-            return f"measured only when asked: {why}"
+            return f"measured only on request: {why}"
         if endpoint.settings.measure is None and (server := self._endpoints.behind(endpoint, info)):
             return f"{server.name} runs it and is measured itself"
         beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]

@@ -182,7 +182,7 @@ def _failure(ended: _Ended) -> str:
 def _wrong(case: Case | None, line: bytes | None) -> str:
     """Return what is wrong with the answer *line* to *case*; nothing if it is right. The line is not trusted."""
     if case is None:
-        return "answered more than was asked"
+        return "answered more calls than it got"
     if line is None:
         return f"{case.call}: ended without an answer"
     if len(line) > MAX_VALUE_BYTES:

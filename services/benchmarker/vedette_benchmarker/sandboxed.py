@@ -208,7 +208,7 @@ def _die_with(parent: int) -> None:
     """Have the kernel kill this process when *parent* dies, also if it has by now [PR_SET_PDEATHSIG(2const)]."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        raise OSError("who asked has gone")
+        raise OSError("the process that started this one has ended")
 
 
 def _supervise(init: int, status: int, timeout_s: float) -> int:

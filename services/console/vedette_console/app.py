@@ -51,7 +51,7 @@ def keys(settings: Console) -> Keys:
     if token is None and not is_loopback(settings.host) and not settings.trusted_header:
         raise ConfigurationError(
             where="console.host",
-            problem=f"{settings.host} can be reached from elsewhere, and nothing says who may look; set "
+            problem=f"{settings.host} can be reached from other machines, and no setting limits who may look; set "
             'token = { env = "NAME" } under [console], or trusted_header and trusted_proxies for a proxy that checks '
             'users, or host = "127.0.0.1"',
         )

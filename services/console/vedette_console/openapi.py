@@ -114,7 +114,7 @@ def _required(kind: type[Struct]) -> set[str]:
 def _events() -> dict[str, Any]:
     return {
         "operationId": "events",
-        "summary": "Events as they happen, as server-sent events; `Last-Event-ID` goes on where a reader was.",
+        "summary": "Events as they happen, as server-sent events; `Last-Event-ID` continues after that event.",
         "tags": ["events"],
         "parameters": [
             {

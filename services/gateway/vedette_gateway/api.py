@@ -74,7 +74,9 @@ class Entrance:
         if self._hosts and not self._hosts.allows(host):
             raise Problem(421, "wrong_host", f'nothing is served as "{host}" without an API key')
         if self._hosts and is_cross_site(headers, host) and not self.is_origin(headers.get("origin", "")):
-            problem = "this request came from another site; name that in [gateway] origins, or give the gateway keys"
+            problem = (
+                "this request came from another site; add that to [gateway] origins, or give the gateway keys"
+            )
             raise Problem(403, "cross_site", problem)
         return self._callers.of(headers, address, self._now())
 

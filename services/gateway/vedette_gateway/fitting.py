@@ -87,9 +87,9 @@ def _never(use_case: str, considered: int, rejections: Mapping[ModelRef, Sequenc
     if missing:
         what = f"none is known to have {_listed(missing, 'or')}"
     elif abilities:
-        what = f"none has {_listed(list(abilities), 'and')} and fits else"
+        what = f"none has {_listed(list(abilities), 'and')} and meets the other limits"
     else:
-        what = "each is outside of a limit that the request sets"
+        what = "each is outside a limit of the request"
     nearest = [
         f"{shown_name(model)} ({', '.join(_reason(one) for one in why[:_MAX_SHOWN])})"
         for model, why in list(rejections.items())[:_MAX_SHOWN]

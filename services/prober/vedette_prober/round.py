@@ -37,7 +37,7 @@ from vedette_prober.levels import LEVELS
 
 # A contact that ended so never came as far as a listing.
 NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
-_SAME_WEIGHTS = "another name of the same weights was asked"
+_SAME_WEIGHTS = "another name of the same weights was probed"
 # A server reports the new time of unloading only after the answer: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
 _LATELY = timedelta(minutes=1)  # since the probe that another one confirms
@@ -172,7 +172,10 @@ class Round:
             else level
         )
         sample = self._sample(
-            Outcome.OK, reached, took_ms, f"no answer asked for: {left_out}" if left_out else None
+            Outcome.OK,
+            reached,
+            took_ms,
+            f"the model was not asked to answer: {left_out}" if left_out else None,
         )
         return Probed(
             sample,

@@ -30,7 +30,7 @@ MEASURED = next(query for query in QUERIES if query.subject == "report.measured"
 _DECODER = msgspec.json.Decoder(ReportRequest)
 _MEASURED = msgspec.json.Decoder(MeasuredRequest)
 _COUNTED = encode(ReportReply(counted=True))
-_STOPPING = encode(ReportReply(counted=False, reason="this recommender is stopping; report to the next"))
+_STOPPING = encode(ReportReply(counted=False, reason="this recommender is stopping; report again"))
 _MEASURED_EVERY_S = 1.0
 _MAX_REPLICAS = 32  # whose last window an event names; each entry matters for a retry's time only
 

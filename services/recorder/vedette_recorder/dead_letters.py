@@ -24,9 +24,10 @@ _CHUNK = 500
 _TABLE = tables.dead_letters
 _KEY = ("stream", "stream_created_at", "sequence")
 _INSTEAD = {
-    "schedule": "its time has passed; the next tick does the same, and vedette discover, probe or benchmark now",
-    "model": "its stream still holds it, and behind newer ones it would be taken for the newest; have the work "
-    "that it should have caused done with vedette probe, verify, benchmark or evaluate",
+    "schedule": "the tick is out of date. The next tick starts the same work; "
+    "vedette discover, probe or benchmark starts it now",
+    "model": "its stream still holds it, and a copy would count as newer than later messages. "
+    "Start the missing work with vedette probe, verify, benchmark or evaluate",
 }
 
 

@@ -25,5 +25,5 @@ LOST = Gauge(
 )
 DATABASE_WAITING = Gauge("vedette_database_waiting", "1 while messages wait for the database.", ["stream"])
 RETENTION_REFUSED = Gauge(
-    "vedette_retention_refused", "1 while no history is deleted, because the clock is not borne out by it."
+    "vedette_retention_refused", "1 while no history is deleted, because history does not confirm the clock."
 )

@@ -266,7 +266,7 @@ class Judging:
             message = (
                 f"{lacking[0]} has written no texts for {session.use_case}"
                 if lacking
-                else f"{session.judge} cannot compare them: at least two must be of other families than its own"
+                else f"{session.judge} cannot compare them: at least two models of other families are needed"
             )
             raise RequestError(code="invalid_value", message=message, field="pool")
 

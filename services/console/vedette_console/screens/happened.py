@@ -48,7 +48,7 @@ async def _compared(sources: Sources, view: View, at: datetime) -> dict[str, obj
     found = filtered([*replaced(winners), *differences(before, after)], kinds, view.get("text"))
     return {
         "at": at,
-        "unknown": ("only what was another at the end of the day than at its begin is shown",),
+        "unknown": ("only differences between the begin and the end of the day are shown",),
         "changes": found[:_MAX_SHOWN],
         "more": max(0, len(found) - _MAX_SHOWN),
         "kinds": KINDS,

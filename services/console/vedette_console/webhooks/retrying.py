@@ -35,7 +35,7 @@ def judged(reply: Reply) -> Attempt:
         return Attempt()
     said = f": {reply.body}" if reply.body else ""
     if 300 <= reply.status < 400:
-        said = ": it redirects, which is not followed; set url to where it leads"
+        said = ": it redirects, which Vedette does not follow; set url to the target of the redirect"
     return Attempt(
         problem=f"HTTP {reply.status}{said}", gone=reply.status == _GONE, retry_after_s=reply.retry_after_s
     )
