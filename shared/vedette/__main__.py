@@ -19,7 +19,7 @@ def main() -> NoReturn:
 
 
 def _prepare_output() -> None:
-    """Have output in UTF-8 whatever the locale: names of models may be in any script. What is closed goes nowhere."""
+    """Write output in UTF-8 for every locale: names of models may be in any script. What is closed goes nowhere."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):

@@ -98,7 +98,7 @@ class Interrupted(VedetteError, text="stopped by {number.name}"):
 
 
 class BusError(VedetteError, text="NATS failed; see its log"):
-    """NATS, or what Vedette needs of it, failed."""
+    """NATS failed, or something that Vedette needs from it."""
 
 
 class ChildFailed(BusError, text="{problem}"):

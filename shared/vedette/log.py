@@ -35,7 +35,7 @@ def _configure() -> None:
 
 
 def _escaped(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Show what is invisible in the texts of a line for a terminal."""
+    """Escape invisible characters in the texts of a line for a terminal."""
     for name, value in fields.items():
         if isinstance(value, str):
             fields[name] = shown(value)

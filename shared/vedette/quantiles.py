@@ -1,4 +1,4 @@
-"""The one definition of a quantile, for whatever is measured. Pure."""
+"""The one definition of a quantile, for all measurements. Pure."""
 
 from collections.abc import Sequence
 

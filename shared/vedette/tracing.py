@@ -97,7 +97,7 @@ def span(
 
 
 def _kind(subject: str) -> str:
-    """Return what the messages of *subject* are called: few names, without endpoints, models and callers."""
+    """Return a name for the messages of *subject*: few names, without endpoints, models and callers."""
     first, _, rest = subject.partition(".")
     return first if first in _NAMED_BY_ONE else f"{first}.{rest.partition('.')[0]}"
 
@@ -114,7 +114,7 @@ def using(provider: "TracerProvider") -> Iterator[None]:
 
 
 class _Warnings(logging.Handler):
-    """Writes what the SDK says into our log, but not each attempt of an export that fails."""
+    """Writes messages of the SDK into our log, but not each failed attempt of an export."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

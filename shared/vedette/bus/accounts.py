@@ -1,4 +1,4 @@
-"""Accounts of a nats-server as its configuration takes them: who is in which, and what crosses between them. Pure.
+"""Accounts of a nats-server, in the form of its configuration: their users, and their imports and exports. Pure.
 
 APP holds JetStream, a user for each service and the operator. CLIENT is one account that all agents of a laptop share.
 `vedette agents add` gives an agent its own account: it can neither reach another agent nor receive its messages.

@@ -61,7 +61,7 @@ async def add(state: Path, name: str) -> Agent:
 
 
 async def remove(state: Path, name: str) -> None:
-    """Take the login of the agent *name* away; a server that runs closes its connections.
+    """Remove the login of the agent *name*; a running server closes its connections.
 
     Raises RequestError when there is no such agent, else as `add`.
     """
@@ -81,7 +81,7 @@ async def remove(state: Path, name: str) -> None:
 async def _change(
     state: Path, change: Callable[[dict[str, str]], dict[str, str]]
 ) -> tuple[dict[str, str], str | None]:
-    """Write what *change* makes of the passwords; return them, and where the server listens, if it runs."""
+    """Write the passwords after *change*; return them, and the address of the server if it runs."""
     directory = state / "nats"
     _refuse_other_server(state, directory)
     with _alone(directory):

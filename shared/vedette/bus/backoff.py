@@ -1,4 +1,4 @@
-"""What becomes of a message whose handling failed: again after a delay, or a dead letter."""
+"""A message whose handling failed is retried after a delay, or becomes a dead letter."""
 
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ def redelivery_delay_s(deliveries: int) -> float:
 
 
 class Backoff:
-    """Decides what becomes of a message whose handling failed: again after a delay, or `DEAD`."""
+    """Decides about a message whose handling failed: it is retried after a delay, or goes to `DEAD`."""
 
     def __init__(self, burial: Burial) -> None:
         self._burial = burial

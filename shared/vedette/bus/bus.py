@@ -1,6 +1,6 @@
-"""One service's or command's use of NATS: everything in this package, over one connection.
+"""Everything in this package for one service or command, over one connection.
 
-- `Bus.streams` reads what streams hold;
+- `Bus.streams` reads messages of streams;
 - `Bus.publisher` publishes events by compare-and-set against the last message of their subject;
 - `Bus.followings` follow streams live, and say when they are warm;
 - `Bus.jobs` handles jobs and publishes their progress;
@@ -85,7 +85,7 @@ class Bus:
             _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
 
     async def _server_time(self) -> datetime:
-        """Return what the NATS server's clock shows. Raises TimeoutError or nats.errors.Error."""
+        """Return the time of the NATS server's clock. Raises TimeoutError or nats.errors.Error."""
         subject = f"$JS.API.STREAM.INFO.{permissions.compared(self.name)}"
         reply = await self.connection.request(subject, timeout=_TIME_TIMEOUT_S)
         try:

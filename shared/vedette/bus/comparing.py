@@ -20,19 +20,19 @@ COMPARE_EVERY_S = 10.0
 _MAX_ATTEMPTS = 3
 REMEDY = "correct the wrong clock (NTP); Vedette then continues"
 
-# Returns what another clock shows now. Raises TimeoutError or nats.errors.Error when it does not answer.
+# Returns the time of another clock. Raises TimeoutError or nats.errors.Error when it does not answer.
 AskTime = Callable[[], Awaitable[datetime]]
 
 
 class Moment(Struct, frozen=True):
-    """What this process's two clocks show at one moment."""
+    """The times of this process's two clocks at one moment."""
 
     wall: datetime
     monotonic: float
 
     @classmethod
     def of(cls, clock: Clock) -> "Moment":
-        """Return what *clock* shows."""
+        """Return the times of *clock*."""
         return cls(clock.now(), clock.monotonic())
 
     def stepped_s(self, later: "Moment") -> float:
@@ -52,7 +52,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         return self.ahead_s + self.moment.stepped_s(moment)
 
     def is_wrong(self, moment: Moment) -> bool:
-        """Return whether the two clocks differ too much at *moment*, whatever the uncertainty."""
+        """Return whether the two clocks certainly differ too much at *moment*."""
         return abs(self.ahead_at(moment)) - self.uncertain_s > MAX_OFFSET_S
 
 
@@ -116,7 +116,7 @@ class ComparedClock:
         return self._own.monotonic()
 
     async def trouble(self) -> str | None:
-        """Return what is wrong with this process's clock, or None when it may be used."""
+        """Return the problem of this process's clock, or None if it may be used."""
         now = Moment.of(self._own)
         if self._last is None or abs(self._last.moment.stepped_s(now)) > MAX_OFFSET_S:
             await self._compare(since=now)
@@ -126,7 +126,7 @@ class ComparedClock:
         return in_words(last.ahead_at(now), "the NATS server") if last.is_wrong(now) else None
 
     async def require_right(self) -> None:
-        """Return when this process's clock may stamp what is published. Raises ClockWrong."""
+        """Return once this process's clock may date events. Raises ClockWrong."""
         if problem := await self.trouble():
             raise ClockWrong(problem=problem)
 

@@ -1,4 +1,4 @@
-"""How anything connects to NATS: services, agents and commands alike."""
+"""How services, agents and commands connect to NATS."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ from nats.aio.client import Client as NatsClient
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.settings import Nats
 
-# To begin with, few more attempts, soon: a person who has mistyped a URL should not wait.
+# At first a few attempts in quick succession: a person with a mistyped URL should not wait.
 _GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 3, "reconnect_time_wait": 0.1}
 _CLOSE_TIMEOUT_S = 1.0
 _READ_RIGHT = re.compile(r"[\w.~-]+:[\w.~-]*|[^:]*")  # a user and password of plain characters, or a token
@@ -30,7 +30,7 @@ RECONNECT_UNLIMITED: dict[str, Any] = {
     "max_outstanding_pings": 2,
     "drain_timeout": 5,
 }
-# What nats-py raises on a message whose headers or subjects are not UTF-8.
+# nats-py raises these for a message whose headers or subjects are not UTF-8.
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError)
 
 
@@ -205,7 +205,7 @@ def _options(
 
 
 def in_plain_text(connection: NatsClient, settings: Nats) -> str | None:
-    """Return what is wrong where *settings* ask for TLS and the server takes none: nats-py 2.16 goes on without."""
+    """Return a problem if *settings* require TLS and the server offers none: nats-py 2.16 continues without."""
     current = connection.connected_url
     wanted = settings.ca_file is not None or (current is not None and current.scheme == "tls")
     if not wanted or connection._server_info.get("tls_required"):
@@ -230,9 +230,9 @@ def skip_unreadable(connection: NatsClient) -> None:
 
 
 async def barrier(connection: NatsClient) -> None:
-    """Return when the server has taken in everything sent before, subscriptions and published messages alike.
+    """Return when the server has processed all earlier subscriptions and published messages.
 
-    One flush is not enough: nats-py writes its PING ahead of what still waits to be written. Two do.
+    One flush is not enough: nats-py writes its PING before messages that still wait. Two are.
     """
     await connection.flush()
     await connection.flush()

@@ -149,5 +149,5 @@ class Followings:
                 await asyncio.sleep(_FOLLOW_AGAIN_S)
 
     async def current(self) -> bool:
-        """Return whether everything in what is followed has been seen: not so after a break, or in a burst."""
+        """Return whether the followed streams were read to their end: not after a lost connection, or in a burst."""
         return all([await following.current() for following in self.all])

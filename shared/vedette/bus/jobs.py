@@ -97,7 +97,7 @@ class Jobs:
         field: str | None = None,
         retry_s: float | None = None,
     ) -> None:
-        """Publish how far *job* is, for who listens now. *field* of it is wrong; it is tried again in *retry_s*."""
+        """Publish the progress of *job*. *field* names its wrong field; it is retried in *retry_s*."""
         progress = Progress(
             job_id=job.id,
             at=self._clock.now(),
@@ -118,7 +118,7 @@ class Jobs:
         await self._connection.publish(progress.subject, encode(progress))
 
     def is_redelivered(self, job: Job) -> bool:
-        """Return whether *job*, which runs, was delivered before: what it began may have been left undone."""
+        """Return whether the running *job* was delivered before: an earlier worker may have left it half done."""
         return job.id in self._redelivered
 
     async def work(

@@ -1,4 +1,4 @@
-"""What each user of NATS may publish and receive: what the contracts name, and what JetStream takes for that. Pure.
+"""What each user of NATS may publish and receive: subjects of the contracts, and JetStream's own subjects. Pure.
 
 One user for each service, `operator` for the command line, and `agent`, who has an account of its own. No user may
 publish the copies of events on `model.<event>` and `recommend.changed.<use case>`: only the broker makes them.
@@ -75,7 +75,7 @@ def inbox(role: str) -> str:
 
 
 def _said(role: Role) -> Iterator[str]:
-    """Yield what *role* publishes by the contracts, what it asks, and its trial writes (`Publisher.keep_writing`)."""
+    """Yield the subjects of *role*: its events, its queries, and its trial writes (`Publisher.keep_writing`)."""
     yield f"canary.{role}"
     yield from (query.subject for query in QUERIES if role in query.askers)
     for channel in CHANNELS:
@@ -121,7 +121,7 @@ def _uses(durable: Durable) -> Iterator[str]:
 
 
 def _of_others(role: Role) -> Iterator[str]:
-    """Yield the uses of other services' durables that what *role* may do on its streams would include."""
+    """Yield the uses of other services' durables that the permissions of *role* on its streams would include."""
     own = {(durable.stream, durable.name) for durable in durables(role)}
     wide = {*_followed(role), *(durable.stream for durable in durables(role) if durable.name == "*")}
     for durable in DURABLES:

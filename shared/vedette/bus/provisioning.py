@@ -127,7 +127,7 @@ async def _provision_whole(
 def growth_bytes(
     settings: Settings, share: float, before: Mapping[str, int], present: Mapping[str, StreamInfo]
 ) -> int:
-    """Return how many bytes more all streams reserve on a server than those that are *present*. Pure."""
+    """Return how many more bytes all streams reserve on a server than the *present* streams. Pure."""
     growth = 0
     for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
         name = config.name or ""
@@ -233,7 +233,7 @@ def is_for_storage(error: nats.js.errors.APIError) -> bool:
 def _refused(
     error: nats.js.errors.APIError, stream: str, size_bytes: int | None, settings: Settings
 ) -> ProvisioningError:
-    """Return what is to be said of *error*, by which the server did not take a stream of *size_bytes*."""
+    """Return the message for *error*, with which the server refused a stream of *size_bytes*."""
     reason = error.description or str(error)
     if not is_for_storage(error):
         return ProvisioningError(stream=stream, problem=reason)
@@ -312,7 +312,7 @@ async def _make(js: Any, wanted: StreamConfig) -> None:
 def _kept_limit(least: int | None, most: int | None, before: int | None, *, held: int) -> int | None:
     """Return the limit in bytes for a stream that had the limit *before* and holds *held* bytes.
 
-    It grows to *least*, which is what can be had now. It shrinks to *most*, which is all that is wanted, and never
+    It grows to *least*, the available size. It shrinks to *most*, the wanted size, but never
     below twice what the stream holds: at its limit a stream refuses new messages.
     """
     if least is None or most is None:

@@ -152,9 +152,9 @@ class Publisher:
         return True
 
     async def post(self, event: Event) -> None:
-        """Publish *event* without waiting until it is stored: the next one makes up for it if it is lost.
+        """Publish *event* without waiting until it is stored: the next one replaces a lost one.
 
-        Raises ClockWrong and what nats-py raises.
+        Raises ClockWrong and the errors of nats-py.
         """
         await self._clock.require_right()
         if not self._connection.is_connected:
@@ -209,7 +209,7 @@ class Publisher:
         return False
 
     async def store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
-        """Publish to a stream; note whether the broker stored it. Raises MessageTooLarge and what nats-py raises."""
+        """Publish to a stream; note whether the broker stored it. Raises MessageTooLarge and the errors of nats-py."""
         if len(payload) > self._connection.max_payload:
             raise MessageTooLarge(subject=subject, size=len(payload), limit=self._connection.max_payload)
         began = self._clock.monotonic()
@@ -251,7 +251,7 @@ class Publisher:
         return self._writes
 
     def write_problem(self) -> str | None:
-        """Return which streams refuse what this process publishes and what to do, or None."""
+        """Return which streams refuse events of this process and the remedy, or None."""
         return self._writes_of_now().problem(self._clock.monotonic())
 
     def refusing_for(self) -> float:

@@ -60,10 +60,10 @@ async def pull(
             if ends - {"404", "408"}:
                 await asyncio.sleep(_HEARTBEAT_S)
     finally:
-        # Nothing more may come here: what is given back would be delivered to the same pull again.
+        # Close the pull first: messages that are given back would be delivered to it again.
         with suppress(nats.errors.Error):
             await subscription.drain()  # type: ignore[no-untyped-call]
-        # What was delivered to us and not taken goes back at once, not after the ack wait.
+        # Messages that were delivered but not taken go back at once, not after the ack wait.
         for left in arrived.take():
             if left.reply.startswith("$JS.ACK"):
                 await left.nak()
@@ -83,12 +83,12 @@ async def _ask(connection: NatsClient, durable: Durable, inbox: str, batch: int)
 
 
 def _status(message: Msg) -> str | None:
-    """Return what the broker says of a pull, or None for a message that it delivers."""
+    """Return the broker's status of a pull, or None for a delivered message."""
     return None if message.data else (message.headers or {}).get("Status")
 
 
 class _Arrivals:
-    """What has come and was not taken yet."""
+    """Messages that have arrived and were not taken yet."""
 
     def __init__(self) -> None:
         self._messages: list[Msg] = []

@@ -92,7 +92,7 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             name="DEFINITIONS",
             subjects=["endpoint.defined.*"],
             max_msgs_per_subject=100,  # the record of who changed what
-            # What would make room is an endpoint that no operator has touched for long: a full stream refuses instead.
+            # Room would come from an endpoint that was not changed for long: a full stream refuses instead.
             discard=DiscardPolicy.NEW,
             max_bytes=limit(32 * MIB),
             **{**common, "max_msg_size": 64 * 1024},
@@ -136,7 +136,7 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             name="DELIVERIES",
             subjects=["delivery.*"],
             retention=RetentionPolicy.WORK_QUEUE,
-            # A receiver that is away fills its own part, not that of others: then the console buries what is next.
+            # An unreachable receiver fills only its own part: then its next events become dead letters.
             discard=DiscardPolicy.NEW,
             discard_new_per_subject=True,
             max_msgs_per_subject=5000,

@@ -1,4 +1,4 @@
-"""What streams hold: the last message of a subject, a model, single messages, states."""
+"""Reads streams: the last message of a subject, a model, single messages, states."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,7 +26,7 @@ FULL_REMEDY = "raise [nats] expected_models or give NATS more storage, then run 
 _REPLY_TIMEOUT_S = 5.0
 _TOO_MANY_RESULTS = "413"  # of a batched direct get: more than 1,024 subjects
 _NO_RESPONDERS = "503"
-# What the broker adds to a message that is read, as its own headers.
+# Headers that the broker adds to a message when it is read.
 _ADDED_ON_READING = frozenset(
     {
         "Nats-Stream",
@@ -74,7 +74,7 @@ class Streams:
     async def read_model(self, model: ModelRef, *, through: int | None = None) -> ModelState:
         """Return *model* as the stream holds it, now or as of the sequence *through*: the last of each of its subjects.
 
-        An event of a newer version says nothing here, but what is published next comes after it too.
+        An event of a newer version is ignored here, but later events are still compared with it.
         """
         state = ModelState(model=model)
         upto = {} if through is None else {"up_to_seq": through}

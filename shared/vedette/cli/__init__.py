@@ -1,4 +1,4 @@
-"""The command line: its commands, and what its exit codes mean."""
+"""The command line: its commands and exit codes."""
 
 import errno
 import signal
@@ -26,7 +26,7 @@ from vedette.errors import (
 
 
 def _default(value: object) -> str | None:
-    """Return a default as help shows it; what an option does unless it is given needs no word."""
+    """Return a default as help shows it; the default of a flag needs no word."""
     return None if value in (None, False, ()) else str(value)
 
 
@@ -316,11 +316,11 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         if _is_full(error):
             complain(f"the output cannot be written: {error.strerror}")
             with suppress(OSError):
-                sys.stdout.close()  # what is left in it would be tried again at the exit
+                sys.stdout.close()  # Python would try to write the rest again at the exit
             sys.exit(1)
         if type(error).__module__.partition(".")[0] != "nats":
             raise
-        # A server refuses what a login may not do by silence.
+        # A server does not reply to requests that a login may not send.
         complain(
             f"the NATS server refused this command ({' '.join(str(error).split())}). "
             "Its log says why; only the operator's login may change streams and read all of them"

@@ -128,7 +128,7 @@ def recommend(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Name the best model for USE_CASE now, and those to fall back on."""
+    """Name the best model for USE_CASE now, and its fallbacks."""
     wanted = _wanted(need, terms)
 
     async def ask(client: Client) -> int:
@@ -167,7 +167,7 @@ def explain(
 
 
 def _wanted(need: Need, terms: Terms) -> dict[str, Any]:
-    """Return the keywords of the client, but for `limit`. Raises RequestError for a weight or a bound that is none."""
+    """Return the keywords of the client without `limit`. Raises RequestError for an invalid weight or bound."""
     return {
         **need.wanted(),
         **_entries("weight", terms.weight, _SIGNALS),
@@ -181,9 +181,9 @@ def _moment(at: str) -> datetime:
 
 
 def _entries(option: str, given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return what was *given* of *option* as the keyword of the client.
+    """Return the *given* values of *option* as a keyword of the client.
 
-    Raises RequestError for what is not NAME=VALUE.
+    Raises RequestError for a value that is not NAME=VALUE.
     """
     found, table = {}, f"{option}s"
     for text in given:

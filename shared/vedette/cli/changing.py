@@ -32,13 +32,13 @@ from vedette.types import Outcome
 _STORED_WITHIN_S = 15.0
 _IN_FORCE_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.25
-# What a change of these makes another server of: it is tried before it is kept.
+# A change of these keys leads to another server: it is tried before it is kept.
 _TRIED = frozenset({"url", "provider", "flavour", "api_key", "basic", "headers", "ca_file", "verify"})
 
 
 @asynccontextmanager
 async def operator(where: options.Instance) -> AsyncIterator[Bus]:
-    """Yield what writes definitions. Raises RequestError for a login that may not."""
+    """Yield the writer of definitions. Raises RequestError for a login without this permission."""
     async with connect(where.operator(), name="vedette-operator") as connection:
         bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
         try:
@@ -163,7 +163,7 @@ async def edit(
         preview = _preview(name, change, held.event if held else None)
         beneath = _beneath(name, preview, views, where)
         wanted = laid_over(name, preview, beneath) if beneath or preview.whole else None
-        if wanted is None:  # what is beneath is not known here
+        if wanted is None:  # the base definition is not known here
             checked({"url": "http://localhost", **preview.settings}, f"endpoints.{name}")
         found = ""
         if not unchecked and wanted is not None and _TRIED & {*settings, *unset}:
@@ -187,7 +187,7 @@ def _preview(name: str, change: Change, held: EndpointDefined | None) -> Endpoin
 def _beneath(
     name: str, preview: EndpointDefined, views: EndpointsReply | None, where: options.Instance
 ) -> EndpointSettings | None:
-    """Return what *preview* is laid over, as far as it is known on this machine."""
+    """Return the base definition of *preview*, if this machine knows it."""
     if preview.whole:
         return None
     if (of_file := configured(where).endpoints.get(name)) is not None:
@@ -197,7 +197,7 @@ def _beneath(
 
 
 async def _tried(name: str, wanted: EndpointSettings, where: options.Instance) -> str:
-    """Return what answers at an endpoint. Raises RequestError where nothing does, or a secret of it is not here."""
+    """Return the contact with an endpoint. Raises RequestError if it fails, or if a secret is missing here."""
     outbound = configured(where).outbound
     skip = "--unchecked keeps it without a try"
     try:
@@ -230,7 +230,7 @@ def _found(wanted: EndpointSettings, contact: Contact) -> str:
 async def _say_in_force(
     bus: Bus, event: EndpointDefined, where: options.Instance, as_json: bool, *, found: str = ""
 ) -> int:
-    """Wait until the change is in force, and say what it came to."""
+    """Wait until the change is in force, and print the result."""
     held = await definitions.last(bus, event.endpoint)
     reply = await _in_force(where, held.sequence if held else 0)
     out = [one for one in reply.left_out if one.endpoint == event.endpoint] if reply else []

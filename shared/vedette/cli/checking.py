@@ -1,4 +1,4 @@
-"""All that is wrong with a configuration: what `vedette up` would refuse, and what would surprise.
+"""All problems of a configuration: errors that `vedette up` would refuse, and warnings.
 
 Nothing is contacted for it.
 """
@@ -20,7 +20,7 @@ from vedette.errors import ConfigurationError
 from vedette.providers.access import access
 from vedette.settings import EndpointSettings, Secret, Settings, examine, read
 
-# What a service checks of the settings: the entry-point group `vedette.checks`.
+# Checks of settings by services: the entry-point group `vedette.checks`.
 Check = Callable[[Settings], Iterable[ConfigurationError]]
 
 
@@ -33,7 +33,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 async def check(path: str | None) -> tuple[Settings, list[Problem]]:
-    """Return what can be read of the configuration *path*, and all problems with it."""
+    """Return the readable parts of the configuration *path*, and all its problems."""
     try:
         document, where = read(path)
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""`completion`: what a shell needs to complete commands, options and names."""
+"""`completion`: scripts with which shells complete commands, options and names."""
 
 import shlex
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ OF_COMMANDS: dict[str, Kind] = {
     "endpoints restore": "endpoint",
     "endpoints history": "endpoint",
 }
-# Services name what only they know: a function of the settings.
+# A function of the settings that gives names which only a service knows.
 _GROUP = "vedette.names"
 _MAX_OFFERED = 1000
 _TIMEOUT_S = 1.0
@@ -160,7 +160,7 @@ def _takes_a_value(words: list[str]) -> bool:
 
 
 def parser(command: str) -> App:
-    """Return what parses *command*, such as `knowledge show`."""
+    """Return the parser of *command*, such as `knowledge show`."""
     found = app
     for word in command.split():
         found = found[word]

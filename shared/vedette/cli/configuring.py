@@ -103,7 +103,7 @@ async def _found() -> dict[str, EndpointSettings]:
 
 
 def _name(usual: str, contact: Contact) -> str:
-    """Return what the server calls itself, as an endpoint is named; else what is usual there."""
+    """Return a name for the endpoint: by the product of the server, else by its usual port."""
     product = contact.server.product if contact.server else None
     return "".join(c if c.isalnum() else "-" for c in product.lower()) if product else usual
 
@@ -177,7 +177,7 @@ def _one(file: str | None, config: str | None) -> str | None:
 
 
 def show(file: File = None, /, *, config: options.Config = None, json: options.Json = False) -> int:
-    """Print the whole configuration in effect: what is given, and the default of everything else."""
+    """Print the whole configuration in effect: given values, and the defaults of all others."""
     file = _one(file, config)
     settings = _without_secrets(options.settings(file))
     if json:
@@ -193,7 +193,7 @@ def show(file: File = None, /, *, config: options.Config = None, json: options.J
 
 
 def _without_secrets(settings: Settings) -> Settings:
-    """Return *settings* without what could be a secret that is written in them all the same."""
+    """Return *settings* without values that could be secrets."""
     nats, database = settings.nats, settings.database
     endpoints = {
         name: msgspec.structs.replace(

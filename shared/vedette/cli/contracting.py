@@ -1,4 +1,4 @@
-"""`contracts`: what goes over the bus, for people and for programs."""
+"""`contracts`: the messages on the bus, for people and for programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,7 @@ def contracts(
     ] = (),
     json: options.Json = False,
 ) -> int:
-    """List what goes over the bus: subjects, publishers, consumers, queries and replies."""
+    """List the messages on the bus: subjects, publishers, consumers, queries and replies."""
     if check is not None:
         return _check(check)
     if output is not None:

@@ -1,4 +1,4 @@
-"""What was changed of endpoints while Vedette runs: the history of one, and all of them as TOML."""
+"""Changes of endpoints at run time: the history of one endpoint, and all of them as TOML."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

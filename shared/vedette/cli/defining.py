@@ -36,7 +36,7 @@ Unchecked = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Keys:
-    """Keys of `[endpoints.NAME]`: those of most endpoints by a name of their own, any other by `--set`."""
+    """Keys of `[endpoints.NAME]`: common ones have an option, all others use `--set`."""
 
     url: Annotated[str | None, Parameter(help="URL of the model server.")] = None
     provider: Annotated[str | None, Parameter(help="Kind of server: ollama, openai-compatible, …")] = None
@@ -144,7 +144,7 @@ def edit(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Change keys of the endpoint NAME, wherever it is from. All its other keys stay as they are there."""
+    """Change keys of the endpoint NAME, whatever its source. All other keys stay."""
     settings = keys.given()
     if not settings and not unset:
         raise RequestError(code="invalid_value", message="nothing to change: give --url, --set KEY=VALUE, …")
@@ -160,7 +160,7 @@ def remove(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Use the endpoint NAME no longer, wherever it is from. Its models are lost; their history stays."""
+    """Stop using the endpoint NAME, whatever its source. Its models are lost; their history stays."""
     return run(changing.make(name, definitions.remove, signature.author, where, json))
 
 

@@ -47,7 +47,7 @@ _PATIENT_S = 3600.0
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """The result of the demo: the models, the explained recommendation, and what was not done in time."""
+    """The result of the demo: the models, the explained recommendation, and unfinished steps."""
 
     models: tuple[ModelView, ...]
     recommendation: ExplainReply
@@ -80,7 +80,7 @@ def demo(
         bool, Parameter(negative="", help="Also measure the models of the Ollama on this machine.")
     ] = False,
 ) -> int:
-    """Serve a small real model; discover, probe and benchmark it; recommend. Ctrl-C shows what there is by then."""
+    """Serve a small real model; discover, probe and benchmark it; recommend. Ctrl-C shows the results so far."""
     return run(
         _demo(
             as_json=json,
@@ -224,7 +224,7 @@ async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
 
 
 class _Waits:
-    """Says now and then what is waited for, and for how long so far."""
+    """Prints from time to time what the demo waits for, and for how long so far."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say

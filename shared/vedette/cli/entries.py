@@ -21,7 +21,7 @@ PROGRAM = Group.create_ordered("For programs")
 
 
 class Entry(NamedTuple):
-    """A command: the function (`module:name`) that it calls, what it does in a line, and how it is used.
+    """A command: its function (`module:name`), one line of help, and examples.
 
     Its name is the function's, with hyphens, unless one is given.
     """

@@ -1,4 +1,4 @@
-"""What `doctor` says of what it was shown, and what to do. Pure."""
+"""Findings of `doctor`, with remedies. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,7 +17,7 @@ _OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at: whether it is well, what was seen, what to do."""
+    """The result of one check: whether it is well, what it showed, the remedy."""
 
     what: str
     ok: bool
@@ -67,7 +67,7 @@ def _refusal_of_account(model: ModelView) -> tuple[Outcome, str] | None:
 
 
 def services(readiness: telemetry.Readiness) -> Iterator[Finding]:
-    """Yield whether services are ready, and what else they say."""
+    """Yield whether services are ready, and their notes."""
     if readiness.problems:
         seen = _by_what_they_say(readiness.problems)
         yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
@@ -93,7 +93,7 @@ def services(readiness: telemetry.Readiness) -> Iterator[Finding]:
 
 
 def _by_what_they_say(problems: Mapping[str, str]) -> str:
-    """Return what services say; those that wait for one thing say the same."""
+    """Return the services by their message: services that wait for one thing share it."""
     by_problem: dict[str, list[str]] = {}
     for service, problem in problems.items():
         by_problem.setdefault(problem, []).append(service)
@@ -101,7 +101,7 @@ def _by_what_they_say(problems: Mapping[str, str]) -> str:
 
 
 def webhook_finding(state: WebhookState) -> Finding:
-    """Return how sending to a webhook goes, and what to do."""
+    """Return the state of a webhook, and the remedy."""
     what = f"webhook {state.webhook}"
     if state.stopped_at is not None:
         seen = f"{state.receiver} replied 410 Gone at {state.stopped_at:%Y-%m-%d %H:%M}Z; nothing is sent"

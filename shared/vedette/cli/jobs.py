@@ -48,7 +48,7 @@ _ANNOUNCED_BY: dict[JobKind, str] = {
 
 
 class Order(NamedTuple):
-    """What a command is to work on, where, and how it prints the result."""
+    """The targets of a command, its Vedette, and how it prints the result."""
 
     named: Sequence[str]  # endpoints, and models as endpoint/name; none: all
     where: options.Instance
@@ -57,7 +57,7 @@ class Order(NamedTuple):
 
 
 class Details(TypedDict, total=False):
-    """What the jobs are asked for, beyond their kind and their target."""
+    """Details of jobs, beyond their kind and their target."""
 
     streams: tuple[int, ...]
     suites: tuple[str, ...]
@@ -66,7 +66,7 @@ class Details(TypedDict, total=False):
 
 
 async def targets_of(client: Client, kind: JobKind, named: Sequence[str]) -> list[Target]:
-    """Return what *named* (endpoints, or models as endpoint/name) comes to. Raises RequestError for neither."""
+    """Return the targets that *named* means (endpoints, or models as endpoint/name). Raises RequestError."""
     endpoints = {view.endpoint: view.group for view in (await client.endpoints()).endpoints}
     models = {str(view.model): view.model for view in (await client.models()).models}
     chosen: list[Target] = []
@@ -125,7 +125,7 @@ class Abandoned(asyncio.CancelledError):
 def show_abandoned(
     kind: JobKind, last: Sequence[tuple[Job, events.Progress]], again: str, order: Order
 ) -> None:
-    """Say what goes on in the background, and how to look at it; *again* is the command that waits for it."""
+    """Print which jobs continue in the background, and how to follow them; *again* is the command that waits."""
     if order.as_json:
         document({"jobs": [documented(job, progress) for job, progress in last], "models": [], "as_of": None})
     going_on = [(job, progress) for job, progress in last if progress.state not in ("done", "failed")]

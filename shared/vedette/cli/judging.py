@@ -1,4 +1,4 @@
-"""`evaluate --judge`: what sessions of comparisons by a judge take, and having them held."""
+"""`evaluate --judge`: plans sessions of a judge, and starts them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from shlex import quote
@@ -53,7 +53,7 @@ def use_cases_of(named: Sequence[str]) -> list[str]:
 
 
 async def judge(order: Order, use_cases: Sequence[str], by: str | None, budget_usd: float | None) -> int:
-    """Say what a judge's sessions for *use_cases* take; with a budget, have them held, and show what was found."""
+    """Print the cost of a judge's sessions for *use_cases*; with a budget, run them and show the results."""
     settings = order.where.configuration()
     configured = _configured(settings, by)
     async with order.where.client() as client:
@@ -124,7 +124,7 @@ async def _hold(
     max_usd: Mapping[ModelRef, float],
     order: Order,
 ) -> int:
-    """Have texts written and compared, one session after the other, and show what was found."""
+    """Start writing and comparing, one session after the other, and show the results."""
     sessions = [session for session, _ in plan]
     where = order.where
     ended: list[tuple[Job, events.Progress]] = []

@@ -1,4 +1,4 @@
-"""`knowledge show` and `knowledge update`: what published facts let expect of a model."""
+"""`knowledge show` and `knowledge update`: the quality that published facts predict."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""`endpoints`: how they answer, what they do, what they cost, and where they are from."""
+"""`endpoints`: their last contact, load, usage and source."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from vedette.types import Intake, Origin, Outcome, Use
 
 
 def endpoints(*, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """List the endpoints: how the last contact ended, what each is doing, and what Vedette has used of it today.
+    """List the endpoints: their last contact, their load, and Vedette's own usage today.
 
     Seconds are how long Vedette's requests took, all together: the server's processor was busy for that time at most.
     """
@@ -53,7 +53,7 @@ def _say_origins(reply: EndpointsReply) -> None:
 
 
 def origin_in_words(origin: Origin) -> str:
-    """Return where an endpoint is from, what an operator changed, and whether it is paused."""
+    """Return the source of an endpoint, the operator's changes, and whether it is paused."""
     by = f" by {origin.by}" if origin.by else ""
     at = f" at {origin.at:%Y-%m-%d %H:%M}Z" if origin.at else ""
     said = [f"defined{by}{at}" if origin.source == "operator" else f"from {source_in_words(origin.source)}"]
@@ -77,12 +77,12 @@ def left_behind_in_words(origin: Origin) -> str:
 
 
 def source_in_words(source: str) -> str:
-    """Return what a source of endpoints is called."""
+    """Return the name of a source of endpoints."""
     return {"file": "the configuration file", "operator": "an operator"}.get(source, source)
 
 
 def refused_names(intake: Intake) -> str:
-    """Return how many new names of a listing are ignored and until when; after `; `, what to do."""
+    """Return how many new names of a listing are ignored and until when; after `; `, the remedy."""
     until = intake.since + timedelta(days=1)
     return (
         f"{counted(intake.refused, 'new name')} in its listing {plural(intake.refused, 'is', 'are')} ignored "
@@ -113,7 +113,7 @@ def _outcome(view: EndpointView) -> str:
 
 
 def load_in_words(view: EndpointView, now: datetime) -> str:
-    """Return what the endpoint is doing, unless what was read last is stale."""
+    """Return the load of the endpoint, unless the last reading is stale."""
     load = view.load
     if load is None or load.outcome is not Outcome.OK or load.is_stale(now):
         return "-"
@@ -126,7 +126,7 @@ def load_in_words(view: EndpointView, now: datetime) -> str:
 
 
 def cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
-    """Yield what each purpose has used of the endpoint today."""
+    """Yield the usage of the endpoint today, by purpose."""
     if view.state is None or view.state.ledger is None or view.used == Use():
         return
     for purpose, use in sorted(view.state.ledger.by.items()):

@@ -37,7 +37,7 @@ _FIGURES = (
 
 
 def show_figures(models: Sequence[ModelView], style: Style) -> None:
-    """Print every figure of *models* with its spread, then their sweeps, then what went wrong."""
+    """Print every figure of *models* with its spread, then their sweeps, then failures."""
     table(_MEASURED, [one for model in models for one in _measured(model)], style)
     sweeps = [(model.model, load) for model in models for load in _loads(model)]
     if sweeps and style != "csv":  # one table is one CSV document
@@ -50,7 +50,7 @@ def show_figures(models: Sequence[ModelView], style: Style) -> None:
 
 
 class _Measured(NamedTuple):
-    """One figure of a model: what it is called, its unit, and the digits to show."""
+    """One figure of a model: its name, its unit, and the digits to show."""
 
     model: ModelRef
     called: str
@@ -119,7 +119,7 @@ def _published(figures: Published) -> str:
 
 
 def show_proofs(models: Sequence[ModelView], style: Style) -> None:
-    """Print what *models* are known to be able to do, on what evidence."""
+    """Print the known capabilities of *models*, with their evidence."""
     table(
         _PROOFS,
         [(model.model, *one) for model in models for one in sorted(model.capabilities.items())],
@@ -197,7 +197,7 @@ _SCORES: tuple[Cell[_Scored], ...] = (
 
 
 def show_judged(models: Sequence[ModelView], style: Style) -> None:
-    """Print what judges found of *models*, then how those judges answered."""
+    """Print the judges' results for *models*, then how those judges answered."""
     held = [
         (model.model, *one) for model in models if model.judged for one in model.judged.judgements.items()
     ]
@@ -263,7 +263,7 @@ def _bias(what: str, bias: Bias | None) -> str:
 
 
 def _judged(model: ModelView) -> Iterator[str]:
-    """Yield in lines what judges found of one model."""
+    """Yield the judges' results for one model, in lines."""
     for use_case, one in sorted(model.judged.judgements.items()) if model.judged else ():
         doubts = f"; does not count: {one.report.doubts}" if one.report.doubts else ""
         found = (

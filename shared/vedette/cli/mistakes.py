@@ -1,4 +1,4 @@
-"""What is said of a command line that was mistyped: the same at every level of commands. Pure."""
+"""Error messages for a mistyped command line: the same at every level of commands. Pure."""
 
 import difflib
 

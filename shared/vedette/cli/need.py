@@ -1,4 +1,4 @@
-"""The options that say what a model must satisfy: one for each constraint."""
+"""The options for constraints on a model: one for each constraint."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -27,10 +27,10 @@ def _with_options(need: type[T]) -> type[T]:
 @Parameter(name="*")
 @_with_options
 class Need:
-    """What the model must satisfy."""
+    """The constraints on the model."""
 
     def wanted(self) -> dict[str, Any]:
-        """Return what was given, as keywords of the client."""
+        """Return the given options, as keywords of the client."""
         return {name: value for name, value in vars(self).items() if value not in (None, ())}
 
 

@@ -92,7 +92,7 @@ class Instance:
         """Return how to reach its server where it need not run: by option, here, or by *settings*."""
         configured = self.nats is None and settings.nats.url is not None
         reached = settings.nats if configured else self._operator()
-        # Where no option names who signed the server's certificate, the configuration does.
+        # Without --ca-file, the certificate authority of the configuration counts.
         return msgspec.structs.replace(
             reached, ca_file=self.ca_file or settings.nats.ca_file or reached.ca_file
         )
@@ -170,7 +170,7 @@ def source(
 
 
 def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:
-    """Return the configuration with what the command line says of NATS on top."""
+    """Return the configuration with the command line's NATS options on top."""
     loaded = load(config)
     given = {"url": nats, "port": port}
     changed = {key: value for key, value in given.items() if value is not None}

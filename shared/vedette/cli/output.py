@@ -19,7 +19,7 @@ from vedette.text.figures import counted
 from vedette.text.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
 
 T = TypeVar("T")
-_PIPED_WIDTH = 10_000  # what goes into a file or a pipe is neither folded nor shortened
+_PIPED_WIDTH = 10_000  # output to a file or a pipe is neither folded nor shortened
 
 
 class Screen(Console):
@@ -59,7 +59,7 @@ def complain(problem: str) -> None:
 
 
 def waited(reason: str, again_in_s: float) -> None:
-    """Print what a command waits for to standard error."""
+    """Print to standard error why a command waits."""
     err.print(styled(("waiting: ", "bold"), f"{reason}; again in {again_in_s:.0f} s"))
 
 

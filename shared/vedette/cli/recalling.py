@@ -140,7 +140,7 @@ async def _candidates(client: Client, use_case: str) -> list[ModelRef]:
 async def _each(
     client: Client, endpoint: str | None, models: Sequence[ModelRef], *, since: datetime | None
 ) -> SummariesReply:
-    """Return the *models* in a line each, in their order; without any, all those at *endpoint*, or all."""
+    """Return one line for each of *models*, in their order; without any, for all models at *endpoint*, or all."""
     page = await client.history_models(models, endpoint=endpoint, since=since, limit=_PAGE)
     summaries = list(page.models)
     while page.next is not None:

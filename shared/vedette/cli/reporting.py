@@ -1,4 +1,4 @@
-"""`report`: what an agent would report about its call."""
+"""`report`: reports the outcome of a call, like an agent."""
 
 from typing import Annotated
 

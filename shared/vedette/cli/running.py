@@ -1,4 +1,4 @@
-"""What `up` and `run` do: services in this process, until it is stopped."""
+"""`up` and `run`: services in this process, until it is stopped."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -84,7 +84,7 @@ async def _follow(bus: Bus, show: Callable[[Event, int], None]) -> None:
 
 
 class News:
-    """Shows, in a line each, what a person who has just started Vedette wants to know."""
+    """Prints the news that a person who has just started Vedette wants to know, one a line."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ def run(
 ) -> int:
     """Run the named services, as a pod does, on an existing NATS server; without names, all of them.
 
-    What they need and do not find, they wait for: the server, its streams, a login, the database.
+    They wait for everything that they need and do not find: server, streams, login, database.
     """
     return run_now(_run(list(services), config, nats))
 

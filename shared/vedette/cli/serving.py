@@ -1,4 +1,4 @@
-"""`serve-mcp`: Vedette as tools for whatever speaks the Model Context Protocol."""
+"""`serve-mcp`: Vedette as tools for hosts of the Model Context Protocol."""
 
 from vedette.cli import options
 from vedette.errors import ConfigurationError

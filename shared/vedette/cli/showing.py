@@ -151,7 +151,7 @@ _RANKING: tuple[Cell[Recommendation], ...] = (
 
 
 def _expected_now(one: Recommendation) -> str:
-    """Return what to expect of a call now, where that is not what was measured at rest; else nothing."""
+    """Return the expectation for a call now, if it differs from the figures at rest; else nothing."""
     output_tps = one.output_tps if one.expected_output_tps is None else one.expected_output_tps
     now, rest = (
         f"TTFT {ms(ttft_ms)}, {number(tps, 1)} tokens/s"
@@ -221,13 +221,13 @@ def _value(part: Contribution) -> str:
 
 
 def _reported(one: Recommendation) -> str:
-    """Return what callers' reports changed of the score, where they changed anything."""
+    """Return how callers' reports changed the score, if they did."""
     without = one.score_without_reports
     return "" if without is None else f"; without outcome reports {without:.1f}"
 
 
 def _because(part: Contribution) -> str:
-    """Return where a signal's value is from, and what was assumed for the rest."""
+    """Return the source of a signal's value, and the assumption for its unmeasured part."""
     source: str = part.kind if part.raw is not None else ""
     if part.n is not None:
         source += f" {times(part.n)}, last {ago(part.age_s)}"

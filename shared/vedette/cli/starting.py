@@ -1,4 +1,4 @@
-"""`up`, which says what it starts before it imports that: on a busy machine imports alone take seconds."""
+"""`up`: prints what it starts before the imports, which take seconds on a busy machine."""
 
 from typing import Annotated
 

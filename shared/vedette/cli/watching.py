@@ -1,4 +1,4 @@
-"""`watch`: what happens, a line each, as it happens."""
+"""`watch`: events as they happen, one a line."""
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
@@ -56,7 +56,7 @@ def watch(
     ] = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Show what happens as it happens: everything, or only what is named."""
+    """Show events as they happen: all, or only the named kinds."""
     events = tuple(name if name.startswith(_WHOLE) else f"{_PREFIX}{name}" for name in event)
     use_cases = ("*",) if recommendations else use_case
     with suppress(KeyboardInterrupt):  # the usual end

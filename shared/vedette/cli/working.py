@@ -68,7 +68,7 @@ def benchmark(
 
 
 def verify(*models: _Models, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """Check now what models can do: of the named ones (endpoint/name), of endpoints, or of all."""
+    """Check the capabilities of models now: of the named ones (endpoint/name), of endpoints, or of all."""
     return run(_do("verify", Order(models, where, json)))
 
 
@@ -232,7 +232,7 @@ def _show_models(models: Sequence[ModelView], _: str) -> None:
     show_models(models)
 
 
-# What is shown at the end of each kind of work.
+# The output at the end of each kind of work.
 _SHOWN: dict[JobKind, Callable[[Sequence[ModelView], Any], None]] = {
     "benchmark": show_figures,
     "verify": show_proofs,

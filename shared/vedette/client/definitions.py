@@ -25,7 +25,7 @@ APPEARED: Final = "APPEARED"
 
 
 class Author(Struct, frozen=True, kw_only=True):
-    """Who makes a change, with what, and why."""
+    """The author of a change, the program, and the reason."""
 
     by: str
     via: str
@@ -37,12 +37,12 @@ Change = Callable[[EndpointDefined | None], dict[str, Any]]
 
 
 def add(settings: Mapping[str, Any]) -> Change:
-    """Return the change to an endpoint that has *settings* alone, without those of a file or a source."""
+    """Return the definition of an endpoint with *settings* only, without a base in the file or a source."""
     return lambda _: {"action": "add", "settings": dict(settings), "whole": True}
 
 
 def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
-    """Return the change of some keys, and of those in *unset* back to what is beneath them.
+    """Return the change of some keys; keys in *unset* get the values of the base definition again.
 
     Credentials set at run time before do not follow a URL to another host or port.
     """
@@ -82,7 +82,7 @@ def resume(held: EndpointDefined | None) -> dict[str, Any]:
 
 
 def remove(_: EndpointDefined | None) -> dict[str, Any]:
-    """Return the change after which no endpoint of the name is used, wherever it is from."""
+    """Return the change that removes the endpoint, whatever its source."""
     return {"action": "remove", "removed": True}
 
 
@@ -92,7 +92,7 @@ def restore(_: EndpointDefined | None) -> dict[str, Any]:
 
 
 def _kept(held: EndpointDefined | None) -> dict[str, Any]:
-    """Return what a change leaves as it is. Raises RequestError for an endpoint that was removed."""
+    """Return the parts that a change keeps. Raises RequestError for an endpoint that was removed."""
     if held is None:
         return {}
     if held.removed:
@@ -117,7 +117,7 @@ async def last(bus: Bus, name: str) -> Versioned[EndpointDefined] | None:
 
 
 async def history(bus: Bus, name: str) -> list[EndpointDefined | EndpointAppeared]:
-    """Return what the streams keep of *name*, the oldest first: who changed what, and how it appeared."""
+    """Return the history of *name* in the streams, oldest first: who changed what, and how it appeared."""
     found: list[EndpointDefined | EndpointAppeared] = []
     for stream, matching in ((STREAM, subject(name)), (APPEARED, f"endpoint.appeared.*.{name}")):
         stored = await bus.streams.first_from(stream, 1, matching)

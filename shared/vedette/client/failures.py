@@ -1,4 +1,4 @@
-"""What an exception says of the model that was called: the class of its failure, or nothing. Pure.
+"""The outcome for an exception of a call: the class of the model's failure, or none. Pure.
 
 Only exceptions of the libraries that call models count, recognised by module and name so that none of them need be
 installed; Python's own only where one of these libraries was at work. All else is the caller's own.
@@ -77,7 +77,7 @@ _NO_URLS: Final = frozenset({"litellm"})
 
 
 def outcome_of(error: BaseException, base_url: str | None = None) -> Outcome | None:
-    """Return the class of *error*, or None where it says nothing of the model at *base_url*.
+    """Return the class of *error*, or None if it is no failure of the model at *base_url*.
 
     Then it is a bug, a cancellation, or of something else than the call: a file, JSON, another server.
     """

@@ -111,7 +111,7 @@ class Call:
         times = {"e2e_ms": (ended - self._began) * 1000}
         if self._first is not None:
             times["ttft_ms"] = (self._first - self._began) * 1000
-        # The call itself is what matters, whatever keeps us from telling of it.
+        # A failed report must not fail the call.
         with suppress(RequestError, BusError, NotRunning, nats.errors.Error):
             await self._client.report(
                 self.model,
@@ -136,7 +136,7 @@ class Call:
         return client
 
     def litellm(self) -> dict[str, Any]:
-        """Return what `litellm.acompletion` takes in addition to the messages."""
+        """Return the arguments of `litellm.acompletion`, without the messages."""
         return {
             "model": f"openai/{self.name}",
             "api_base": self.base_url,

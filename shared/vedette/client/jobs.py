@@ -1,4 +1,4 @@
-"""What an operator does to a running Vedette: ask for work now, and follow it."""
+"""Starts jobs in a running Vedette for an operator, and follows them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ _UNSERVED_ROUNDS = 2  # a worker asks again a moment after its request has expir
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job is for: an endpoint with its host group, or one of its models."""
+    """The target of a job: an endpoint with its host group, or one of its models."""
 
     endpoint: str
     group: str
@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation:
-    """Jobs that were asked for on one connection, and what is known of them."""
+    """Jobs that one connection has started, and their progress."""
 
     def __init__(self, connection: NatsClient, subscription: Subscription, clock: Clock) -> None:
         self._subscription = subscription
@@ -86,7 +86,7 @@ class Operation:
         return self._progress(job, "queued", "queued")
 
     async def follow(self, jobs: Sequence[Job]) -> AsyncIterator[tuple[Job, Progress]]:
-        """Yield the progress of *jobs* until each has ended; for silent ones, what they wait for."""
+        """Yield the progress of *jobs* until each has ended; for silent jobs, the reason why they wait."""
         open_jobs = {job.id: job for job in jobs}
         gone = dict.fromkeys(open_jobs, 0)
         look_at = self._clock.monotonic() + _LOOK_EVERY_S
@@ -121,7 +121,7 @@ class Operation:
         return self._clock.monotonic() - self._last_progress_at.get(job_id, self._began)
 
     async def _read_silent(self, jobs: Sequence[Job], gone: dict[str, int]) -> list[tuple[Job, Progress]]:
-        """Return what the silent ones of *jobs* wait for; one request for each queue."""
+        """Return why the silent ones of *jobs* wait; one request for each queue."""
         quiet = [job for job in jobs if self._silent_s(job.id) >= _LOOK_EVERY_S]
         looked = []
         for durable, waiting in groupby(sorted(quiet, key=_durable_name), key=_durable_name):

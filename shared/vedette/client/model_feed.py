@@ -1,4 +1,4 @@
-"""Which models there are, and what becomes of them, without a gap: what `Client.follow_models` gives."""
+"""All models and their changes, without a gap, for `Client.follow_models`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -54,7 +54,7 @@ async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed
 
 
 async def _listed(listing: Listing, held: dict[ModelRef, int]) -> list[Followed]:
-    """Return in what the catalogue differs from what is *held*, and hold it."""
+    """Return the differences between the catalogue and *held*, and update *held*."""
     present = {
         view.model: Followed(model=view.model, info=view.info, revision=view.revision)
         for view in (await _insist(listing)).models

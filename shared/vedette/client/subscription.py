@@ -1,4 +1,4 @@
-"""Events as they happen, as a stream: what `Client.watch` gives."""
+"""Events as they happen, as a stream, for `Client.watch`."""
 
 import asyncio
 import logging
@@ -101,7 +101,7 @@ class Watching:
         return self._connection.stats["reconnects"] if self._connection is not None else 0
 
     def end(self) -> None:
-        """Let the reader come to the end after what was received."""
+        """End the stream after the received events."""
         if not self._ended:
             self._ended = True
             self._waiting.put_nowait(None)

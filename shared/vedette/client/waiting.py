@@ -1,4 +1,4 @@
-"""What a queued job waits for: its turn, a worker, or its next attempt. Pure."""
+"""Why a queued job waits: for its turn, a worker, or its next attempt. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -39,7 +39,7 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 class Wait(Struct, frozen=True, kw_only=True):
-    """What a job waits for, in a line for people and in fields for programs."""
+    """Why a job waits, in a line for people and in fields for programs."""
 
     message: str
     waits_for: WaitsFor | None = None
@@ -49,7 +49,7 @@ class Wait(Struct, frozen=True, kw_only=True):
 
 
 def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
-    """Return what *job*, which is in *queue*, waits for. *silent_s*: for how long nothing was received about a job."""
+    """Return why *job* in *queue* waits. *silent_s*: for how long no progress of a job arrived."""
     service, place = SERVICES[job.kind], [queued.id for queued in queue.jobs].index(job.id)
     running = queue.jobs[: queue.in_hand]
     waits_for: WaitsFor | None = "turn"
@@ -77,5 +77,5 @@ def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
 
 
 def described(job: Job) -> str:
-    """Return what *job* does, such as `benchmark of gpu/qwen3:4b`."""
+    """Describe *job*, for example `benchmark of gpu/qwen3:4b`."""
     return f"{NOUNS[job.kind]} of {job.model or job.endpoint}"

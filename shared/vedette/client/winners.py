@@ -1,4 +1,4 @@
-"""What was announced of the winners: for an operator, who may read its stream. Agents receive only new changes."""
+"""Earlier announcements of winners, for operators, who may read the stream. Agents receive only new changes."""
 
 import nats.errors
 from nats.aio.client import Client as NatsClient

@@ -21,7 +21,7 @@ _KINDS: dict[str, JobKind] = {"found": "discover", "probed": "probe", "measured"
 
 
 class Cycle:
-    """What is known about a cycle over *endpoints*. Filled by `apply`; the order of events is free."""
+    """The state of a cycle over *endpoints*. `apply` takes its events, in any order."""
 
     def __init__(self, endpoints: set[str]) -> None:
         self._unobserved = set(endpoints)
@@ -64,7 +64,7 @@ class Cycle:
         return progress.kind is None or progress.kind in kinds
 
     def missing(self) -> list[str]:
-        """Return what is still waited for, a line each."""
+        """Return the missing steps, one a line."""
         return [f"{endpoint}: not observed" for endpoint in sorted(self._unobserved)] + [
             f"{model}: not {stage}"
             for model, done in sorted(self._done.items())

@@ -72,7 +72,7 @@ class OpenEndpoint:
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[None]:
-        """Keep it open meanwhile. Raises TimeoutError, and ends what is done meanwhile, once `give_up` is called."""
+        """Keep it open in this context. Once `give_up` is called, the work in it ends with TimeoutError."""
         async with asyncio.timeout(None) as job:
             self._jobs.add(job)
             self._idle.clear()
@@ -84,7 +84,7 @@ class OpenEndpoint:
                     self._idle.set()
 
     def give_up(self) -> None:
-        """End what is being done here now."""
+        """End the work that runs here now."""
         for job in self._jobs:
             job.reschedule(asyncio.get_running_loop().time())
 
@@ -93,7 +93,7 @@ class OpenEndpoint:
         await self._idle.wait()
 
     async def contact(self, known: EndpointState | None = None) -> Contact:
-        """Ask who answers and what is listed there, in one attempt; a failure is a result.
+        """Read the server's name and listing, in one attempt; a failure is a result.
 
         Where a listing would disturb the server, and its last contact succeeded, what is *known* is taken instead.
         """
@@ -135,7 +135,7 @@ class OpenEndpoint:
         return await self.endpoint.recall(known.server, [one.name for one in known.listing if not one.misses])
 
     async def _listing(self, known: EndpointState | None) -> tuple[list[Listing], str | None]:
-        """Return what is listed and not excluded, and what is to be said of it."""
+        """Return the listed models that are not excluded, and a note for operators."""
         listed = await self._recalled(known)
         if listed is None:
             listed = await self.endpoint.list_models()
@@ -182,7 +182,7 @@ class OpenEndpoint:
 
 
 class _Entry(NamedTuple):
-    """An open endpoint, the way there, and what closes it."""
+    """An open endpoint, its access, and how to close it."""
 
     endpoint: OpenEndpoint
     way: Access
@@ -198,7 +198,7 @@ class Reloaded(NamedTuple):
 
 
 class Endpoints:
-    """All endpoints in force, by name, open. `reload` opens and closes what has changed.
+    """All endpoints in force, by name, open. `reload` opens and closes changed ones.
 
     One that is paused or asleep is closed, and so is one that was not defined in the configuration file and cannot be
     opened here: it is known, and not contacted. `closed` says why.
@@ -435,7 +435,7 @@ async def observe(
     *,
     also: Callable[[EndpointState | None, EndpointState], EndpointState] = lambda _, state: state,
 ) -> EndpointState:
-    """Publish what *contact* reported about the endpoint; return the state that results.
+    """Publish the result of *contact* with the endpoint; return its new state.
 
     *also* may add to the new state what only its caller counts, given the state before.
     """
@@ -461,7 +461,7 @@ async def observe(
 async def account(
     bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job, *, occupancy: Occupancy | None = None
 ) -> None:
-    """Enter what *job* used at the endpoint into its usage of the day, and the *occupancy* that it saw.
+    """Add the usage of *job* to the endpoint's usage of the day, and store the *occupancy* that it saw.
 
     Of an endpoint that was never observed there is neither.
     """

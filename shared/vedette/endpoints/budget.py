@@ -1,4 +1,4 @@
-"""What Vedette itself uses of an endpoint in a day, and whether its budget covers more. Pure."""
+"""Vedette's own usage of an endpoint in a day, and whether its budget covers more. Pure."""
 
 from datetime import datetime, time, timedelta
 from typing import Final
@@ -23,12 +23,12 @@ def charge(ledger: Ledger | None, purpose: str, use: Use, now: datetime) -> Ledg
 
 
 def used(ledger: Ledger | None, now: datetime) -> Use:
-    """Return what was used on the day of *now*, for all purposes."""
+    """Return the usage on the day of *now*, for all purposes."""
     return ledger.total if ledger and ledger.day == _day(ledger, now) else Use()
 
 
 def used_for(ledger: Ledger | None, purpose: str, day: str) -> Use:
-    """Return what was used on *day* for one *purpose*."""
+    """Return the usage on *day* for one *purpose*."""
     return ledger.by.get(purpose, Use()) if ledger and ledger.day == day else Use()
 
 
@@ -47,12 +47,12 @@ def cost(
 
 
 def of_load(last: EndpointLoad | None) -> Ledger | None:
-    """Return what readings of the load used on the day of the *last* of them."""
+    """Return the usage by readings of the load, on the day of the *last* reading."""
     return Ledger(day=last.day, by={LOAD: last.used}) if last is not None and last.day else None
 
 
 def with_load(held: Ledger | None, last: EndpointLoad | None) -> Ledger | None:
-    """Return an endpoint's usage with what readings of its load used on the same day."""
+    """Return an endpoint's usage, including readings of its load on the same day."""
     if held is None or last is None or last.day != held.day or last.used == Use():
         return held
     return msgspec.structs.replace(held, by=held.by | {LOAD: last.used})

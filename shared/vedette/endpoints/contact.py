@@ -1,4 +1,4 @@
-"""What a contact with an endpoint says, and what follows for the next one. Pure."""
+"""The result of a contact with an endpoint, and what follows for the next contact. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ class Contact(Struct, frozen=True, kw_only=True):
     outcome: Outcome
     latency_ms: float
     detail: str | None = None
-    remedy: str | None = None  # the end of the detail, where it says what to do
+    remedy: str | None = None  # the end of the detail, if it is a remedy
     server: Server | None = None
     listing: list[Listing] | None = None
     retry_after_s: float | None = None

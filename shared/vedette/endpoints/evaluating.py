@@ -1,4 +1,4 @@
-"""What it costs to evaluate models whose calls cost money, and which a budget covers. Pure."""
+"""The cost of evaluating paid models, and which of them a budget covers. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,7 +23,7 @@ _MIN_USD: Final = 0.01
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What an evaluation of one model costs (USD): in terse answers, and with thoughts before them."""
+    """The cost of an evaluation of one model (USD): with short answers, and with thoughts before them."""
 
     usd: float
     thinking_usd: float
@@ -34,14 +34,14 @@ class Cost(Struct, frozen=True, kw_only=True):
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """A model to be evaluated, and what that may cost at most."""
+    """A model to evaluate, and the maximum cost."""
 
     model: ModelRef
     max_usd: float
 
 
 def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = None) -> Cost | None:
-    """Return what *items* of each suite cost, or None where the price of the model is not known.
+    """Return the cost of *items* of each suite, or None if the price of the model is not known.
 
     A model known to think costs its thoughts in any case; one known not to think never does. One of which that is not
     known costs what it was seen to think. *thoughts* before its answers so far replace step by step what is published
@@ -61,7 +61,7 @@ def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = No
 
 
 def thoughts_before(info: ModelInfo, thoughts: Thoughts | None) -> tuple[float, float]:
-    """Return the tokens of thoughts to expect before an answer of the model, and those if it thinks."""
+    """Return the thinking tokens to expect before an answer of the model, and their number if it thinks."""
     if info.thinks is False:
         return 0.0, 0.0
     prior = thoughts_of(info)
@@ -69,7 +69,7 @@ def thoughts_before(info: ModelInfo, thoughts: Thoughts | None) -> tuple[float, 
 
 
 def never_evaluated(never: Sequence[ModelInfo]) -> str:
-    """Return in a sentence which models were never evaluated, what it would cost, and the command; "" for none."""
+    """Return a sentence on models that were never evaluated: names, cost and command; "" for none."""
     priced = [(info, cost) for info in never if (cost := expected(info))]
     if not never:
         return ""
@@ -110,7 +110,7 @@ def promise(info: ModelInfo) -> float:
 
 
 def spent_today(catalogue: Catalogue, endpoints: Sequence[str], now_day: str) -> float:
-    """Return what evaluations and judges have cost today (USD), at all *endpoints* together."""
+    """Return today's cost of evaluations and judges (USD), at all *endpoints* together."""
     observed = filter(None, map(catalogue.endpoint, endpoints))
     return sum(
         used_for(one.ledger, purpose, now_day).usd for one in observed for purpose in ("evaluate", "judge")

@@ -1,4 +1,4 @@
-"""Which model is the judge of which others, and what a session of comparisons costs. Pure.
+"""Chooses the judge and the models that it compares, and computes the cost of a session. Pure.
 
 A judge is clearly better than the models whose texts it compares: its lower quality bound (95 %) lies above their upper
 ones, by checked answers and published facts. Models of its own family are not in the pool, and neither is it itself:
@@ -34,7 +34,7 @@ SERIES: Final[Mapping[str, str]] = {
 }
 TEST_PAIRS: Final = 8
 MIN_POOL: Final = 2
-# On the rough side; tests/unit/test_judging.py compares them with what is sent.
+# Rough upper estimates; tests/unit/test_judging.py compares them with real requests.
 TASK_TOKENS: Final = 160
 TEXT_TOKENS: Final = 200
 ASKED_TOKENS: Final = 260  # around the texts that a judge compares
@@ -42,7 +42,7 @@ VERDICT_TOKENS: Final = 12
 
 
 class Contender(Struct, frozen=True, kw_only=True):
-    """What is known of a model that may write or judge.
+    """A model that may write or judge.
 
     `thoughts` came before its checked answers. `writes` and `judges` say whether it may be asked to, by the settings of
     its endpoint.
@@ -101,7 +101,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
     @property
     def compared(self) -> tuple[ModelRef, ...]:
-        """Those who write texts beforehand. The judge writes its own when it compares."""
+        """The models that write texts beforehand. The judge writes its own texts when it compares."""
         return (*self.pool, *self.relatives)
 
     def comparisons(self, tasks: int) -> int:
@@ -112,7 +112,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Work(Struct, frozen=True, kw_only=True):
-    """What one model has to do for a session: requests, tokens and their price (USD; None: not known).
+    """The work of one model in a session: requests, tokens and their price (USD; None: not known).
 
     `thinking_usd` is the price if it thinks, where that is not known.
     """
@@ -127,7 +127,7 @@ class Work(Struct, frozen=True, kw_only=True):
 
 
 def abilities(contenders: Sequence[Contender], use_case: UseCase) -> dict[ModelRef, "Able"]:
-    """Return how good those that chat are for *use_case* by checked answers and published facts.
+    """Return the quality of chat models for *use_case*, by checked answers and published facts.
 
     What is known of one holds for its copies, wherever they are served.
     """
@@ -178,7 +178,7 @@ def _best_judge(
     able: Mapping[ModelRef, "Able"],
     named: ModelRef | None,
 ) -> tuple[ModelRef, list[ModelRef]] | None:
-    """Return the first of the preferred judges that is clearly better than enough others, and those others."""
+    """Return the first preferred judge that is clearly better than enough other models, and these models."""
     judges = (model for model, one in among.items() if one.judges)
     highs = sorted(able[model].high for model in among)
     for judge in [named] if named else sorted(judges, key=lambda one: _standing(among[one], able[one])):
@@ -199,7 +199,7 @@ def of(
     contenders: Mapping[ModelRef, Contender],
     able: Mapping[ModelRef, "Able"],
 ) -> Session:
-    """Return the session in which *judge* compares the texts of those models."""
+    """Return the session in which *judge* compares the texts of these models."""
     ordered = sorted(compared)
     relatives = tuple(model for model in ordered if not may_be_judged(contenders[model], contenders[judge]))
     pool = tuple(model for model in ordered if model not in relatives)
@@ -263,12 +263,12 @@ def _may_take_part(one: Contender, use_case: UseCase, *, paid: bool) -> bool:
 
 
 def may_be_judged(one: Contender, judge: Contender) -> bool:
-    """Return whether what *judge* says of the texts of *one* may count: they are not the same, nor of one family."""
+    """Return whether the answers of *judge* about *one* may count: they are not the same, nor of one family."""
     return _is_foreign(_descent(one), _descent(judge))
 
 
 class _Descent(NamedTuple):
-    """What two models share if they are the same, or of one family."""
+    """Features that two models share if they are the same, or of one family."""
 
     model: ModelRef
     canonical: str | None
@@ -331,7 +331,7 @@ def is_held(session: Session, contenders: Mapping[ModelRef, Contender]) -> bool:
 
 
 def work(session: Session, contenders: Mapping[ModelRef, Contender], settings: Judge) -> list[Work]:
-    """Return what *session* takes of each model, the texts first."""
+    """Return the work of each model in *session*, the texts first."""
     tasks = settings.tasks
     writing = [
         _work(contenders[model], "write", tasks, TASK_TOKENS, TEXT_TOKENS)
@@ -343,7 +343,7 @@ def work(session: Session, contenders: Mapping[ModelRef, Contender], settings: J
 
 
 def session_cost(judge: Contender, settings: Judge) -> Work:
-    """Return what a session takes of its judge at most."""
+    """Return the maximum cost of a session for its judge."""
     most = Session(
         use_case="", judge=judge.model, pool=(judge.model,) * settings.models, relatives=(judge.model,)
     )
@@ -391,7 +391,7 @@ def _usd(info: ModelInfo, requests: int, prompt: int, answer: int) -> float | No
 
 
 def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) -> dict[ModelRef, float] | None:
-    """Return what each model may cost in one job, in proportion to what is expected; None where *budget_usd* is less.
+    """Return the maximum cost of each model in one job, in proportion to expected costs; None over *budget_usd*.
 
     One that may think is expected to: a session that breaks off for its price has cost, and found nothing.
 

@@ -28,8 +28,8 @@ from vedette.settings import (
     endpoint_of,
 )
 
-MAX_APPEARED: Final = 1000  # those who make Services do not decide how many there are
-# What a source of endpoints may set. No secret, nothing that leads to costs or changes how TLS is checked.
+MAX_APPEARED: Final = 1000  # a limit, because anyone who creates Services could add more
+# Keys that a source may set: no secret, nothing that causes costs or changes how TLS is checked.
 OF_SOURCES: Final = frozenset(
     {
         "provider",
@@ -51,7 +51,7 @@ _CREDENTIAL: Final = re.compile("auth|key|token|secret|password|cookie", re.IGNO
 
 
 class Definitions:
-    """What operators defined and what appeared, as the streams say: the last message of each subject."""
+    """Definitions by operators and by sources: the last message of each subject in the streams."""
 
     def __init__(self) -> None:
         self.defined: dict[str, EndpointDefined] = {}
@@ -60,7 +60,7 @@ class Definitions:
         self._sequences: dict[str, int] = {}
 
     def apply(self, event: Event, sequence: int) -> bool:
-        """Take in *event*; return whether it is newer than what was known of its subject."""
+        """Store *event*; return whether it is newer than the known event of its subject."""
         if not isinstance(event, EndpointDefined | EndpointAppeared):
             return False
         if self._sequences.get(event.subject, 0) >= sequence:
@@ -83,7 +83,7 @@ class Definitions:
 
 
 class _Beneath(Struct, frozen=True, kw_only=True):
-    """One that an operator's definition may be laid over."""
+    """A base for an operator's definition."""
 
     source: str
     settings: EndpointSettings
@@ -103,17 +103,17 @@ def merged(file: Settings, definitions: Definitions, now: datetime) -> Settings:
 
 
 def _fit_to_show(url: object) -> str:
-    """Return *url* where every client may read it: one that is refused may hold a login."""
+    """Return *url* if every client may read it; a refused URL may contain a login."""
     return url[:200] if isinstance(url, str) and addresses.wrong_with(url) is None else ""
 
 
 def place(url: str) -> str:
-    """Return *url* without what makes no difference to where it leads."""
+    """Return *url* without parts that do not change its target."""
     return url.rstrip("/").removesuffix("/v1").lower()
 
 
 class _Merging:
-    """One merge: what is in force so far, and what is left out."""
+    """One merge: the endpoints in force so far, and the left-out ones."""
 
     def __init__(self, file: Settings, definitions: Definitions, now: datetime) -> None:
         self._file = file
@@ -127,7 +127,7 @@ class _Merging:
         for _, one in sorted(definitions.appeared.items()):
             if one.state == "refused" or room:
                 self._sources.setdefault(one.endpoint, []).append(one)
-                room -= one.state != "refused"  # those take no place of others
+                room -= one.state != "refused"  # they take no place from other endpoints
             else:
                 self._refuse(one, f"more than {MAX_APPEARED:,} endpoints appeared")
 
@@ -159,7 +159,7 @@ class _Merging:
             )
 
     def _beneath(self, name: str) -> Iterator[_Beneath]:
-        """Yield what the file and the sources say of *name*, in the order in which they count."""
+        """Yield the definitions of *name* in the file and the sources, in order of precedence."""
         if (configured := self._file.endpoints.get(name)) is not None:
             yield _Beneath(source="file", settings=configured)
         for one in self._sources.get(name, ()):
@@ -203,7 +203,7 @@ class _Merging:
         beneath: _Beneath | None,
         others: list[_Beneath],
     ) -> None:
-        """Lay *definition* over what is *beneath*; leave it out where the two give no endpoint."""
+        """Lay *definition* over its base *beneath*; leave it out if the two give no endpoint."""
         trouble = ""
         try:
             settings = laid_over(name, definition, beneath.settings if beneath else None)
@@ -291,7 +291,7 @@ class _Merging:
 
 
 def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
-    """Return the endpoint that a source shows. Raises ConfigurationError for what no source may set."""
+    """Return the endpoint that a source shows. Raises ConfigurationError for keys that no source may set."""
     where = f"{one.source}: {one.endpoint}"
     free = one.settings.get("measure") is False  # a source may spare costs, and cause none
     for key in sorted(one.settings.keys() - OF_SOURCES - ({"measure"} if free else set())):
@@ -309,7 +309,7 @@ def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
 
 
 def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings | None) -> EndpointSettings:
-    """Return what *definition* makes of the endpoint *beneath* it, or of none.
+    """Return the endpoint of *definition* over its base *beneath*, or without a base.
 
     A changed URL that leads to another host or port leaves the credentials behind: they were given for the first.
     Raises ConfigurationError for a key or value that no endpoint can have, and for a secret that is no reference.
@@ -340,7 +340,7 @@ def _all_left_behind(
 
 
 def written(endpoint: EndpointSettings) -> dict[str, Any]:
-    """Return the table of *endpoint* as a file would have it: what is not by default, secrets by reference."""
+    """Return the table of *endpoint* as in a file: values that differ from defaults, secrets by reference."""
     whole: dict[str, Any] = {}
     for field in msgspec.structs.fields(endpoint):
         value = getattr(endpoint, field.name)

@@ -60,7 +60,7 @@ async def shown(
 
 
 async def ask(bus: Bus, endpoint: str) -> OwnReply:
-    """Return how many requests Vedette has at *endpoint*, in whatever process."""
+    """Return how many requests all processes of Vedette have at *endpoint*."""
     try:
         reply = await bus.connection.request(
             OWN_REQUESTS, encode(OwnRequest(endpoint=endpoint)), timeout=_TIMEOUT_S

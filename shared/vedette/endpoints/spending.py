@@ -1,4 +1,4 @@
-"""What Vedette may generate by schedule: without permission, only calls that are known to be free. Pure."""
+"""Calls that Vedette may make by schedule: without permission, only known free calls. Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
     models: int
     why: str
     leave: str = "measure = true or a budget"  # what gives it
-    never: str = ""  # which were never evaluated, what that would cost, and the command
+    never: str = ""  # models that were never evaluated, the cost, and the command
 
     def __str__(self) -> str:
         return (
@@ -71,7 +71,7 @@ def is_evaluable(info: ModelInfo) -> bool:
 
 
 def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
-    """Return what a day may use for *info*: as configured, else without limit where a call costs nothing."""
+    """Return the daily budget for *info*: as configured, else without limit if a call costs nothing."""
     if info.free or _bounds(endpoint.budget, info):
         return endpoint.budget
     limits = endpoint.budget

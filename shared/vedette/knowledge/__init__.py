@@ -1,4 +1,4 @@
-"""What published facts say of a model: which quality to expect of it, when it was released, when it ends. Pure.
+"""Published facts about models: the expected quality, the release date, the end of service. Pure.
 
 Other rooms call `known(info)`, and `thoughts_of(info)` for the tokens of thoughts before an answer. docs/knowledge.md
 says what the figures mean and how the tables are made.

@@ -1,4 +1,4 @@
-"""One scale of ability for all models, and what published scores say about it. Pure.
+"""One scale of ability for all models, and how published scores depend on it. Pure.
 
 A published score `y` of a benchmark is a line of ability: `y = intercept + slope * ability + noise`. Ability is in
 standard deviations of the listed chat models (0: about Llama 3.3 70B or GPT-4o mini). What the benchmarks of one axis
@@ -95,7 +95,7 @@ class Fact(NamedTuple):
 
 
 class Ability(Struct, frozen=True, kw_only=True):
-    """What facts say about one model: mean and standard deviation, and those of each axis beyond the mean."""
+    """The ability of one model by its facts: mean and standard deviation, overall and by axis."""
 
     mean: float
     deviation: float

@@ -41,7 +41,7 @@ from vedette.knowledge.validating import Miss, Validated, noise, validate
 INPUTS: Final = ("scores.csv", "names.csv", "quantisation.csv")
 _OF_DATES: Final = "models-dev"  # the source of dates that is named where several agree
 _RESTRICTED: Final = "artificial-analysis"  # its terms restrict reuse
-# Who may say when a service ends: the vendor itself.
+# Only the vendor itself may state the end of a service.
 _FIRST_PARTY: Final = frozenset(
     """
     openai litellm:openai anthropic litellm:anthropic google litellm:gemini xai litellm:xai mistral litellm:mistral
@@ -63,7 +63,7 @@ class Fitted(NamedTuple):
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What the input says of one model apart from its scores."""
+    """The input about one model, without its scores."""
 
     family: str = ""
     size_b: str = ""
@@ -99,7 +99,7 @@ def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str],
 
 
 def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
-    """Return what is said of each model apart from its scores, by name."""
+    """Return the input about each model, without scores, by name."""
     said: dict[str, dict[str, str]] = defaultdict(dict)
     bare: dict[str, set[str]] = defaultdict(set)
     for row in scores:
@@ -356,7 +356,7 @@ def _priors_text(
 
 
 def _fine_tune(fitted: Fit, chat: Sequence[Subject], spellings: Mapping[str, str]) -> float:
-    """Return by how much the ability of models differs from that of the models they were made from."""
+    """Return how much the ability of models differs from the ability of their base models."""
     apart = []
     for subject in chat:
         if subject.mode != "plain":

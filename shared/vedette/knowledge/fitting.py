@@ -65,7 +65,7 @@ class Fit(Struct, frozen=True, kw_only=True):
     abilities: Mapping[tuple[str, Mode], Ability]
 
     def prior(self, subject: Subject, *, family: bool) -> tuple[str, float, float]:
-        """Return basis, mean and deviation of what is expected of *subject* before its own facts."""
+        """Return basis, mean and deviation of the expectation for *subject* without its own facts."""
         basis = basis_of(subject)
         line = self.lines[basis]
         mean, deviation = line.mean(subject.size_b, subject.year, subject.mode), line.deviation

@@ -1,4 +1,4 @@
-"""What published facts let expect of one listed model. Pure.
+"""The quality to expect of one listed model, by published facts. Pure.
 
 The most specific thing that is known decides: the model itself, what it was made from or its family, the tier word and
 date of a hosted name, size and date, size. Each is a distribution of ability; the scale makes it one of quality.
@@ -50,7 +50,7 @@ _GENERATION: Final = re.compile(r"v?\d{1,2}(?:\.\d{1,2})?")
 
 
 class Stated(Struct, frozen=True, kw_only=True):
-    """What a listing says: all that an expectation depends on."""
+    """The parts of a listing on which an expectation depends."""
 
     names: tuple[str, ...]  # the most certain first
     kind: str = "chat"
@@ -65,7 +65,7 @@ class Stated(Struct, frozen=True, kw_only=True):
 
 
 class _Belief(Struct, frozen=True, kw_only=True):
-    """A distribution of ability, and what it rests on."""
+    """A distribution of ability, and its basis."""
 
     basis: Basis
     ability: Ability
@@ -79,7 +79,7 @@ class _Belief(Struct, frozen=True, kw_only=True):
 
 
 def known(info: ModelInfo, table: Table | None = None) -> Known:
-    """Return what published facts say of the model that *info* describes: never None."""
+    """Return the published facts about the model that *info* describes: never None."""
     spellings = (info.canonical, info.model.name)
     stated = Stated(
         names=tuple(name for name in spellings if name),
@@ -97,7 +97,7 @@ def known(info: ModelInfo, table: Table | None = None) -> Known:
 
 
 def of_name(name: str, table: Table | None = None) -> Known:
-    """Return what published facts say of a model of which only a spelling is known."""
+    """Return the published facts about a model of which only a spelling is known."""
     return of_stated(Stated(names=(name,), kind="unknown"), bundled() if table is None else table)
 
 
@@ -112,7 +112,7 @@ class _Seen(NamedTuple):
 
 @lru_cache(maxsize=512)  # one model at many endpoints, under one name
 def of_stated(stated: Stated, table: Table) -> Known:
-    """Return what published facts say of a listed model."""
+    """Return the published facts about a listed model."""
     seen = [_seen(name, stated, table) for name in stated.names]
     kind = _kind(stated, seen, table)
     belief = _embedding(stated, seen, table) if kind == "embedding" else _chat(stated, seen, table)
@@ -274,7 +274,7 @@ def _row_of(modes: Mapping[Mode, Row], base: bool, thinking: bool | None) -> Row
 def _of_row(
     row: Row, modes: Mapping[Mode, Row], base: bool, thinking: bool | None, *, exact: bool, table: Table
 ) -> _Belief:
-    """Return what facts say about a listed model, or about the model that it was made from."""
+    """Return the belief about a listed model, or about the model that it was made from."""
     ability = row.ability or table.nothing
     other = modes.get("thinking") if row.mode == "plain" and thinking is None and not base else None
     if other is not None and other.ability is not None:
@@ -302,7 +302,7 @@ def _between(plain: Ability, thinking: Ability) -> Ability:
 
 
 def _unlisted(name: str, spelled: Spelled, stated: Stated, table: Table, row: Row | None) -> _Belief:
-    """Return what size, date, family or tier say about a model without a published score."""
+    """Return the belief about a model without a published score, by size, date, family or tier."""
     mode: Mode = "thinking" if spelled.thinking else "base" if _is_base(name, stated.kind, {}) else "plain"
     total, effective = _sizes(name, stated, row)
     when = _when(spelled, stated, row, table)

@@ -1,4 +1,4 @@
-"""What to expect of a model by its size, its date and its name alone. Pure."""
+"""The expected ability of a model by its size, its date and its name alone. Pure."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What a model's name says, and the identity that the same weights have under every spelling. Pure.
+"""Parses a model's name, and gives the same weights one identity under every spelling. Pure.
 
 Understood are Ollama's names (`llama3.1:8b-instruct-q4_K_M`), repositories (`Qwen/Qwen2.5-7B-Instruct-AWQ`),
 files (`SmolLM2-135M-Instruct.Q4_1.gguf`), paths to either, and plain aliases. A word that is not understood
@@ -46,7 +46,7 @@ _KINDS = {
 }
 _NOISE = {"latest", "cloud", "gguf", "ggml", "hf", "mlx", "meta", "quantized"}
 _VERSION = re.compile(r"v?\d+\.\d+(?:\.\d+)*|v\d+|\d{4}|\d+k|1m|distill")  # v0.3, 2407, 128k: other weights
-# Who publishes models, or passes others' on unchanged but for their quantisation; others may have tuned.
+# Publishers of models, and of unchanged or quantised copies; other publishers may have tuned them.
 _PUBLISHERS = frozenset(
     """
     baai bartowski bigcode codellama deepseek-ai ggml-org google huggingfacetb hugging-quants ibm-granite
@@ -106,7 +106,7 @@ class Written(NamedTuple):
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
-    """What a name says by itself. `unknown` are the words in it that are not understood."""
+    """The parts of a name. `unknown` are words that are not understood."""
 
     form: Form
     owner: str | None = None  # of weights that may be the owner's own

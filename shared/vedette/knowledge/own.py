@@ -42,7 +42,7 @@ class OwnFact(Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def replaces(self) -> tuple[str, str, str, str]:
-        """What it takes the place of: an earlier value of the same thing from the same source."""
+        """The key that it replaces: an earlier value of the same fact from the same source."""
         value = self.value if self.fact == SPELLING else ""
         return self.model, self.mode, self.fact, self.source + value
 
@@ -53,7 +53,7 @@ class OwnFact(Struct, frozen=True, kw_only=True, order=True):
 
 
 def read(text: str, benchmarks: Iterable[str]) -> tuple[list[OwnFact], list[str]]:
-    """Return the facts in *text*, and what is wrong with each bad line."""
+    """Return the facts in *text*, and the problem of each bad line."""
     rows = csv.DictReader(io.StringIO(text))
     if tuple(rows.fieldnames or ()) != FACT_COLUMNS:
         return [], [f"line 1: the columns must be {','.join(FACT_COLUMNS)}"]
@@ -74,7 +74,7 @@ def read(text: str, benchmarks: Iterable[str]) -> tuple[list[OwnFact], list[str]
 
 
 def _problem(row: Mapping[str | None, str | list[str] | None], benchmarks: Sequence[str]) -> str | None:
-    """Return what is wrong with *row*, and what to do, or None."""
+    """Return the problem of *row* and the remedy, or None."""
     cells = {column: row.get(column) for column in FACT_COLUMNS}
     if None in row or any(not isinstance(cell, str) for cell in cells.values()):
         return f"needs {len(FACT_COLUMNS)} cells"

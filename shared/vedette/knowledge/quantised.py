@@ -1,4 +1,4 @@
-"""What a quantisation costs, by published comparisons with 16 bits. Pure."""
+"""The loss of quality by quantisation, by published comparisons with 16 bits. Pure."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""From ability to the share of right answers in Vedette's own evaluation, for each use case. Pure.
+"""Converts ability to the share of right answers in Vedette's own evaluation, by use case. Pure.
 
 `quality = CEILING / (1 + exp(-(ability - middle) * slope))`. Two anchors fix middle and slope of each use case: what
 Vedette measured of SmolLM2-135M-Instruct (docs/benchmarks.md, 2026-11-25, 40 items for each suite, weighted by the

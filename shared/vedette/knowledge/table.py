@@ -1,4 +1,4 @@
-"""The tables of published facts inside the package, and those of the user. Read once, when first needed."""
+"""The tables of published facts in the package, and the user's own. Read once, when first needed."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ class Table(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def nothing(self) -> Ability:
-        """What to expect of a model of which nothing is known."""
+        """The expectation for a model of which nothing is known."""
         line = self.lines["nothing"]
         return Ability(mean=line.intercept, deviation=line.deviation)
 

@@ -1,4 +1,4 @@
-"""What published facts say of a model: the values that other rooms read. Pure."""
+"""The values of published facts that other rooms read. Pure."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -17,7 +17,7 @@ class Expectation(Value, frozen=True, kw_only=True):
 
 
 class Known(Value, frozen=True, kw_only=True):
-    """What published facts say of one model."""
+    """The published facts about one model."""
 
     name: str | None  # as which model it was recognised; None: not recognised
     basis: Basis

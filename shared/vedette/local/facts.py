@@ -1,4 +1,4 @@
-"""The operator's own published facts: a file on this machine, next to those of the package."""
+"""The operator's own published facts: a file on this machine, used together with the package's facts."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A running Vedette on this machine: its state directory, who holds it, and how to reach it."""
+"""A running Vedette on this machine: its state directory, the process that holds it, and its URLs."""
 
 import fcntl
 import os
@@ -59,7 +59,7 @@ def _home() -> Path:
 
 
 def database_file(directory: Path) -> Path:
-    """Return the file of the database in a state directory, for who configures none."""
+    """Return the default file of the database in a state directory."""
     return directory / "vedette.db"
 
 
@@ -93,7 +93,7 @@ def hold(directory: Path) -> Iterator[None]:
 
 
 def room(directory: Path) -> int:
-    """Return how many bytes streams may grow to: half of what is free, so that history finds room next to them.
+    """Return how many bytes streams may use: half of the free space, so that history has room too.
 
     Raises StateDirectoryError when there is too little to start with.
     """

@@ -1,4 +1,4 @@
-"""The port to providers: what one must offer, and the registry through which each is found.
+"""The interface of providers, and the registry that finds them.
 
 A provider is one module with one object, named by an entry point of the group `vedette.providers`. Built-in
 providers come through the same entry points as others. What a server cannot do, its provider declares in
@@ -29,7 +29,7 @@ class Access(Struct, frozen=True, kw_only=True):
     endpoint: str
     url: str
     headers: Mapping[str, str] = {}  # among them Authorization, when a key or basic login is configured
-    secrets: tuple[str, ...] | None = None  # what no text of the server may quote; None: every header's value
+    secrets: tuple[str, ...] | None = None  # headers whose values no text of the server may quote; None: all
     ca_file: str | None = None
     verify: bool = True
     timeout_s: float = 10.0  # deadline of a whole call that is not a generation
@@ -41,7 +41,7 @@ class Access(Struct, frozen=True, kw_only=True):
 
     @property
     def redaction(self) -> Secrets:
-        """What takes the secrets out of a server's words."""
+        """Removes the secrets from texts of a server."""
         if self.secrets is not None:
             return Secrets(self.secrets)
         return Secrets(map(credential, self.headers.values()))
@@ -56,7 +56,7 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 
 class Described(Struct, frozen=True, kw_only=True):
-    """What a server declares of one model.
+    """A server's declaration of one model.
 
     `facts` holds fields of ModelInfo by name; `sources` the origin of each. `claims` are what the server
     itself declares (evidence `declared`), or what its templates and keys imply (`inferred`). `origin` is the
@@ -77,7 +77,7 @@ class Described(Struct, frozen=True, kw_only=True):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """What answered: a product ("ollama", "llama.cpp", "vllm", …) and its version, where it reports it."""
+    """The server: a product ("ollama", "llama.cpp", "vllm", …) and its version, if it reports them."""
 
     product: str | None = None
     version: str | None = None
@@ -124,7 +124,7 @@ class Finished(Struct, frozen=True, kw_only=True):
 
 
 class Generation(Struct, frozen=True, kw_only=True):
-    """What to generate. Nothing that alters a server's state (keep-alive, context size) can be asked for."""
+    """A request to generate. It cannot change a server's state (keep-alive, context size)."""
 
     model: str
     prompt: str
@@ -163,7 +163,7 @@ class Reranked(Struct, frozen=True, kw_only=True):
 
 
 class ModelActivity(Struct, frozen=True, kw_only=True):
-    """What an endpoint is doing with one of its models, as far as it reports."""
+    """The endpoint's work with one of its models, as far as it reports."""
 
     running: int | None = None
     waiting: int | None = None
@@ -195,7 +195,7 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class Features(Struct, frozen=True, kw_only=True):
-    """What a provider can report."""
+    """The features of a provider."""
 
     residency: bool = False  # `resident` answers with something
     digests: bool = False
@@ -208,7 +208,7 @@ class Endpoint(Protocol):
     features: Features
 
     async def reach(self) -> Server:
-        """Return what answers at the endpoint, by the cheapest request there is."""
+        """Return the server at the endpoint, by its cheapest request."""
         ...
 
     async def list_models(self) -> list[Listing]:
@@ -216,7 +216,7 @@ class Endpoint(Protocol):
         ...
 
     async def describe(self, model: Listing) -> Described:
-        """Return what the server declares of *model* (as it was listed)."""
+        """Return the server's declaration of *model* (as it was listed)."""
         ...
 
     async def resident(self) -> Mapping[str, Residency] | None:
@@ -228,7 +228,7 @@ class Endpoint(Protocol):
         ...
 
     async def activity(self) -> Activity | None:
-        """Return what the endpoint is doing, or None where it does not report it. Loads nothing."""
+        """Return the endpoint's activity, or None if it does not report it. Loads nothing."""
         ...
 
     async def rerank(

@@ -1,4 +1,4 @@
-"""Base URLs of servers that speak OpenAI's protocol, from what people paste. Pure."""
+"""Base URLs of servers with OpenAI's protocol, from the URLs that people paste. Pure."""
 
 import re
 from collections.abc import Mapping

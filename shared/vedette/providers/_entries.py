@@ -280,12 +280,12 @@ def usual_kind(entry: Entry) -> Kind:
 
 
 def given(entry: Entry) -> list[str]:
-    """Return what a model answers with, as far as *entry* says."""
+    """Return the output modalities of a model, as far as *entry* says."""
     return _modalities(entry, "output", after_arrow=True)
 
 
 def taken(entry: Entry) -> list[str]:
-    """Return what a model can be asked with, as far as *entry* says."""
+    """Return the input modalities of a model, as far as *entry* says."""
     return _modalities(entry, "input", after_arrow=False)
 
 

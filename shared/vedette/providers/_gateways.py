@@ -55,7 +55,7 @@ _VENDORS_NAMES: Final = re.compile(
 
 
 def gateway(entries: Sequence[Entry], headers: Mapping[str, str]) -> str | None:
-    """Return what shows that calls of the listed *entries* are passed on, for people; None where nothing does."""
+    """Return a sign, for people, that calls of the listed *entries* are passed on; None without one."""
     for header in headers:
         for start, name in _HEADERS.items():
             if header.lower().startswith(start):
@@ -80,7 +80,7 @@ def _shown_by(entry: Entry) -> str | None:
 
 
 def peer(entry: Entry) -> str | None:
-    """Return what shows that an engine passes requests for this one model on: a peer of llama-swap's."""
+    """Return a sign that an engine passes requests for this model on: a peer of llama-swap."""
     swapped = mapping(mapping(entry.get("meta")).get("llamaswap"))
     if swapped.get("peerID") or text(swapped.get("type")) == "peer":
         return f"a peer of llama-swap ({text(swapped.get('peerID'), 64) or 'unnamed'}) serves it"
@@ -88,7 +88,7 @@ def peer(entry: Entry) -> str | None:
 
 
 def in_cloud(entry: Entry) -> str | None:
-    """Return what shows that Ollama runs this model in its cloud: the name that its `/v1` lists."""
+    """Return a sign that Ollama runs this model in its cloud: the name that its `/v1` lists."""
     name = text(entry.get("id")) or ""
     return "Ollama's cloud serves it" if name.endswith(("-cloud", ":cloud")) else None
 

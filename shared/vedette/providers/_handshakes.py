@@ -22,7 +22,7 @@ class _New(httpcore.AsyncNetworkStream):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return what came. Raises httpcore.ReadError, ReadTimeout."""
+        """Return the received bytes. Raises httpcore.ReadError, ReadTimeout."""
         return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -34,7 +34,7 @@ class _New(httpcore.AsyncNetworkStream):
         await self._stream.aclose()
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what is known of the connection."""
+        """Return information about the connection."""
         return self._stream.get_extra_info(info)
 
     async def start_tls(

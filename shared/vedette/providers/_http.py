@@ -173,7 +173,7 @@ class Http:
     ) -> AsyncGenerator[tuple[float, bytes], None]:
         """Yield (monotonic seconds, whole lines) of a streamed reply as they arrive. Raises ProviderError.
 
-        Only in a whole line is a secret seen that came in two pieces.
+        A secret that arrives in two pieces is found only in a whole line.
         """
         ends = self._clock.monotonic() + deadline_s
         transcript = _Transcript("POST", path, body)
@@ -247,7 +247,7 @@ class Http:
                     await response.aclose()
                     transcript.path += "/"
             except ProviderError as error:
-                # The server has closed the idle connection meanwhile. A new one shows what there is.
+                # The server has closed the idle connection meanwhile: try once with a new one.
                 reused = not any(event.startswith("connection.") for event in transcript.events)
                 soon = transcript.method in _IDEMPOTENT or self._clock.monotonic() - began < _RACE_S
                 stale = reused and error.outcome is Outcome.RESET and soon
@@ -385,7 +385,7 @@ def basic(user: str, password: str) -> str:
 
 
 def tls(access: Access) -> ssl.SSLContext | None:
-    """Return what decides whether a server is the one that it says it is, or None where it is asked without TLS."""
+    """Return the TLS context that checks the server's identity, or None without TLS."""
     if urlsplit(access.url).scheme != "https":
         return None
     if not access.verify:
@@ -402,7 +402,7 @@ def tls(access: Access) -> ssl.SSLContext | None:
 
 @cache
 def _system_trust() -> ssl.SSLContext:
-    # Of one for each of hundreds of endpoints, reading who is trusted would take most of a start.
+    # Shared: for hundreds of endpoints, reading the trusted authorities would take most of a start.
     return ssl.create_default_context()
 
 
@@ -508,12 +508,12 @@ def _why_no_tls(error: ssl.SSLError) -> tuple[str, str | None]:
 
 
 def _trust(error: ssl.SSLCertVerificationError) -> str:
-    """Return what to do about a certificate that was not accepted."""
+    """Return the remedy for a certificate that was not accepted."""
     return _BY_DATE.get(error.verify_code, _TRUST)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield *error* and what it was raised from."""
+    """Yield *error* and its causes."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

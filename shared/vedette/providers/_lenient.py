@@ -1,4 +1,4 @@
-"""Reading what a server sent: what has not the shape it should have is not known, and nothing worse."""
+"""Lenient reading of servers' data: a value with a wrong shape counts as unknown and raises nothing."""
 
 import codecs
 import json
@@ -111,7 +111,7 @@ def text(value: object, most: int = MAX_TEXT) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    begun = value.strip()[:most]  # what is left out costs nothing
+    begun = value.strip()[:most]  # fields that are left out cost no memory
     return "".join(c if c.isprintable() else " " for c in begun).strip() or None
 
 

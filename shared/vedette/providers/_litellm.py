@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy says about its deployments: prices, kinds, and the real models behind its names.
+"""Reads a LiteLLM proxy's deployments: prices, kinds, and the real models behind its names.
 
 From recorded replies of `/v1/models` and `/model/info` (PyPI litellm[proxy], 2026-11-29). Its `/health` is never asked:
 it calls every model.
@@ -54,7 +54,7 @@ def _model(deployment: Entry) -> str | None:
 
 
 def read(entry: Entry, details: Entry) -> Described:
-    """Return what the deployments behind the listed *entry* have in common."""
+    """Return the common facts of the deployments behind the listed *entry*."""
     deployments = list(map(mapping, sequence(details.get("deployments"))))
     infos = [mapping(one.get("model_info")) for one in deployments]
     mode = _common(text(info.get("mode"), 64) for info in infos)

@@ -29,7 +29,7 @@ _SOURCE: Final = "llama.cpp props"
 _DECODINGS: Final = "llamacpp:n_decode_total"
 _BUSY_SLOTS: Final = "llamacpp:n_busy_slots_per_decode"  # the mean of all decodings
 _WRITTEN_BY_ENDED: Final = "llamacpp:tokens_predicted_total"
-# It writes six digits of its figures. Beyond, ten seconds of work would be lost in what it rounds.
+# It prints six digits. Beyond that, rounding would hide ten seconds of work.
 _MAX_DECODINGS: Final = 1_000_000
 _NAMES: Final = (*_metrics.LLAMA_CPP.names, _DECODINGS, _BUSY_SLOTS)
 
@@ -63,7 +63,7 @@ class LlamaCppLoad:
             raise
 
     async def _seen_by_properties(self, names: Sequence[str]) -> Activity | None:
-        """Return what the properties say, where nothing else may be asked."""
+        """Return the load by the properties, if no other path may be asked."""
         asleep = mapping(await self._http.get("props")).get("is_sleeping")
         if asleep is None:  # before 2025-12 no server sleeps
             self._may_sleep = False
@@ -116,7 +116,7 @@ class LlamaCppLoad:
         )
 
     async def _by_metrics(self) -> Activity | None:
-        """Return what the metrics report, where there are any."""
+        """Return the load by the metrics, if there are any."""
         if not self._has_metrics:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What servers report about their load in a Prometheus exposition: a row of data for each kind of server.
+"""Reads servers' load from a Prometheus exposition: a row of data for each kind of server.
 
 Names and meanings are from recorded pages (llama.cpp 2026.10, vLLM 0.32.0) and the projects' documents as of 2026-11:
 SGLang "Production Metrics", TGI "Metrics", NVIDIA Dynamo "Metrics Catalog" 1.7, llm-d "Router Metrics", LiteLLM
@@ -44,7 +44,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     output_tps: tuple[str, ...] = ()  # a gauge of the same
     replicas: tuple[str, ...] = ()  # the figures are means of this number of servers
     running_includes_waiting: bool = False
-    own: int = 0  # requests of ours among those that run: the one that asks
+    own: int = 0  # our own request, which the server counts as running
     selects: bool = False  # its page takes `name[]`: it is made by Python's prometheus_client
 
     @property

@@ -1,4 +1,4 @@
-"""What a server with OpenAI's protocol lists, which server that shows it to be, and where its protocol is."""
+"""The listing of a server with OpenAI's protocol; it shows the kind of the server, and its base URL."""
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -64,7 +64,7 @@ class OpenAIListing:
         self.flavour = given or GENERIC
         self.entries: dict[str, Mapping[str, Any]] = {}  # by name
         self.native: dict[str, Mapping[str, Any]] = {}  # by name, as the server lists in its own way
-        self.passed_on: str | None = None  # what shows that the server passes requests on
+        self.passed_on: str | None = None  # a sign that the server passes requests on
         self.named = named
         self._http = http
         self._own = own
@@ -154,7 +154,7 @@ class OpenAIListing:
         return entries, headers
 
     async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
-        """Learn which server lists *entries*, what it lists in its own way, and whether it passes requests on."""
+        """Find out which server lists *entries*, read its own listing, and whether it passes requests on."""
         self.flavour = self.given or detect(entries, headers.get("Server", ""))
         await self.read_native()
         if self.flavour is GENERIC and self.given is None:
@@ -229,11 +229,11 @@ class OpenAIListing:
         return {"data": entries}, {}
 
     async def read_native(self) -> None:
-        """Read what the server lists in its own way, where it has one."""
+        """Read the server's own listing, if it has one."""
         self.native = await self._natively(self.flavour)
 
     async def _natively(self, flavour: Flavour) -> dict[str, Mapping[str, Any]]:
-        """Return what a server of *flavour* lists in its own way, by name."""
+        """Return the own listing of a server of *flavour*, by name."""
         paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
         for path in dict.fromkeys(paths):
             if details := flavour.natively(await optional(self._http.get(path))):
@@ -286,7 +286,7 @@ def _no_listing(body: object) -> ProviderError:
     if not (words := said(body)):
         return ProviderError(Outcome.GARBAGE, problem)
     found = without_status(words)
-    # What only says that something is wrong may come from any server.
+    # A mere error message may come from any server.
     outcome = Outcome.GARBAGE if found is Outcome.SERVER_ERROR else found
     return ProviderError(outcome, f"{problem}: {words}")
 

@@ -1,4 +1,4 @@
-"""What a server with OpenAI's protocol holds in memory and works on, read by paths that load nothing.
+"""The loaded models and the load of a server with OpenAI's protocol, by paths that load nothing.
 
 Its flavour says which of these it has: properties, slots, a page of metrics, or a path of its own.
 """
@@ -49,7 +49,7 @@ class OpenAILoad:
             case "by_running":
                 return await self._by_running()
             case "by_status":
-                await self._listing.read()  # what it said when it was first asked is long past
+                await self._listing.read()  # its first reading is out of date
                 return {
                     name: Residency(resident=_status(entry) in _LOADED, swaps=True)
                     for name, entry in self._listing.entries.items()
@@ -84,7 +84,7 @@ class OpenAILoad:
         return {name: Residency(resident=name in held, swaps=True) for name in self._listing.entries}
 
     async def activity(self) -> Activity | None:
-        """Return what the server's metrics, or its slots, say about its work."""
+        """Return the server's activity, by its metrics or its slots."""
         flavour = self._listing.flavour
         if flavour.record is not None:
             return await self._recorded(flavour.record)
@@ -157,7 +157,7 @@ class OpenAILoad:
         return None
 
     async def _counted(self, flavour: Flavour) -> Activity | None:
-        """Return what the server's own path reports about its load."""
+        """Return the server's load, by its own path."""
         path = flavour.load or ("load" if flavour is GENERIC else None)
         if path is None:
             return None

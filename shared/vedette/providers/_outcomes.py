@@ -145,7 +145,7 @@ _OF_THE_UPSTREAM: Final = _words(
 SIGN_IN: Final = _words(r"\bsignin_url\b")  # Ollama, of a model in its cloud
 _NO_ACCESS_TO_MODEL: Final = _words(r"allowed to access (?:the )?model|model_access_denied")
 
-# Without a status, words alone show what a refusal is: Baidu, MiniMax, SiliconFlow, Volcengine.
+# Refusals without a status, which only words explain: Baidu, MiniMax, SiliconFlow, Volcengine.
 _RATE_LIMIT: Final = _words(
     r"rate.?limit|too many requests|request limit reached|concurrency limit|throttl|速率限制"
 )
@@ -154,7 +154,7 @@ _MODEL_LOADING: Final = _words(r"model is (?:currently |still )?loading|loading 
 # LM Studio and some proxies say so with status 200.
 _NO_PATH: Final = _words(r"unexpected endpoint|unknown (?:url|path|endpoint|route)|no such (?:path|route)")
 
-# What a service refuses for money, place or policy says nothing of the model, with whatever status it comes.
+# A refusal for money, place or policy is no failure of the model, with any status.
 _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((429, 503), _LOADING, Outcome.LOADING),
     ((503,), NO_UPSTREAM, Outcome.SERVER_ERROR),

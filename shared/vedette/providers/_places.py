@@ -1,4 +1,4 @@
-"""Whether a server stands on machines of your own: by its address, never by what it lists."""
+"""Whether a server runs on your own machines: by its address, never by its listing."""
 
 import asyncio
 import ipaddress

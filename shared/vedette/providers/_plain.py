@@ -35,7 +35,7 @@ class _Reader(asyncio.StreamReader):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """Sends what is written when something is read: httpcore writes head and body of a request apart."""
+    """Sends written data at the next read: httpcore writes head and body of a request separately."""
 
     def __init__(self, reader: _Reader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -43,7 +43,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._unsent = bytearray()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Send what is written; return what has come. Raises httpcore.ReadError, ReadTimeout."""
+        """Send the written data; return the received data. Raises httpcore.ReadError, ReadTimeout."""
         if self._unsent:
             with suppress(httpcore.WriteError):  # a server that has closed may have said why
                 await self._send(timeout)
@@ -77,7 +77,7 @@ class _Stream(httpcore.AsyncNetworkStream):
                     await self._writer.drain()
 
     async def aclose(self) -> None:
-        """Close the connection, whatever is still to be sent."""
+        """Close the connection, and drop unsent data."""
         self._writer.transport.abort()
 
     async def start_tls(

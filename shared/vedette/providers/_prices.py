@@ -1,4 +1,4 @@
-"""What entries of a listing say that tokens cost, whatever the unit. Pure.
+"""Prices of tokens in entries of a listing, in any unit. Pure.
 
 Fields by the listings of OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty, Hugging Face, 2026-11-29.
 """
@@ -45,7 +45,7 @@ _TOKENS_OF: Final = {"million": 1e6, "thousand": 1e3, "token": 1.0}
 
 
 def price(entry: Entry, source: str) -> Price | None:
-    """Return what *entry* says that tokens cost, where it says so in USD; of several providers, the highest.
+    """Return the price of tokens in *entry*, if it is in USD; of several providers, the highest.
 
     Listings name a price for one token, a thousand or a million, as a number or as text. Where they do not say for
     how many, its size does; None where that could mean either. A router's own price is -1, and none.

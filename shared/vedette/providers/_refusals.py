@@ -1,4 +1,4 @@
-"""What a server's refusal says: its own words, the outcome that they mean, and the wait that it asks for. Pure."""
+"""Reads a server's refusal: its words, its outcome, and the wait that it asks for. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -94,7 +94,7 @@ FAILED_REASONS: Final = frozenset(
 
 
 class Refused(NamedTuple):
-    """What a refusal means and says."""
+    """The outcome of a refusal, and its words."""
 
     outcome: Outcome
     said: str  # the body's own words
@@ -103,7 +103,7 @@ class Refused(NamedTuple):
 
 
 def judged(status: int, headers: Mapping[str, str], body: bytes) -> Refused:
-    """Return what a reply with *status* and the error *body* means. *headers* have lower-case names."""
+    """Return the refusal in a reply with *status* and the error *body*. *headers* have lower-case names."""
     said_words, marks, kind = words(body), _marks(body), markup(body)
     found = outcome(
         status,

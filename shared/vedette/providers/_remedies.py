@@ -1,4 +1,4 @@
-"""What to do about a reply that shows more than its outcome: who answers in place of the server, say. Pure.
+"""Remedies for replies that show more than their outcome, for example that a proxy answered. Pure.
 
 Pages and headers of Cloudflare, ngrok, nginx, HAProxy, Squid, tinyproxy, Privoxy, Open WebUI, 2026-11-30.
 """
@@ -100,7 +100,7 @@ def of_refusal(
     *,
     logged_in: bool,
 ) -> str | None:
-    """Return what to do about a refusal with *status*, or None where its outcome says it.
+    """Return the remedy for a refusal with *status*, or None if the remedy of its outcome is enough.
 
     *headers* have lower-case names. *logged_in* says whether the request had a name and a password.
     """
@@ -134,7 +134,7 @@ def of_refusal(
 
 
 def _of_request(status: int, said: str) -> str | None:
-    """Return what to change of the request, where the words *said* of a refusal name it."""
+    """Return what to change in the request, if the words *said* of a refusal name it."""
     if status in (400, 404) and _VERSION.search(said):
         return _WRITE_VERSION
     if status in (400, 401, 403) and not _KEY_HEADER.search(said) and (found := _HEADER.search(said)):
@@ -149,7 +149,7 @@ def _of_request(status: int, said: str) -> str | None:
 
 
 def of_page(said: str) -> str | None:
-    """Return what to do about a page that came with status 200, by what was *said* of it."""
+    """Return the remedy for a page with status 200, by the description *said* of it."""
     return next((remedy for title, remedy in _BY_TITLE if title.search(said)), None)
 
 

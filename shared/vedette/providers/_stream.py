@@ -296,5 +296,5 @@ class Calls:
 
 
 def called(calls: Iterable[Called]) -> tuple[ToolCall, ...]:
-    """Return those of *calls* that have a name."""
+    """Return the *calls* with a name."""
     return tuple(ToolCall(name=call.name, arguments=call.arguments()) for call in calls if call.name)

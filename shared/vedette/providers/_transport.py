@@ -22,7 +22,7 @@ from vedette.providers._pool import Pool
 _MAX_URLS = 4096  # kept taken apart: httpx takes longer for one than a gateway takes for its choice
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 IDLE_S = 2.0  # servers wait longer (uvicorn and Node 5 s), so that none closes under a request
-Trace = Callable[[str, object], Awaitable[None]]  # what httpcore calls with each event
+Trace = Callable[[str, object], Awaitable[None]]  # httpcore calls it with each event
 # The first that fits counts: the general ones are last.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),

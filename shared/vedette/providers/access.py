@@ -1,4 +1,4 @@
-"""From an endpoint's settings to what opens it: the one place where provider secrets are read."""
+"""Converts an endpoint's settings to its access: the only place that reads provider secrets."""
 
 import re
 

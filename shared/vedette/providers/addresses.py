@@ -88,7 +88,7 @@ def malformed(url: str) -> str | None:
 
 
 def wrong_with(url: str) -> str | None:
-    """Return what is wrong with the URL of an endpoint, or None."""
+    """Return the problem of an endpoint's URL, or None."""
     if problem := malformed(url):
         return f"{url!r} {problem}"
     parts = urlsplit(url)

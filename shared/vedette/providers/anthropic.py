@@ -62,7 +62,7 @@ class AnthropicEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
-        """Return what answers. It reports no version."""
+        """Return the server. It reports no version."""
         if not self._entries:
             await self.list_models()
         return Server(product="anthropic")

@@ -1,4 +1,4 @@
-"""How many requests a task has sent to model servers. HTTP counts them; who does a job asks for the count."""
+"""Counts the requests that a task has sent to model servers. The HTTP layer counts, a job reads the count."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

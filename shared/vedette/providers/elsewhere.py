@@ -38,7 +38,7 @@ class MetricsPage:
         self._page = page
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the page says."""
+        """Return the load by the page."""
         text = await self._http.text(self._page, most_bytes=_metrics.MAX_BYTES)
         return _metrics.activity(_metrics.samples(text, (name for one in _metrics.ALL for name in one.names)))
 
@@ -51,7 +51,7 @@ class Prometheus:
         self._path = f"api/v1/query?query={quote(combined(queries), safe='')}"
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the queries give. Raises ProviderError (GARBAGE) if the reply is not from Prometheus."""
+        """Return the load by the queries. Raises ProviderError (GARBAGE) if the reply is not from Prometheus."""
         body = mapping(await self._http.get(self._path))
         if body.get("status") != "success":
             raise ProviderError(Outcome.GARBAGE, "the reply is not from Prometheus")

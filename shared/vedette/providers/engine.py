@@ -1,4 +1,4 @@
-"""The containers of a Docker engine on this machine, read by its unix socket. Nothing else is ever asked of it."""
+"""The containers of a Docker engine on this machine, read by its unix socket; no other request is sent."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -65,7 +65,7 @@ class GeminiEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
-        """Return what answers. It reports no version."""
+        """Return the server. It reports no version."""
         if not self._entries:
             await self.list_models()
         return Server(product="gemini")

@@ -1,4 +1,4 @@
-"""What a provider is built with: bounded HTTP, readers that take nothing on trust, streams cut into lines.
+"""Tools for providers: bounded HTTP, lenient readers, streams as lines.
 
 Providers in packages of their own import from here; the modules behind may move.
 """

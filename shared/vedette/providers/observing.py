@@ -1,4 +1,4 @@
-"""Reading along with a reply that is passed on: when its first token came, how many there are, whether it is whole.
+"""Measures a reply while it is passed on: time of its first token, number of tokens, completeness.
 
 The definitions are those of a benchmark. Nothing is changed and nothing is held back.
 """
@@ -76,7 +76,7 @@ class Observed:
         return self._last is not None or self._done or self._error is not None
 
     def account(self) -> Account:
-        """Return what the reply was, now that no more of it comes."""
+        """Return the measurement of the reply, after its end."""
         if not self._stream:
             return self._in_one_piece()
         if self._api == "responses":

@@ -57,7 +57,7 @@ from vedette.providers._remedies import OPEN_WEBUI
 from vedette.providers._stream import arguments, lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
 
-# What /api/show calls a capability (types/model/capability.go, v0.32), and what it is to us.
+# Names of capabilities in /api/show (types/model/capability.go, v0.32), and our capabilities.
 _CAPABILITIES = {
     "completion": None,  # chat or raw completion: the template says which
     "tools": Capability.TOOLS,

@@ -65,7 +65,7 @@ class OpenAICompatibleEndpoint:
         self._calls = OpenAICalls(http, listing=self._listing, clock=clock)
 
     async def reach(self) -> Server:
-        """Return what answers: by its health where it has one, else by its listing."""
+        """Return the server: by its health path if it has one, else by its listing."""
         flavour = self._listing.flavour
         if flavour.health:
             await self._http.status("GET", flavour.health)
@@ -152,11 +152,11 @@ class OpenAICompatibleEndpoint:
         return None if socket_of(self._http.url) else f"{self._http.url}/{self._listing.prefix}".rstrip("/")
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return what is loaded, where the server reports it."""
+        """Return the loaded models, if the server reports them."""
         return await self._load.resident()
 
     async def activity(self) -> Activity | None:
-        """Return what the server's metrics, or its slots, say about its work."""
+        """Return the server's activity, by its metrics or its slots."""
         return await self._load.activity()
 
     async def load(self, server: str | None) -> Activity | None:

@@ -1,4 +1,4 @@
-"""Passing a request on to an endpoint as it is, and its reply back as it comes, without decoding either."""
+"""Passes a request on to an endpoint unchanged, and its reply back, without decoding them."""
 
 import time
 from collections.abc import AsyncIterator
@@ -79,7 +79,7 @@ class Reply:
             yield rest
 
     async def refusal(self, now: datetime) -> Refusal | None:
-        """Return what the server refused, or None where its status is one of success. Raises ProviderError."""
+        """Return the refusal of the server, or None if its status is a success. Raises ProviderError."""
         if 200 <= self.status < 300:
             return None
         raw = bytearray()

@@ -1,1 +1,1 @@
-"""What runs services: their lifecycle, processes, the private nats-server, logs and metrics."""
+"""Runs services: their lifecycle, processes, the private nats-server, logs and metrics."""

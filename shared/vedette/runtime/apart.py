@@ -65,7 +65,7 @@ class Said(Struct, frozen=True, omit_defaults=True):
 
 
 class Apart:
-    """A service that runs in a child process: what `vedette.runtime.process` needs of a service."""
+    """A service in a child process, with the methods that `vedette.runtime.process` needs."""
 
     def __init__(self, name: str, settings: Settings, child: Process) -> None:
         self.name = name

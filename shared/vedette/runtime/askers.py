@@ -1,4 +1,4 @@
-"""The client of a request, and where a reply may go: what a service believes of a request that comes over NATS."""
+"""The account of a request over NATS, and whether its reply subject is allowed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -32,7 +32,7 @@ Take = Callable[[Msg], Awaitable[None]]
 
 
 def answerable(reply: str) -> bool:
-    """Return whether *reply* is an inbox: a service publishes what is asked of it nowhere else."""
+    """Return whether *reply* is an inbox: a service sends replies nowhere else."""
     return reply.startswith(_INBOXES)
 
 
@@ -86,5 +86,5 @@ class Requests:
         return await self._connection.subscribe(subject, queue=queue, cb=hand_on)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else the connection has."""
+        """Return other attributes of the connection."""
         return getattr(self._connection, name)

@@ -1,4 +1,4 @@
-"""What goes wrong on a service's connection to NATS: for the log, `/readyz` and `vedette doctor`. Pure."""
+"""Errors of a service's connection to NATS: for the log, `/readyz` and `vedette doctor`. Pure."""
 
 from typing import Final
 
@@ -36,7 +36,7 @@ class ConnectionErrors:
         return problem
 
     def connected(self) -> None:
-        """Take in that the connection is made: what comes now is new."""
+        """Note that the connection is made: later errors are new."""
         self._reported = {}
 
     def away(self) -> str:
@@ -44,6 +44,6 @@ class ConnectionErrors:
         return f"NATS is away: {why(self.last)}" if self.last else "NATS is away"
 
     def refused(self) -> str | None:
-        """Return what the server does not allow this login, or None."""
+        """Return the permissions that this login lacks, or None."""
         said = [one.partition(_REFUSED)[2] for one in self._reported or () if _REFUSED in one.lower()]
         return f"this login on NATS may not {'; '.join(said)}" if said else None

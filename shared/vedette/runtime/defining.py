@@ -36,7 +36,7 @@ class Defining:
         self._until: datetime | None = None  # when a pause ends
 
     async def follow(self) -> None:
-        """Read what there is, and go on following. Raises what nats-py raises, and TimeoutError."""
+        """Read the streams to their end, then follow them. Raises the errors of nats-py, and TimeoutError."""
         for channel in FOLLOWED:
             stream = str(channel.stream)
             try:

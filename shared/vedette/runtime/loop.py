@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* on the fastest event loop there is; return what it returns."""
+    """Run *work* on the fastest available event loop; return its result."""
     quieten_libraries()
     try:
         import uvloop

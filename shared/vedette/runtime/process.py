@@ -41,7 +41,7 @@ _ORDER = ("recorder", "recommender", "gateway", "console", "benchmarker", "probe
 # What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
 # the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
 COLLECT_AFTER = (20_000, 20, 100)
-# What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
+# Other work must not delay a recommendation, and a page must not delay a measurement (ADR 0021).
 _APART = ("recommender", "console", "gateway")
 # All others work on without these, so they are started again when they end.
 _REPLACED = ("console", "gateway")
@@ -251,7 +251,7 @@ def _connection(
 
 @contextmanager
 def _said_if_slow(say: Callable[[str], None], line: str) -> Iterator[None]:
-    """Say *line* if what is done in this context takes long: on a busy machine imports alone take seconds."""
+    """Print *line* if the work in this context takes long: on a busy machine imports alone take seconds."""
     timer = asyncio.get_running_loop().call_later(_SLOW_S, say, line)
     try:
         yield

@@ -35,13 +35,13 @@ RELOADED = (
     "webhooks",
     "discovery",
 )
-# And what in them needs a restart all the same.
+# Keys in these sections that need a restart.
 _NOT_RELOADED: Mapping[str, Sequence[str]] = {"gateway": ("enabled", "host", "port", "closing_s")}
 _LOOK_EVERY_S = 1.0
 
 
 class Reloadable(Protocol):
-    """What takes on settings while it runs."""
+    """A running component that can apply new settings."""
 
     @property
     def settings(self) -> Settings:
@@ -66,7 +66,7 @@ def _merged(name: str, current: Settings, new: Settings) -> Any:
 
 
 def changes(old: Settings, new: Settings) -> list[str]:
-    """Return what differs in what can be reloaded, one phrase each."""
+    """Return the differences that can be reloaded, one phrase each."""
     said: list[str] = []
     before, after = old.endpoints, new.endpoints
     renamed = dict(_renamed(before, after))
@@ -133,7 +133,7 @@ def _differences(name: str, old: Any, new: Any) -> list[str]:
 
 
 class Overlay(Protocol):
-    """What is laid over the file."""
+    """Settings that override the file."""
 
     def is_new(self) -> bool:
         """Return whether `overlay` may give something else than the last time."""

@@ -1,4 +1,4 @@
-"""What a service's FastStream routes share: how they are subscribed, decoded, counted and held back.
+"""Common parts of services' FastStream routes: subscription, decoding, metrics and backoff.
 
 A service's `app.py` declares its routes on a `NatsRouter`, one `@router.subscriber(**shared_by(…))` for each durable
 consumer, and `Service.include` adds them to the application.

@@ -1,4 +1,4 @@
-"""What a service is: a FastStream application on its own connection, with a catalogue, jobs and queries.
+"""A service: a FastStream application on its own connection, with a catalogue, jobs and queries.
 
 A service's `app.py` opens one with `open_service`, binds its handlers, calls `start`, and yields it. On the
 way out the service takes nothing more, gives back what is unfinished, answers what it has accepted, and closes.
@@ -68,7 +68,7 @@ _FORGET_EVERY_S = 3600.0
 
 
 class Service:
-    """A running service: what it is bound to, whether it is ready, and its end."""
+    """A running service: its handlers, its readiness, and its end."""
 
     def __init__(
         self, name: str, settings: Settings, broker: NatsBroker, bus: Bus, errors: ConnectionErrors
@@ -307,7 +307,7 @@ class Service:
         connection = self.bus.connection
         # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
         # no task waits for any more. A connection that says nothing for so long is broken off before.
-        # And no connection answers what the one before it was asked.
+        # A new connection does not deliver replies to requests of the earlier one.
         if self._pong is None or self._pong.done() or self._asked_on != connection.stats["reconnects"]:
             self._asked_on = connection.stats["reconnects"]
             self._pong = asyncio.ensure_future(connection.flush(timeout=_PONG_TIMEOUT_S))

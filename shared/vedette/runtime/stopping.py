@@ -1,4 +1,4 @@
-"""How signals stop a process: Ctrl-C, SIGTERM, a closed terminal; and what a second one does."""
+"""How signals stop a process: Ctrl-C, SIGTERM, a closed terminal; and the effect of a second one."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ class Stopped(asyncio.Event):
 
     @asynccontextmanager
     async def interrupting(self) -> AsyncIterator[None]:
-        """Cancel what this context does when it must stop. Raises Interrupted then."""
+        """Cancel the work of this context when the process must stop. Raises Interrupted then."""
         async with AsyncExitStack() as stack:
             # A deadline that moves from never to now: it cancels the body, and no other task.
             scope = asyncio.timeout(None)

@@ -1,4 +1,4 @@
-"""What a process says about itself: Prometheus metrics, and /livez, /readyz and /metrics over HTTP."""
+"""Health and metrics of a process: /livez, /readyz and /metrics over HTTP."""
 
 import asyncio
 import urllib.error
@@ -69,7 +69,7 @@ RELOADS = Counter("vedette_configuration_reloads_total", "Reloads of the configu
 
 _READY_TIMEOUT_S = 10.0
 
-# A check returns None when all is well, else what is wrong, in a few words.
+# A check returns None when all is well, else the problem in a few words.
 Check = Callable[[], Awaitable[str | None]]
 
 
@@ -80,7 +80,7 @@ class _Merged(Collector):
         self._others = others
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there is shows when it is collected."""
+        """Return nothing: the metrics are known only when they are collected."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -161,7 +161,7 @@ class Readiness(Struct, frozen=True):
 
 
 def readiness(url: str) -> Readiness:
-    """Return what the health URL *url* says."""
+    """Return the readiness from the health URL *url*."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
             document = reply.read()

@@ -1,4 +1,4 @@
-"""Waiting for what may still come: a NATS server, its streams, a login, a database."""
+"""Waits for things that a service needs: a NATS server, its streams, a login, a database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from vedette.bus.connection import why
 from vedette.errors import BusError, VedetteError
 
 T = TypeVar("T")
-# What another attempt may not meet any more. A configuration does not become right by itself.
+# Errors that may be gone at the next attempt. A wrong configuration does not correct itself.
 PASSING: tuple[type[Exception], ...] = (BusError, nats.errors.Error, OSError)
 _FIRST_S = 1.0
 _MAX_S = 10.0
@@ -23,7 +23,7 @@ async def insist(
     *,
     passing: tuple[type[Exception], ...] = PASSING,
 ) -> T:
-    """Return what *attempt* returns, trying again for as long as it raises one of *passing*.
+    """Return the result of *attempt*; retry while it raises one of *passing*.
 
     *report* gets each reason and the seconds until the next attempt: 1 s, doubling, at most 10 s.
     """
@@ -64,7 +64,7 @@ class Start:
         self._service: Ready | None = None
 
     def waits(self, reason: str, _: float) -> None:
-        """Take *reason* as what the service waits for."""
+        """Set *reason* as the reason why the service waits."""
         problem = f"waiting: {reason}"
         if problem != self._problem:
             self._log.warning("service.waiting", reason=reason)

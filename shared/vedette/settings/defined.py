@@ -1,4 +1,4 @@
-"""What was decided of endpoints outside of the configuration file. Never in the file: `vedette.endpoints.merging`."""
+"""Endpoints from outside the configuration file. `vedette.endpoints.merging` sets this; no file has it."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class Defined(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of endpoints in addition to their settings."""
+    """Facts about endpoints in addition to their settings."""
 
     origins: dict[str, Origin] = {}
     left_out: tuple[LeftOut, ...] = ()

@@ -29,7 +29,7 @@ class Budget(Section, frozen=True, kw_only=True):
 
 
 class Rates(Section, frozen=True, kw_only=True):
-    """What a million tokens cost at an endpoint, in US dollars, and since when that holds."""
+    """Prices of a million tokens at an endpoint, in US dollars, and since when they hold."""
 
     input_usd_per_mtok: Annotated[float, Meta(ge=0)]
     output_usd_per_mtok: Annotated[float, Meta(ge=0)]

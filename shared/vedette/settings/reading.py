@@ -32,7 +32,7 @@ class Source(Struct, frozen=True):
 
 
 def settings_file(path: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the file that `load` reads, be it there or not."""
+    """Return the file that `load` reads, even if it does not exist."""
     return Path(path or environ.get("VEDETTE_CONFIG") or DEFAULT_FILE)
 
 
@@ -77,7 +77,7 @@ def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str]
 def examine(
     document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ
 ) -> tuple[Settings, list[ConfigurationError]]:
-    """Return what can be read of *document*, and all that is wrong with it.
+    """Return the readable parts of *document*, and all its problems.
 
     A section that cannot be read has its defaults; an endpoint that cannot be read is left out.
     """

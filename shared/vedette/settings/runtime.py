@@ -1,4 +1,4 @@
-"""`[http]`: what every process serves about itself."""
+"""`[http]`: health and metrics of every process."""
 
 from typing import Annotated
 

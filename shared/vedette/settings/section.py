@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of: tables, secrets, and checks of values of the right type."""
+"""The base of every section of the configuration: tables, secrets, and checks of well-typed values."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file."""
 
     def check(self) -> Iterator[Problem]:
-        """Yield what is wrong with values of the right type. A section with such a rule overrides this."""
+        """Yield problems of well-typed values. A section with such a rule overrides this."""
         yield from ()
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what is wrong in this section and in the sections within it."""
+        """Yield the problems of this section and of the sections within it."""
         yield from self.check()
         for key in self.__struct_fields__:
             yield from _problems_within(key, getattr(self, key))

@@ -20,7 +20,7 @@ def apart(one: float, other: float, digits: int, *, fixed: bool = False) -> tupl
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return *value* for people: grouped, or a dash for what is not known."""
+    """Return *value* for people: grouped, or a dash if it is not known."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 

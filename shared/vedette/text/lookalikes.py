@@ -1,4 +1,4 @@
-"""Names that a reader takes for others: what is strange about a name, and which name was meant. Pure.
+"""Names that look like others: why a name is strange, and which name was meant. Pure.
 
 Models with such names stay different models. Only what is likely is looked for: letters of scripts that share shapes,
 Unicode's compatibility forms, invisible characters, spaces at the ends, and case within one endpoint.

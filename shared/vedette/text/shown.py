@@ -1,4 +1,4 @@
-r"""Text that others wrote, as people and models may read it: nothing invisible, nothing that reorders a line.
+r"""Escapes text from outside for people and models: nothing invisible, nothing that reorders a line.
 
 Events, replies and JSON keep every name as it is. Only what is shown is escaped, with Python's own escapes
 (`\u202e`), so that two names that differ also look different. Both functions may be applied twice.

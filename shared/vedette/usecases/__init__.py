@@ -1,4 +1,4 @@
-"""Use cases: how much each signal weighs, what a typical call is like, and what a model must be able to do. Pure.
+"""Use cases: the weights of signals, a typical call, and the required capabilities. Pure.
 
 The weights are normalised on use, so only their ratios count.
 """
@@ -17,7 +17,7 @@ SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price
 
 
 class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What no signal makes up for: beyond a bound, the score is divided by how many times the bound it is."""
+    """Limits that no signal outweighs: beyond a bound, the score is divided by the ratio to the bound."""
 
     answer_s: float | None = None  # seconds until a typical answer is complete
     answer_usd: float | None = None  # US dollars for a typical answer

@@ -1,4 +1,4 @@
-"""A model's quality: what to expect of it, and what its answers in evaluations make of that. Pure.
+"""A model's quality: the expectation, and the estimate after its answers in evaluations. Pure.
 
 Quality is a share of right answers. It is estimated on the scale of logits, where a model that is expected to be good
 stays apart from one that is not, even if both answered everything right, or nothing. The expectation is a normal
@@ -56,7 +56,7 @@ _STANDARD: Final[Floats] = np.array(STANDARD_MIX).reshape(-1, 1)
 
 
 class Answered(NamedTuple):
-    """What a model's answers come to for one use case; NaN and 0 where there are none."""
+    """The sums of a model's answers for one use case; NaN and 0 if there are none."""
 
     rate: float  # of right answers, by the weights of the kinds, whatever their level
     effective: float  # answers to one question each that would say as much

@@ -29,7 +29,7 @@ _MIN_ERROR: Final = 1e-3
 
 
 class Worth(NamedTuple):
-    """What a judge's session adds, as a number of answers to one question each, and the share of right ones."""
+    """The worth of a judge's session: a number of answers to one question each, and the share of right ones."""
 
     rate: Floats
     effective: Floats

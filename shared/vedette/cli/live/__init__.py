@@ -1,1 +1,1 @@
-"""What `vedette top` shows: the fleet as it is known now, kept current by events, on a screen or in a line."""
+"""`vedette top`: the current fleet, kept up to date by events, on a screen or in one line."""

@@ -1,4 +1,4 @@
-"""Keeps a fleet current: lists it once, follows events, and asks again only for what changed."""
+"""Keeps a fleet current: lists it once, follows events, and queries only changed models again."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -47,7 +47,7 @@ class Happening(Protocol):
 
 
 class Source(Protocol):
-    """What a live view asks: the part of `vedette.Client` that it uses."""
+    """The part of `vedette.Client` that a live view uses."""
 
     async def models(self) -> ModelsReply:
         """Return all models."""
@@ -72,7 +72,7 @@ Step = Literal["list", "get"] | None
 
 
 def step(*, changed: int, models: int, listed_s: float | None) -> Step:
-    """Return what to ask next, when *changed* of *models* changed, listed *listed_s* seconds ago (None: never).
+    """Return the next query, if *changed* of *models* changed, listed *listed_s* seconds ago (None: never).
 
     A few are asked for one by one. Where many changed, a list costs less; a list of many pages is asked for less often.
     """
@@ -85,7 +85,7 @@ def step(*, changed: int, models: int, listed_s: float | None) -> Step:
 
 
 class Log:
-    """The last lines of what happened, and how many there were in all."""
+    """The last lines of the log, and how many there were in all."""
 
     def __init__(self) -> None:
         self.entries: deque[Text] = deque(maxlen=MAX_ENTRIES)
@@ -144,7 +144,7 @@ class Feed:
         """Keep current until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
-            await self._following.wait()  # what happens while models are listed is not missed
+            await self._following.wait()  # before listing, so that no event is missed meanwhile
             tasks.create_task(self._keep(tasks))
 
     def refresh(self, model: ModelRef) -> None:
@@ -152,7 +152,7 @@ class Feed:
         self._changed[model] = None
 
     def note(self, what: str, style: str, more: str = "", subject: str = "Vedette") -> None:
-        """Add to the log what was noticed here."""
+        """Add a line of this program to the log."""
         self.log.add(entry(self.clock.now(), subject, what, style, more, MOMENT))
 
     # --- Events ------------------------------------------------------------------------------------------------

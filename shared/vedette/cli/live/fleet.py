@@ -1,4 +1,4 @@
-"""What is known of a fleet now, and how it is shown in rows and in a line. Pure."""
+"""The current state of a fleet, and how rows and one line show it. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -59,7 +59,7 @@ class Fleet:
         self.version += 1
 
     def best(self, use_case: str, reply: BestReply | None) -> None:
-        """Take who is best for *use_case*."""
+        """Set the winner of *use_case*."""
         self.winners[use_case] = reply
         self.version += 1
 
@@ -198,7 +198,7 @@ def summary(fleet: Fleet) -> str:
 
 
 def winner(fleet: Fleet, use_case: str) -> str:
-    """Return who is best for *use_case* in a few words."""
+    """Return the winner of *use_case* in a few words."""
     reply = fleet.winners.get(use_case)
     best = reply.recommendation if reply else None
     if best is None:

@@ -13,7 +13,7 @@ USE_CASE = "chat"
 
 
 async def follow(feed: Feed, screen: Screen, *, every_s: float = 1.0) -> None:
-    """Print what happens on *screen* until cancelled; on a terminal the last line is the fleet now."""
+    """Print events on *screen* until cancelled; on a terminal the last line sums up the fleet."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(feed.run())
         if screen.is_terminal:

@@ -99,7 +99,7 @@ class Panel(ModalScreen[None]):
 
 
 class Top(App[None]):
-    """The fleet, the winners and what happens, drawn at most once in *every_s*."""
+    """The fleet, the winners and the events, drawn at most once in *every_s*."""
 
     TITLE = "vedette top"
     ENABLE_COMMAND_PALETTE = False
