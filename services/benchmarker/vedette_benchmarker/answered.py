@@ -37,7 +37,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 
     @property
     def thought_tokens(self) -> int:
-        """How many of its tokens were thoughts: as the server counts them, else by their share of what it wrote."""
+        """How many of its tokens were thoughts: by the server's count, else by their share of the text."""
         if self.finished.reasoning_tokens or not self.thinking:
             return self.finished.reasoning_tokens or 0
         characters = len(self.thinking) + len(self.text)

@@ -28,7 +28,7 @@ from vedette_benchmarker.suspicions import Suspicions
 
 
 def routes(measurements: Measurements) -> NatsRouter:
-    """Return what the replicas of the benchmarker share: ticks, and models that were found or changed."""
+    """Return the routes that replicas of the benchmarker share: ticks, and found or changed models."""
     router = NatsRouter()
 
     @router.subscriber(**shared_by(ticks("benchmarker", "performance")))
@@ -50,7 +50,7 @@ def routes(measurements: Measurements) -> NatsRouter:
 def _measuring(
     service: Service, settings: Settings, endpoints: Endpoints, grader: Grading
 ) -> tuple[Measurements, Evaluation, Judging]:
-    """Return what measures at *endpoints*, and its parts that a changed configuration reaches."""
+    """Return the measuring parts for *endpoints*, and those that a changed configuration must reach."""
     bus, clock, catalogue = service.bus, service.clock, service.catalogue
     rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
     limit = DayLimit(settings=settings.evaluating, catalogue=catalogue, clock=clock)

@@ -38,7 +38,7 @@ Run = Callable[[str, Sequence[str]], Awaitable[sandbox.Ran]]  # has a program pa
 
 
 class Spent(Struct):
-    """What an evaluation has used so far; counted as it goes."""
+    """The usage of an evaluation so far."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -48,7 +48,7 @@ class Spent(Struct):
     over_usd: float | None = None  # the limit that the next question could have exceeded
 
     def at(self, endpoint: EndpointSettings, info: ModelInfo) -> Use:
-        """Return it as a day's budget of *endpoint* counts it, with what it cost of the model *info*."""
+        """Return it as usage of *endpoint*, with its cost by the price of the model *info*."""
         return cost(
             endpoint,
             info,
@@ -59,7 +59,7 @@ class Spent(Struct):
 
 
 class Asker:
-    """Asks one model; `spent` counts what that uses, and says why no more can be asked."""
+    """Asks one model; `spent` counts the usage, and says why no more can be asked."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Asker:
         self._max_usd = max_usd
         self._pause = pause
         self._room = room_to_think(info)
-        self._estimated = 0  # prompt tokens of what was asked, by our estimate
+        self._estimated = 0  # prompt tokens of the questions, by our estimate
         self._unrun: str | None = None  # why programs are not run; None: not tried yet
 
     async def grade(
@@ -168,7 +168,7 @@ class Asker:
         )
 
     async def _verdict(self, item: Item | VectorItem, given: Given) -> Verdict:
-        """Return whether an answer is right: by what its program does, else by its text.
+        """Return whether an answer is right: by running its program, else by its text.
 
         Raises NotGraded and NoSandbox.
         """

@@ -1,4 +1,4 @@
-"""What the benchmarker checks of a configuration."""
+"""The benchmarker's checks of a configuration."""
 
 import difflib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from vedette_benchmarker.suites.choosing import suites
 
 
 def problems(settings: Settings) -> Iterator[ConfigurationError]:
-    """Yield what is wrong with the suites, then each kind of question that a use case names and no suite has."""
+    """Yield the problems of suites, then each kind that a use case names and no suite has."""
     try:
         chosen = suites(settings.evaluating.suites)
     except ConfigurationError as error:

@@ -8,7 +8,7 @@ _COUNTING_SLACK_TOKENS = 4
 
 
 def other_work(before: Activity | None, after: Activity | None, *, model: str, own_tokens: int) -> str | None:
-    """Return what else the endpoint did between *before* and *after* a run of *model*, or None.
+    """Return other work of the endpoint between *before* and *after* a run of *model*, or None.
 
     *own_tokens* are those of the run itself. A figure that the endpoint does not report counts as no other work.
     """
@@ -30,7 +30,7 @@ def other_work(before: Activity | None, after: Activity | None, *, model: str, o
 
 
 def others(before: Activity | None, after: Activity | None) -> int | None:
-    """Return how many other requests ran during a run, by what the endpoint reported; None where it did not."""
+    """Return how many other requests the endpoint reported during a run; None if it reported none."""
     counts = [seen.running for seen in (before, after) if seen is not None and seen.running is not None]
     return max(counts) if len(counts) == 2 else None
 

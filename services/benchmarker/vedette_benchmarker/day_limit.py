@@ -1,4 +1,4 @@
-"""What evaluations and judges may cost, where calls cost money: `[evaluating] usd_per_day`, or the limit of a job."""
+"""The limit for the cost of evaluations and judges: `[evaluating] usd_per_day`, or the limit of a job."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from vedette.types import ModelInfo
 
 
 class DayLimit:
-    """The limit of a day (UTC), for all endpoints together, and what jobs that run may cost yet."""
+    """The limit of a day (UTC) for all endpoints together, and the possible cost of running jobs."""
 
     def __init__(self, *, settings: Evaluating, catalogue: Catalogue, clock: Clock) -> None:
         self._settings = settings
@@ -33,7 +33,7 @@ class DayLimit:
     def reserved(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job, most_usd: float | None
     ) -> Iterator[float | None]:
-        """Give what *job* may cost at most, None where nothing limits it; meanwhile that counts as spent.
+        """Give the maximum cost of *job*, None without a limit; in this context it counts as spent.
 
         *most_usd* is what it is expected to cost at most; None: not known.
         """
@@ -46,7 +46,7 @@ class DayLimit:
             self._reserved.pop(job.id, None)
 
     def _spent_today(self) -> float:
-        """Return what was spent today, with what the jobs that run may cost yet."""
+        """Return today's cost, including the possible cost of running jobs."""
         now = self._clock.now()
         names = {state.model.endpoint for state in self._catalogue.present()}
         spent = evaluating.spent_today(self._catalogue, sorted(names), now.date().isoformat())

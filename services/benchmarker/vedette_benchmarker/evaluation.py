@@ -115,7 +115,7 @@ class Evaluation:
         return min(first_share(suite), self._settings.items)
 
     async def questions(self) -> list[Questions]:
-        """Return the questions that are worth asking now, by the catalogue: those that gain most first."""
+        """Return the questions that are worth asking now, by the catalogue: highest gain first."""
         return await self._race(self._catalogue.present())
 
     async def _race(self, states: Iterable[ModelState]) -> list[Questions]:
@@ -260,7 +260,7 @@ class Evaluation:
         return next((one.items for one in found if one.model == state.model), {})
 
     def _scores_so_far(self, state: ModelState, info: ModelInfo) -> Mapping[str, Score]:
-        """Return the scores that those of this evaluation will be added to."""
+        """Return the scores to which this evaluation adds its own."""
         observed, last = self._catalogue.endpoint(info.model.endpoint), state.evaluated
         version = observed.server_version if observed else None
         return (
@@ -356,7 +356,7 @@ class Evaluation:
 
 @lru_cache
 def _longest(suite: Suite, count: int) -> int:
-    """Return how many tokens the answers to *count* items have at most, at whatever level."""
+    """Return the maximum tokens of the answers to *count* items, over all levels."""
     sizes = []
     for level in suite.asked.values():
         items: Iterator[Item | VectorItem] = level.items(Random(0))  # noqa: S311 - only their size matters
@@ -379,7 +379,7 @@ def _part(suite: Suite, count: int, scores: Mapping[str, Score], job: Job) -> tu
 
 
 def _held(scores: Mapping[str, Score], suite: Suite) -> dict[str, Score]:
-    """Return those of *scores* that are of this version of *suite*, by kind and level."""
+    """Return the *scores* of this version of *suite*, by kind and level."""
     return {
         name: held
         for name, level in suite.asked.items()
@@ -407,7 +407,7 @@ def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
 
 
 def _expected(state: ModelState | None, info: ModelInfo, items: int) -> evaluating.Cost | None:
-    """Return what *items* of each suite cost, by the thoughts that were counted so far; None: no price is known."""
+    """Return the cost of *items* of each suite, by the thoughts counted so far; None: no price is known."""
     return evaluating.expected(info, items, state.quality.thoughts if state and state.quality else None)
 
 

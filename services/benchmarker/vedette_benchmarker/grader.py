@@ -1,4 +1,4 @@
-"""Grades answers in a process of its own, so that no answer can hold up the service.
+"""Grades answers in a separate process, so that no answer can delay the service.
 
 A check is linear in an answer's length, yet what reads hostile text can still take long, or much memory. The grading
 process has a deadline and limits; over either, the answer is not graded: neither right nor wrong. The next answer
@@ -44,14 +44,14 @@ class Given(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What the grading process says: a verdict, or why there is none."""
+    """The reply of the grading process: a verdict, or why there is none."""
 
     verdict: Verdict | None = None
     problem: str = ""
 
 
 class Grading(Protocol):
-    """What grades answers."""
+    """A grader of answers."""
 
     async def verdict(self, given: Given) -> Verdict:
         """Return whether the answer is right. Raises NotGraded."""
@@ -59,7 +59,7 @@ class Grading(Protocol):
 
 
 def asked(item: Item | VectorItem) -> str:
-    """Return what *item* asks."""
+    """Return the question of *item*."""
     return item.prompt if isinstance(item, Item) else "\n".join(item.texts)
 
 

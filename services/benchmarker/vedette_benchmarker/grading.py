@@ -79,7 +79,7 @@ def planned(before: Sequence[Score], settings: Evaluating) -> int:
 
 
 def together(graded: Sequence[Graded]) -> list[Graded]:
-    """Return what each suite came to, if it was asked in several parts."""
+    """Return the total of each suite, if it was asked in several parts."""
     found: dict[str, Graded] = {}
     for one in graded:
         before = found.get(one.suite.kind, Graded(suite=one.suite))
@@ -101,12 +101,12 @@ def is_done(graded: Graded, count: int) -> bool:
 
 
 def miss(suite: Suite, prompt: str, answer: str, why: str) -> Miss:
-    """Return a wrong answer as it is kept: cut to what a person reads."""
+    """Return a wrong answer as it is stored: cut to a readable length."""
     return Miss(suite=suite.name, prompt=_cut(prompt), answer=_cut(answer), why=_cut(why))
 
 
 def _cut(text: str) -> str:
-    # A needle's haystack says nothing; its question stands at the end.
+    # The haystack around a needle is of no interest; the question is at the end.
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]} … {text[-_MAX_SHOWN // 2 :]}"
 
 

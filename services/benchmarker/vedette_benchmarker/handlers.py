@@ -1,4 +1,4 @@
-"""Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
+"""Measurement jobs: which models are due, which may be measured now, and the usage of the endpoint."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -51,8 +51,8 @@ from vedette_benchmarker.yielding import (
 
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
 
-_LOOKS = 30  # a minute, after which the next tick goes on
-_LEFT_S = 2.0  # within which a job that ended has left its queue, and what it published is known
+_LOOKS = 30  # a minute; after that the next tick continues
+_LEFT_S = 2.0  # within this time an ended job has left its queue, and its events are known
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -94,9 +94,9 @@ class Measurements:
         self._permission = Permission(catalogue=catalogue, endpoints=endpoints, clock=clock)
 
     async def on_tick(self, tick: Tick) -> None:
-        """Queue what is due of every model that has not had it since the tick's slot.
+        """Queue the due measurement of every model that has not had it since the tick's slot.
 
-        What is dated later than the tick was measured by a wrong clock, and is due as well.
+        A date after the tick comes from a wrong clock, so that model is due as well.
         """
         await self._queue_due(tick)
         await self._race()
@@ -106,7 +106,7 @@ class Measurements:
     async def _queue_due(self, tick: Tick) -> None:
         kind = _TICKED[tick.job]
         measured = [(self._measures[kind].measured_at(state), state) for state in self._catalogue.present()]
-        # Those that were never measured come first: where a round is limited, they would never have their turn.
+        # Unmeasured models come first: with a limited round they would never have their turn.
         # Of those, the ones that promise most: their evaluation can change the answer.
         for measured_at, state in sorted(measured, key=_turn):
             endpoint = self._endpoints.get(state.model.endpoint)
@@ -155,7 +155,7 @@ class Measurements:
                 )
 
     def _wanted(self, endpoint: OpenEndpoint) -> set[JobKind]:
-        # A job that would only be dropped could take the place of one that an operator asks for.
+        # A useless job could replace a job that an operator requests.
         return {kind for kind, measure in self._measures.items() if measure.is_wanted(endpoint)}
 
     def _is_paid(self, endpoint: OpenEndpoint, event: ModelEvent) -> bool:
@@ -178,7 +178,7 @@ class Measurements:
             )
             return
         if state.info.url != endpoint.settings.url:
-            # Whose figures those would be, only the discovery that is queued for it can say.
+            # Only the queued discovery can decide to which model these figures would belong.
             await self._bus.jobs.publish_progress(
                 job, "failed", f"{state.model}: not discovered yet at {endpoint.settings.url}"
             )
@@ -213,7 +213,7 @@ class Measurements:
             return
         await self._queue_next(endpoint, job)
         if ended.ok and job.kind == "judge" and job.cause != "manual":
-            self._bus.spawn(self._judge_soon(measure, job))  # one that failed waits for the next tick
+            self._bus.spawn(self._judge_soon(measure, job))  # a failed measurement waits for the next tick
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.jobs.publish_progress(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
@@ -248,9 +248,9 @@ class Measurements:
         seen: Occupancy | None,
         looked: Use,
     ) -> Ended:
-        """Run *measure* and count what it used, also when it fails or must wait.
+        """Run *measure* and count its usage, also when it fails or must wait.
 
-        *looked* is what the requests before it used; it counts too.
+        *looked* is the usage of the requests before it; it counts too.
         """
         with counting() as sent:
             try:
@@ -309,7 +309,7 @@ class Measurements:
     async def _read_occupancy(
         self, endpoint: OpenEndpoint, names: set[str], job: Job
     ) -> tuple[Occupancy | None, GaveWay | None]:
-        """Return what is loaded now, where the server reports it, and why the job must wait for another user."""
+        """Return the loaded models, if the server reports them, and why the job must wait for another user."""
         loaded = await read_loaded(endpoint, self._clock.now())
         if loaded is not None and not loaded:
             busy = None  # of a server that sleeps not even its metrics are asked
@@ -371,7 +371,7 @@ class Measurements:
             )
 
     async def _queue_next(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Queue what follows a measurement; what a person asked for stands alone."""
+        """Queue the measurements that follow this one; after an operator's job none follow."""
         if job.kind == "evaluate" and job.cause != "manual":
             await self._race()
         if job.cause not in ("found", "changed"):
@@ -400,7 +400,7 @@ class Measurements:
                 await self._bus.publisher.enqueue(job)
 
     async def _judge_soon(self, measure: Measure, job: Job) -> None:
-        """Queue what comes next once *job* has left the queue, and the catalogue shows what it found.
+        """Queue the next step once *job* has left the queue, and the catalogue shows its result.
 
         A model has one such job at a time. Where the catalogue does not show it soon, the next tick goes on.
         """
@@ -417,7 +417,7 @@ class Measurements:
             self._bus.log.warning("judging.dropped", error=f"{type(error).__name__}")
 
     async def _judge(self) -> None:
-        """Queue what is to be written for a judge, or compared by one, as far as the catalogue shows.
+        """Queue texts to write for a judge, or comparisons, by the state of the catalogue.
 
         A job for each model. Each that ends queues what comes next.
         """
@@ -430,7 +430,7 @@ class Measurements:
                 await self._bus.publisher.enqueue(job)
 
     def _may(self, one: Next) -> bool:
-        """Return whether a model may ever do that without being asked: else others take its place."""
+        """Return whether a model may ever do that by schedule; otherwise other models take its place."""
         endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
         if endpoint is None or state is None or state.info is None:
             return False

@@ -1,4 +1,4 @@
-"""The work a benchmark asks of a model, and what one run of it measures.
+"""The requests of a benchmark, and the figures of one run.
 
 Runs follow each other, none is retried, and each looks first whether the model is loaded. Every prompt opens
 with a nonce, because servers keep the prefixes they have seen and a repeated prompt measures that cache.
@@ -35,7 +35,7 @@ FINEST_VOCABULARY = 1.5
 # More tokens than this for the characters that came were generated without being shown.
 MAX_TOKENS_PER_CHARACTER = 2
 UNSEEN_TOKENS = 64
-# What a server's own figure must lie in to be kept (ms or tokens/s): it is text from outside.
+# Limits for a server's own figure (ms or tokens/s), because it is text from outside.
 PLAUSIBLE = (1e-3, 1e9)
 _SMALL_RUNS = 2
 CLOCK_STEPPED = "no figures: the clock stepped during the run"
@@ -144,7 +144,7 @@ async def measure(
 
 
 class _Bench(Struct, frozen=True, kw_only=True):
-    """What all runs of one job share; `stamp` holds the fields that all its samples carry."""
+    """The common parts of all runs of one job; `stamp` has the fields of all its samples."""
 
     endpoint: Endpoint
     info: ModelInfo

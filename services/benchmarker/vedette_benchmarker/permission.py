@@ -28,7 +28,7 @@ def copy_measured(
 
 
 class Permission:
-    """Decides by what is configured, and by what the catalogue shows now."""
+    """Decides by the configuration and the current catalogue."""
 
     def __init__(self, *, catalogue: Catalogue, endpoints: Endpoints, clock: Clock) -> None:
         self._catalogue = catalogue

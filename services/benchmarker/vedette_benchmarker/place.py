@@ -44,11 +44,11 @@ from vedette_benchmarker.yielding import (
     without_marks,
 )
 
-# A request of a user that waited for ours begins at once when ours has ended; it shows after this.
+# A waiting request of another user begins when ours has ended; it is visible after this time.
 _BEGINS_S: Final = 0.1
 # A request may have met a swap on its way: after it was sent, looks are this close, and each later one further apart.
 _TICK_S: Final = 0.1
-# What is loaded may be read a moment later. After other failures the request shows what there is.
+# The loaded models can be read a moment later. After other failures the request itself shows the state.
 _UNSURE: Final = frozenset(
     {Outcome.TIMEOUT, Outcome.LOADING, Outcome.BUSY, Outcome.SERVER_ERROR, Outcome.RESET}
 )
@@ -74,7 +74,7 @@ def is_lost(before: Loaded, now: Loaded, names: Collection[str]) -> bool | None:
 
 
 class Looks(Struct, frozen=True):
-    """What the looks at a server's work showed so far."""
+    """The results of earlier looks at a server's work."""
 
     before: Activity | None = None
     at: float = 0.0  # monotonic: of `before`
@@ -186,7 +186,7 @@ class Place:
         return unloads_at is not None and unloads_at - self._clock.now() > SLACK
 
     def _held(self, held: Mapping[str, Residency], before: Loaded) -> Loaded:
-        """Return what has a place at a look after *before*.
+        """Return the models that have a place at a look after *before*.
 
         While a request runs, Ollama keeps the time of unloading that was set before it, also when that has passed. A
         new one that has passed means that the model goes when its request ends: it is in use, but ours has lost its
@@ -207,7 +207,7 @@ class Place:
         }
 
     async def until_used(self) -> GaveWay:
-        """Return what another user does at the server while requests of Vedette run.
+        """Return another user's activity at the server while requests of Vedette run.
 
         Before the first request nothing is read: that would wake a server that sleeps.
         """
@@ -281,7 +281,7 @@ class InTurn:
         self._turn = turn
 
     async def reach(self) -> Server:
-        """Return what answers at the endpoint."""
+        """Return the server at the endpoint."""
         return await self._endpoint.reach()
 
     async def list_models(self) -> list[Listing]:
@@ -289,7 +289,7 @@ class InTurn:
         return await self._endpoint.list_models()
 
     async def describe(self, model: Listing) -> Described:
-        """Return what the server declares of *model*."""
+        """Return the server's declaration of *model*."""
         return await self._endpoint.describe(model)
 
     async def resident(self) -> Mapping[str, Residency] | None:
@@ -297,7 +297,7 @@ class InTurn:
         return await self._endpoint.resident()
 
     async def activity(self) -> Activity | None:
-        """Return what the endpoint is doing."""
+        """Return the endpoint's activity."""
         return await self._endpoint.activity()
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:

@@ -121,7 +121,7 @@ def _keeps_schema(info: ModelInfo, rng: Random) -> Call:
         try:
             msgspec.json.decode(answered.text, type=_Person)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # Cut off in mid-answer says nothing of the schema.
+            # An answer that was cut off shows nothing about the schema.
             return (
                 None if answered.finished.reason == "length" and answered.text.lstrip()[:1] == "{" else False
             )
@@ -166,7 +166,7 @@ def png(colour: tuple[int, int, int], side: int = 64) -> bytes:
 
 
 class Proof(Struct, frozen=True, kw_only=True):
-    """What the calls showed so far, what they used, and the failure after which no more were made."""
+    """The results of the calls so far, their usage, and the failure that ended them."""
 
     attempts: tuple[Attempt, ...] = ()
     requests: int = 0
@@ -224,7 +224,7 @@ async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
     )
 
 
-# How refusals name what each capability is. A parameter with such a word in its name is something else.
+# Words for each capability in refusals. A parameter with such a word in its name does not count.
 _NAMED_AS: dict[Capability, str] = {
     Capability.CHAT: r"\bchat(?:completion)?s?\b|\bcompletions?\b|\bgenerat|\btemplate\b",
     Capability.COMPLETION: r"\bcompletions?\b|\bgenerat",
@@ -253,13 +253,13 @@ _UNKNOWN = (
     r"(?:argument|parameter|field|variant|feature|type)s?(?: (?:supplied|provided))?\W{1,4}"
 )
 _EXTRA = r"extra (?:input|field|parameter)s?\b(?: are)? not (?:permitted|allowed)"
-# What says it by itself.
+# Sentences that are sufficient alone.
 _PLAINLY: dict[Capability, str] = {
     Capability.CHAT: r"template not found|is an embedding model|not support generat|not a (?:text|language) model"
     r"|chatcompletion operation does not work",
     Capability.COMPLETION: r"is an embedding model|not support generat",
     Capability.TOOLS: r"tool choice requires --",
-    # What a list of all that may be asked for leaves out.
+    # Lists of allowed values that do not contain the capability.
     Capability.JSON_SCHEMA: r"response_?format\b.{0,40}"
     r"(?:must|should) be (?:one of )?\W{0,3}(?:json_object|text)\b(?!.*schema)"
     r"|\binvalid value: \W?json_schema\W+supported values are: (?!.*schema)",
@@ -276,7 +276,7 @@ _ABOUT: dict[Capability, re.Pattern[str]] = {
     )
     for capability, name in _NAMED_AS.items()
 }
-# What such a sentence is about instead: a way to ask, or a part of what was asked.
+# Sentences about something else: a form of the request, or a part of it.
 _ABOUT_ELSE = re.compile(r"\bstream|invalid schema|keyword|propert", re.IGNORECASE)
 _SENTENCES = re.compile(r"[.;!?]\s+(?!supported values)|https?://\S+", re.IGNORECASE)
 
@@ -332,9 +332,9 @@ def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
 
 
 def _judged(call: Call, answered: Answered) -> bool | None:
-    """Return what the answer to *call* shows.
+    """Return the result of the answer to *call*.
 
-    None where the service refused it, or the limit left no text: that shows nothing.
+    None if the service refused it, or the limit left no text: both show nothing.
     """
     proved = call.judge(answered)
     return None if proved is False and (answered.is_refused or answered.is_all_thoughts) else proved

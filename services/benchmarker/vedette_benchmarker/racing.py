@@ -48,7 +48,7 @@ _erf = np.vectorize(math.erf, otypes=[float])
 
 
 class Entrant(Struct, frozen=True, kw_only=True):
-    """What is known of one model that races.
+    """One model in a race.
 
     `askable` are the kinds of questions that it may be asked, and their levels, named as the scores are.
     """
@@ -199,7 +199,7 @@ def _is_able(one: Entrant, use_case: UseCase) -> bool:
     return all(claim is None or claim.value for claim in claims)
 
 
-_CHAT: Final = Capability.CHAT  # what is no chat model is not asked; `askable` says so
+_CHAT: Final = Capability.CHAT  # other models than chat models are not asked; `askable` is empty for them
 
 
 def _behind(score: Floats) -> Floats:
@@ -228,7 +228,7 @@ class _Scored(NamedTuple):
     score: Floats  # points of 100
     points: Floats  # of the score for a logit of quality; none where a user vouches
     quality: Floats
-    rate: Floats  # of right answers, whatever their level
+    rate: Floats  # of right answers, over all levels
     logit: Floats
     effective: Floats
     expected: Floats
@@ -265,7 +265,7 @@ class _Scored(NamedTuple):
 
 
 def _scored(able: Sequence[Entrant], use_case: UseCase) -> _Scored:
-    """Return the scores of models, and what is needed to compute how questions move them."""
+    """Return the scores of models, and the values with which questions move them."""
     kinds, like = use_case.kinds, use_case.like
     answered = [estimating.answered(one.scores, kinds) for one in able]
     rate, effective, logit = np.array([(one.rate, one.effective, one.logit) for one in answered]).T

@@ -1,4 +1,4 @@
-"""A program that a model wrote, run where it can do no harm, and judged where it cannot reach.
+"""Runs a program that a model wrote in isolation, and judges its results outside.
 
 The program runs in processes of its own (`sandboxed.py`): it sees no file but the standard library, no network, no
 other process and no environment, and has little memory and time. What it is called with goes in, what comes out is
@@ -25,7 +25,7 @@ from msgspec import Struct
 from vedette.errors import NoSandbox
 from vedette_benchmarker import sandboxed
 
-_OUTPUT_BYTES = 65536  # of answers, and of what is printed
+_OUTPUT_BYTES = 65536  # of answers and printed text together
 MAX_VALUE_BYTES = 4096  # of one answer; what is decoded of more could be slow: sets of equal hashes, nesting
 _START_S = 20.0  # for the interpreter to start and the walls to be built, on a busy machine
 _STOP_TIMEOUT_S = 2.0
@@ -43,7 +43,7 @@ class Ran(Struct, frozen=True):
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """A call, and what is right for it to return."""
+    """A call, and the expected result."""
 
     call: str
     expected: Any
@@ -68,7 +68,7 @@ async def run(program: str, tests: Sequence[str], *, timeout_s: float = 5.0) -> 
 
 
 def parsed(test: str) -> Case:
-    """Return what the line *test* calls and expects. Raises ValueError unless it is `assert call(…) == literal`."""
+    """Return call and expected result of *test*. Raises ValueError unless it is `assert call(…) == literal`."""
     try:
         statements = ast.parse(test).body
         match statements:
@@ -180,7 +180,7 @@ def _failure(ended: _Ended) -> str:
 
 
 def _wrong(case: Case | None, line: bytes | None) -> str:
-    """Return what is wrong with the answer *line* to *case*; nothing if it is right. The line is not trusted."""
+    """Return the problem of the answer *line* to *case*; nothing if it is right. The line is not trusted."""
     if case is None:
         return "answered more calls than it got"
     if line is None:

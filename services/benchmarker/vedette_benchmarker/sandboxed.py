@@ -106,7 +106,7 @@ _REFUSED = {
     "personality": (135, 92),
 }
 # All from here on answer "not there", for which libc has older ways: clone3, io_uring, the new mounts, pidfds, and
-# whatever kernels will add. x32 calls are above it too.
+# later kernels may add calls. x32 calls are above it too.
 _FIRST_UNKNOWN = 424
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -364,7 +364,7 @@ def _limit(cpu_s: int) -> None:
     ):
         try:
             resource.setrlimit(limited, limits)
-        except ValueError as error:  # a hard limit is lower by now; what is asked for is not had
+        except ValueError as error:  # the hard limit is already lower; the requested limit is not possible
             raise OSError(f"limit {limited}: {error}") from error
 
 
@@ -405,7 +405,7 @@ def filter_code(machine: int) -> bytes:
 def _answer(program: str, calls: list[str], answers: int) -> None:
     """Write a line for each call, {"value": …}, until the first that fails, {"error": …}.
 
-    Nothing here can be trusted once the program has run: what is right is known outside only.
+    Nothing here can be trusted once the program has run: only the outside knows the expected results.
     """
     module = sys.modules["program"] = ModuleType("program")
     doing = "program"

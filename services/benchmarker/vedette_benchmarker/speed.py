@@ -182,7 +182,7 @@ def _used(
     loads: Sequence[StreamsLoad],
     runs: Sequence[Run],
 ) -> Use:
-    """Return what the runs used: by the servers' counts, and by the plan where they give none."""
+    """Return the usage of the runs: by the servers' counts, else by the plan."""
     streams = sum(load.streams for load in loads)
     asked = runs[0] if runs else None
     return cost(

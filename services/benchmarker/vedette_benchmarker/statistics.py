@@ -15,7 +15,7 @@ KEPT = 30  # samples per prompt length and temperature
 
 
 def figure(values: Iterable[float | None]) -> Figure | None:
-    """Return the figure over those *values* that are known, or None where none is."""
+    """Return the figure over the known *values*, or None if none is known."""
     known = [value for value in values if value is not None]
     if not known:
         return None
@@ -111,5 +111,5 @@ def _quiet(samples: Iterable[RunSample]) -> list[RunSample]:
 
 
 def _failed(sample: RunSample) -> bool:
-    """Return whether the model failed; one that cannot be asked this way, or for so much, has not."""
+    """Return whether the model failed; a refusal of the kind or the size of a request is no failure."""
     return sample.outcome not in {Outcome.OK, Outcome.UNSUPPORTED} and sample.context_limit_tokens is None

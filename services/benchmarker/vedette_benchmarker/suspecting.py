@@ -32,7 +32,7 @@ class Suspicion(NamedTuple):
 
 
 def suspicion(state: ModelState, now: datetime, loads: Sequence[EndpointLoad] = ()) -> Suspicion | None:
-    """Return what is suspicious of a model, or None. Models that were never benchmarked are measured anyway.
+    """Return the suspicion about a model, or None. Models without a benchmark are measured anyway.
 
     *loads* are the last readings of its endpoint, the newest last.
     """
@@ -89,7 +89,7 @@ def _slow_under_load(
     """Yield that a server is slow: in each reading, all requests together got far fewer tokens/s than one at rest."""
     rest = performance.output_tps.median if performance.output_tps else 0.0
     rates = [worked_on(load).get(name) for load in loads[-LOADS:]]
-    known = [rate for rate in rates if rate]  # one without any token reads prompts, however fast it is
+    known = [rate for rate in rates if rate]  # a server without any output token only reads prompts
     if rest and len(known) == LOADS and max(known) * _LOAD_TIMES <= rest:
         yield loads[-1].at, f"its server writes {max(known):.1f} tokens/s at most while requests run"
 

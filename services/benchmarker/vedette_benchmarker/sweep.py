@@ -1,4 +1,4 @@
-"""A concurrency sweep: what an endpoint gives to 1, 2, 4, 8 streams at once."""
+"""A concurrency sweep: the throughput of an endpoint with 1, 2, 4, 8 concurrent streams."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ async def at_once(
             items = [item async for item in endpoint.generate(request)]
             figures = answer_figures(sent_at, items)
         except ProviderError:
-            return None  # counted as one that failed
+            return None  # counted as a failed stream
         times = [item.at for item in items if isinstance(item, Delta)]
         if figures.get("ttft_ms") is None or figures.get("output_tps") is None:
             return None
@@ -53,7 +53,7 @@ async def at_once(
 
 
 def load(streams: int, answered: Sequence[Stream]) -> StreamsLoad | None:
-    """Return the figures of those of *streams* that *answered*. Pure.
+    """Return the figures of the *streams* that *answered*. Pure.
 
     Throughput counts n - 1 tokens of each stream, as its own rate does, over the time from the first token of
     any to the last of any.

@@ -13,7 +13,7 @@ _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 
 
 def at_first(wanted: Collection[JobKind], *, is_paid: bool) -> list[JobKind]:
-    """Return what is queued at once of a new model, of the *wanted* measurements.
+    """Return which of the *wanted* measurements of a new model are queued at once.
 
     An evaluation is long, and every model's speed should be known soon: it is queued when the last of the others is
     done (`following`). Where there are no others, or none may be made of a model whose calls are paid, it is at once.
@@ -23,7 +23,7 @@ def at_first(wanted: Collection[JobKind], *, is_paid: bool) -> list[JobKind]:
 
 
 def following(done: JobKind, wanted: Collection[JobKind]) -> list[JobKind]:
-    """Return what is queued when *done*, one of the *wanted* first measurements of a new model, ended."""
+    """Return the measurements to queue after *done*, one of the *wanted* first measurements of a new model."""
     soon = [kind for kind in _FIRST if kind in wanted]
     return _evaluation(wanted) if soon[-1:] == [done] else []
 

@@ -18,7 +18,7 @@ class Work(Struct, frozen=True, kw_only=True):
 
     endpoint: OpenEndpoint
     state: ModelState
-    info: ModelInfo  # what is declared and inferred of the model, when the job began
+    info: ModelInfo  # declared and inferred facts of the model, when the job began
     job: Job
     turn: Turn = at_any_time
 
@@ -29,12 +29,12 @@ class Work(Struct, frozen=True, kw_only=True):
 
     @property
     def known(self) -> ModelInfo:
-        """The model's description with what checks and calls showed, in addition to what is declared."""
+        """The model's description, including the results of checks and calls."""
         return self.state.known or self.info
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """How a measurement ended, in a line for people, and what it used of the endpoint."""
+    """The end of a measurement: a line for people, and its usage of the endpoint."""
 
     ok: bool
     detail: str = ""
@@ -46,7 +46,7 @@ class Measure(Protocol):
     """One kind of measurement."""
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether *state* holds what *job* asks for already."""
+        """Return whether *state* already has the result of *job*."""
         ...
 
     def measured_at(self, state: ModelState) -> datetime | None:
@@ -68,7 +68,7 @@ class Measure(Protocol):
         ...
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
-        """Return what it may use."""
+        """Return its maximum usage."""
         ...
 
     async def run(self, work: Work) -> Ended:

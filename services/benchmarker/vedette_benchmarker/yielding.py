@@ -25,7 +25,7 @@ from vedette.types import PINNED_BEYOND, Occupancy, Residency
 DEFER: Final = timedelta(minutes=15)
 # For so long after another used the same model, or ran a request, a measurement waits.
 QUIET: Final = timedelta(minutes=1)
-# As long waits the measurement of a model that needs the place of one that others keep loaded for good.
+# So long a measurement waits that would unload a model that others keep loaded.
 KEPT: Final = timedelta(hours=1)
 LOOK_EVERY_S: Final = 2.0
 RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
@@ -53,7 +53,7 @@ async def at_any_time() -> None:
 def other_use(
     before: Activity | None, seen: Activity, *, names: Collection[str], ours: int, ours_ended: bool
 ) -> str | None:
-    """Return what another user did between two looks, or None, while *ours* requests of Vedette run. Pure.
+    """Return another user's activity between two looks, or None, while *ours* requests of Vedette run. Pure.
 
     Only the model with these *names* is loaded by ours. Each use moves the time at which a model is unloaded. Ours do
     too, so that time shows nothing where *ours_ended*.
@@ -211,7 +211,7 @@ def is_same(at: datetime, other: datetime | None) -> bool:
 
 
 async def read_loaded(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
-    """Return what is loaded at *endpoint*, or None where it does not report that.
+    """Return the loaded models at *endpoint*, or None if it does not report them.
 
     A server that swaps does not report when it unloads a model: where it records the last use of each, that is taken.
     """

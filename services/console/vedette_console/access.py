@@ -1,4 +1,4 @@
-"""Who may look and who may act: decisions on tokens and sessions. Pure.
+"""Permissions to read and to act: decisions on tokens and sessions. Pure.
 
 A session is a text that the console signs by a key that it derives from the token of its role: every replica has the
 same keys, and another token ends the sessions.
@@ -22,7 +22,7 @@ _SCRYPT_N: Final = 2**14  # 50 ms of a processor for each guess of the token beh
 
 
 class Caller(Struct, frozen=True):
-    """The caller of a request: what it may do, and its session, if it has one."""
+    """The caller of a request: its permissions, and its session, if it has one."""
 
     role: Role | None
     session: str | None = None
@@ -39,7 +39,7 @@ class Caller(Struct, frozen=True):
 
 
 class Keys:
-    """The tokens of the console, and what is signed by them. If it is *open*, every user may look."""
+    """The tokens of the console, and their signatures. If it is *open*, every user may look."""
 
     def __init__(self, token: str | None, operator_token: str | None, *, open: bool) -> None:
         self.open = open
@@ -52,7 +52,7 @@ class Keys:
         return self._operator_token is not None
 
     def role_of(self, token: str) -> Role | None:
-        """Return what *token* allows. Both tokens are compared whatever it is, and in constant time."""
+        """Return the role of *token*. It is always compared with both tokens, in constant time."""
         operator = _equal(token, self._operator_token)
         viewer = _equal(token, self._token)
         return "operator" if operator else "viewer" if viewer else None
@@ -73,11 +73,11 @@ class Keys:
         return role if int(found["until"]) >= now else None
 
     def form_token(self, session: str) -> str:
-        """Return what a form of *session* holds, so that no other site can send it."""
+        """Return the token in forms of *session*, so that no other site can send them."""
         return self._signed(f"form.{session}", _role(session))
 
     def is_form_token(self, token: str, session: str) -> bool:
-        """Return whether *token* is that of *session*."""
+        """Return whether *token* is the form token of *session*."""
         return hmac.compare_digest(token.encode(), self.form_token(session).encode())
 
     def _signed(self, text: str, role: Role) -> str:

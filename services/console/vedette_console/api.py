@@ -1,4 +1,4 @@
-"""The HTTP API: the queries of the bus under `/api/v1`, for those without NATS."""
+"""The HTTP API: the queries of the bus under `/api/v1`, for programs without NATS."""
 
 import asyncio
 import hashlib
@@ -197,7 +197,7 @@ def tagged(body: bytes, request: Request) -> Response:
 
 
 def _given(request: Request) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Return the parameters of *request*, and what its path says."""
+    """Return the parameters of *request*, including those in its path."""
     pairs, path = request.query_params.multi_items(), dict(request.path_params)
     if path.get("model", "").endswith("/"):
         path["model"] = addresses.named(path["model"], request.query_params.get("name", ""))

@@ -156,7 +156,7 @@ class OnBus:
         return await definitions.last(self._service.bus, name)
 
     async def history(self, name: str) -> Sequence[EndpointDefined | EndpointAppeared]:
-        """Return what was changed of the endpoint *name*, the oldest first."""
+        """Return the changes of the endpoint *name*, oldest first."""
         return await definitions.history(self._service.bus, name)
 
     async def define(self, name: str, change: Change, author: Author, *, expected: int) -> int:

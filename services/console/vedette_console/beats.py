@@ -1,4 +1,4 @@
-"""When open pages ask again: at the same moments for all, so that what they show alike is made once."""
+"""Beats: all open pages ask again at the same moments, so that shared parts are rendered once."""
 
 import asyncio
 import math
@@ -8,8 +8,8 @@ from typing import Final
 from vedette.messages.events import Progress
 from vedette_console.changes import QUIET_S, Listener, News
 
-_SOON_S: Final = 0.1  # what happens together is one beat
-_EVERY_S: Final = 0.85  # what is shown is a second old at most
+_SOON_S: Final = 0.1  # events within this time share one beat
+_EVERY_S: Final = 0.85  # shown data is a second old at most
 _LATE_S: Final = 2.0
 
 
@@ -39,7 +39,7 @@ class Beats:
 async def kinds_at_beats(
     listener: Listener, beats: Beats, late_s: float = _LATE_S
 ) -> AsyncIterator[set[str]]:
-    """Yield at a beat the kinds of what *listener* received; an empty set now and then, until it ends.
+    """Yield at each beat the kinds of events that *listener* received; an empty set from time to time.
 
     Each kind comes once more *late_s* after it came last: a recommender may have been behind the event.
     """

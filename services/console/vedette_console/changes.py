@@ -1,4 +1,4 @@
-"""What changed in the last day, and who is listening to what changes now."""
+"""The changes of the last day, and the listeners to new changes."""
 
 import asyncio
 from collections import deque
@@ -67,7 +67,7 @@ def _is_number(text: str) -> bool:
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What changed: of which kind, to what, a sentence for people, and when, where that is known."""
+    """A change: its kind, its target, a sentence for people, and its time, if known."""
 
     kind: Kind
     text: str
@@ -87,7 +87,7 @@ class Change(Shown, frozen=True, kw_only=True):
 
 
 class News:
-    """What a listener gets: an event or the progress of a job, and how far the streams were read with it."""
+    """A message to a listener: an event or the progress of a job, and the position in the streams."""
 
     def __init__(self, place: Place, content: Event | Progress) -> None:
         self.place = place
@@ -95,7 +95,7 @@ class News:
 
     @cached_property
     def data(self) -> bytes:
-        """It as JSON: encoded once, however many listen."""
+        """It as JSON: encoded once for all listeners."""
         return encode(self.content)
 
 
@@ -123,7 +123,7 @@ class Listener:
         self._there.set()
 
     def end(self) -> None:
-        """End after what waits."""
+        """End after the waiting messages."""
         self.ended = True
         self._there.set()
 
@@ -250,7 +250,7 @@ class Changes:
 
 
 def describe(event: Event) -> tuple[Kind, str] | None:
-    """Return of which kind *event* is and a sentence on it, or None for one that is no change."""
+    """Return the kind of *event* and a sentence on it, or None if it is no change."""
     match event:
         case ModelFound(formerly=formerly) if formerly and formerly.model != event.model:
             return "found", f"renamed from {quoted_name(formerly.model)}, with its history"

@@ -1,4 +1,4 @@
-"""What the console checks of a configuration."""
+"""The console's checks of a configuration."""
 
 from collections.abc import Iterator
 

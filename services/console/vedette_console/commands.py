@@ -1,4 +1,4 @@
-"""What the console adds to the command line."""
+"""The console's commands of the command line."""
 
 from cyclopts import App
 

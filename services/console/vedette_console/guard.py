@@ -1,4 +1,4 @@
-"""What every request passes first: the host, the rate, and who the caller is. And the headers of every response."""
+"""Checks of every request: host, rate limit and caller. And the headers of every response."""
 
 import secrets
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from vedette_console.access import Caller, Keys, Role
 COOKIE: Final = "vedette_session"
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
 FORM_HEADER: Final = "x-vedette-form"
-_OPEN: Final = ("/static/", "/login")  # for those who may not look yet
+_OPEN: Final = ("/static/", "/login")  # for callers who are not logged in yet
 _HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -127,7 +127,7 @@ class Guard:
         return caller.session is None or self.keys.is_form_token(given, caller.session)
 
     def role_of(self, token: str, address: str) -> Role | None:
-        """Return what *token* allows; one that is wrong is counted against *address*."""
+        """Return the role of *token*; a wrong token counts against *address*."""
         role = self.keys.role_of(token)
         if role is None:
             self._wrong.wait_s(address, self._now())

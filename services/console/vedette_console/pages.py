@@ -177,14 +177,14 @@ class Pages:
         return self._problem(request, RequestError(code=code, message=detail), status)
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """Say what is wrong with a request, as a page or as a problem of the HTTP API."""
+        """Return the problem of a request, as a page or as a problem of the HTTP API."""
         assert isinstance(error, RequestError)  # noqa: S101 - registered for it alone
         if request.url.path.startswith(("/api/", "/series/")):
             return problems.respond(error)
         return self._problem(request, error)
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        """Log what went wrong, and say that it did."""
+        """Log the error, and return a page that reports it."""
         self._log.error("request.failed", path=request.url.path, exc_info=error)
         problem = RequestError(code="internal", message="the console could not answer; its log says why")
         if request.url.path.startswith(("/api/", "/series/")):
@@ -200,7 +200,7 @@ class Pages:
         return api.tagged(msgspec.json.encode(found), request)
 
     async def _live(self, request: Request) -> Response:
-        """Send at each beat what happened: the parts of pages that are about it ask again."""
+        """Send the kinds of events at each beat: parts of pages that show them ask again."""
 
         async def parts(listener: Listener) -> AsyncIterator[bytes]:
             yield b"retry: 1000\n\n"
@@ -275,7 +275,7 @@ class Pages:
 
 
 class _Part:
-    """A part of a page, packed once for all who get it."""
+    """A part of a page, compressed once for all pages."""
 
     def __init__(self, text: str) -> None:
         self._text = text.encode()

@@ -1,1 +1,1 @@
-"""The discoverer: finds the models of every endpoint and says what came, changed and went."""
+"""The discoverer: finds the models of every endpoint and publishes found, changed and lost models."""

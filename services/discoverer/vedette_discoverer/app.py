@@ -18,7 +18,7 @@ from vedette_discoverer.sources.publishing import Appearing
 
 
 def routes(discovery: Discovery) -> NatsRouter:
-    """Return what the replicas of the discoverer share: ticks."""
+    """Return the routes that replicas of the discoverer share: ticks."""
     router = NatsRouter()
 
     @router.subscriber(**shared_by(ticks("discoverer", "discovery")))

@@ -1,4 +1,4 @@
-"""What a model can be asked to do, from what is declared, from its kind, and from its name. Pure."""
+"""A model's capabilities, from its declaration, its kind and its name. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from vedette.providers import Described
 from vedette.types import Capability, Claim, Evidence, Kind
 from vedette_discoverer.names import parse
 
-# Names of models that cannot be asked for text, by what they are. Model cards and the services' own lists, 2026-11-30.
+# Names of models that cannot write text, by their kind. Model cards and the services' own lists, 2026-11-30.
 _OTHER_KINDS = tuple(
     (what, re.compile(rf"(?:^|[-_/.:])(?:{words})(?:[-_:.\d@]|$)"))
     for what, words in (
@@ -145,7 +145,7 @@ _TUNED = re.compile(
 
 
 def other_kind(name: str) -> str | None:
-    """Return what a model called *name* is, if its name says that it cannot be asked for text."""
+    """Return the kind of a model called *name*, if its name says that it writes no text."""
     lowered = name.lower()
     if lowered.endswith("*"):
         return "a pattern for names"
@@ -219,7 +219,7 @@ _INTERFACES: dict[Kind, Capability] = {
 
 
 def infer(described: Described, name: str) -> tuple[Kind, dict[str, Claim]]:
-    """Return a model's kind and its claims: stronger evidence wins, and what contradicts it is recorded."""
+    """Return a model's kind and its claims: stronger evidence wins, and contradictions are recorded."""
     kind, what = _kind(described, name)
     claims: dict[str, Claim] = {str(capability): claim for capability, claim in described.claims.items()}
     for capability, claim in [*_by_name(_rules(name), kind), *_by_kind(kind, what)]:
@@ -295,7 +295,7 @@ def _by_kind(kind: Kind, what: str | None) -> Iterator[tuple[Capability, Claim]]
     if what is None:
         return
     for other, interface in _INTERFACES.items():
-        # What chats can also complete; the other way round it cannot.
+        # A chat model can also complete text; a completion model cannot chat.
         value = other == kind or (other == "completion" and kind == "chat")
         yield interface, _inferred(value=value, source=f"it is {what}")
     for task in TASKS:

@@ -1,4 +1,4 @@
-"""What a listing and a description make of the catalogue: found, changed, lost. Pure."""
+"""Compares a listing and descriptions with the catalogue: found, changed, lost. Pure."""
 
 from datetime import datetime
 
@@ -25,7 +25,7 @@ def diff(old: ModelInfo, new: ModelInfo) -> tuple[FieldChange, ...]:
 
 
 def seen(state: ModelState, info: ModelInfo, *, job: Job, now: datetime) -> Lifecycle | None:
-    """Return what seeing *info* makes of *state*: found, changed, or nothing new."""
+    """Return how *info* changes *state*: found, changed, or nothing new."""
     revision = state.revision + 1
     known = state.info
     if not state.present or known is None:
@@ -36,7 +36,7 @@ def seen(state: ModelState, info: ModelInfo, *, job: Job, now: datetime) -> Life
             info=info,
             revision=revision,
             again=known is not None,
-            # What was measured of an earlier one was measured of another server.
+            # Measurements of an earlier model are those of another server.
             afresh=known is not None and known.url != info.url,
         )
     info = _keep_known(known, info)

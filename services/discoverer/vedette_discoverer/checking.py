@@ -1,4 +1,4 @@
-"""What the discoverer checks of a configuration."""
+"""The discoverer's checks of a configuration."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from vedette_discoverer.sources.opening import sources
 
 
 def problems(settings: Settings) -> Iterator[ConfigurationError]:
-    """Yield what keeps sources of endpoints from being opened, as far as is known without contact."""
+    """Yield the problems of sources of endpoints, as far as they are known without contact."""
     discovery = settings.discovery
     try:
         list(sources(discovery, providers=providers.names(), clock=SystemClock()))

@@ -1,4 +1,4 @@
-"""What is known of a model that an endpoint lists: its facts with their sources, its kind, its licence, its price."""
+"""Describes a listed model: its facts with their sources, its kind, its licence, its price."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from vedette_discoverer.prices import costs_nothing, listed_price
 
 
 async def price_of(endpoint: OpenEndpoint, name: str, described: Described) -> Price | None:
-    """Return what *name* costs: as configured, else as the service says, else by list price where it is not free."""
+    """Return the price of *name*: as configured, else of the service, else the list price if it is not free."""
     if endpoint.settings.price is not None:
         return endpoint.settings.price.price
     if described.price is not None:
@@ -32,9 +32,9 @@ def compose(
     *,
     price: Price | None = None,
 ) -> ModelInfo:
-    """Return what is known of a listed model: what it is described as over what it is listed as over its name.
+    """Return the facts of a listed model: its description, then its listing, then its name.
 
-    A fact that does not have its field's shape is left out: a server's absurdity is not knowledge.
+    A fact without the shape of its field is left out: a server may send anything.
     """
     kind, claims = infer(described, entry.name)
     configured = endpoint.settings

@@ -1,4 +1,4 @@
-"""Discovery jobs: list an endpoint, describe its models, publish what came, changed and went."""
+"""Discovery jobs: list an endpoint, describe its models, publish found, changed and lost ones."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -133,7 +133,7 @@ class Discovery:
     def _admitting(
         self, listing: list[Listing] | None, job: Job
     ) -> Callable[[EndpointState | None, EndpointState], EndpointState]:
-        """Return what adds to the endpoint's state which names were admitted, and which models were missed."""
+        """Return the change that stores admitted names and missed models in the endpoint's state."""
         present = [state.model.name for state in self._catalogue.of_endpoint(job.endpoint)]
         known = self._catalogue.names_at(job.endpoint)
 
@@ -155,7 +155,7 @@ class Discovery:
         return also
 
     async def _describe_all(self, endpoint: OpenEndpoint, listing: list[Listing], job: Job) -> list[ModelRef]:
-        """Describe all that is listed and publish what is new; return the models found, the newest last."""
+        """Describe all listed models and publish changes; return the found models, newest last."""
         # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
         found: list[ModelRef] = []
@@ -179,7 +179,7 @@ class Discovery:
     async def _have_probed(self, endpoint: OpenEndpoint, found: list[ModelRef], job: Job) -> None:
         """Queue one first probe of all models here that have had none; it is named after the newest.
 
-        Those that an attempt before this one found, and did not come as far as this, are in the catalogue.
+        The catalogue also has models from an earlier attempt that did not reach this step.
         """
         held = [state for state in self._catalogue.of_endpoint(endpoint.name) if state.health is None]
         waiting = [state.model for state in sorted(held, key=lambda state: state.sequence)] + found

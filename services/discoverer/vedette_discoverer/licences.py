@@ -1,4 +1,4 @@
-"""Licences by the one identifier each has, from what servers say of them. Pure.
+"""Finds the identifier of a licence in a server's text. Pure.
 
 SPDX's identifier where there is one (License List 3.27), else the one Hugging Face uses. What is not
 recognised stays as it was said. Texts as Ollama's library carries them, 2026-11-25.

@@ -1,4 +1,4 @@
-"""What is published of the models of an endpoint: found, changed, lost, or on under another name."""
+"""Publishes the lifecycle of an endpoint's models: found, changed, lost, renamed."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Lifecycles:
         self._clock = clock
 
     async def take(self, info: ModelInfo, job: Job) -> Lifecycle | None:
-        """Publish what seeing *info* makes of the catalogue: found, changed, or known by another name until now."""
+        """Publish the change by *info*: found, changed, or renamed."""
         now, configured = self._clock.now(), self._endpoints.urls
         was, source = await self._former(info, configured, job, now)
         held = self._catalogue.get(info.model)
@@ -74,7 +74,7 @@ class Lifecycles:
     async def _rename(
         self, was: Former, source: ModelState, info: ModelInfo, job: Job, now: datetime
     ) -> Lifecycle | None:
-        """Have the model go on under its new name, with all that is known of it; then end the former name.
+        """Move the model and its state to its new name; then end the former name.
 
         What was measured is published first: until `found`, nothing is there under the new name. After a crash, the
         next job does what is left.
@@ -115,7 +115,7 @@ class Lifecycles:
         await self._bus.publisher.advance("MODELS", measured.subject, step)
 
     async def _bring_reports(self, was: Former, target: ModelState) -> None:
-        """Publish what callers reported of a model under its former name."""
+        """Copy callers' reports of a model from its former name."""
         until = was.until or self._clock.now()
         last = await self._bus.streams.last_until("REPORTS", subjects.of_report(was.model), until)
         if isinstance(last, ModelReported):

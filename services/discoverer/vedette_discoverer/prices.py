@@ -1,4 +1,4 @@
-"""What a model costs: whether a call is known to cost nothing, and list prices of remote models.
+"""The price of a model: whether a call is known to be free, and list prices of remote models.
 
 List prices are those of PyPI's `genai-prices`, where that is installed. The package is imported when first
 asked, never by Vedette itself, and only its bundled data is used.

@@ -34,7 +34,7 @@ _DETAILS = (
 
 
 class Former(Struct, frozen=True, kw_only=True):
-    """What a model was known as: the name, until when, and the sequence up to which the stream has it.
+    """The former name of a model: the name, until when, and the last sequence of the stream for it.
 
     `through` and `until` are None where it is still there. `replaced` says that another model has the name since.
     """
@@ -66,7 +66,7 @@ def _has(catalogue: Catalogue, endpoint: str, name: str, url: str) -> bool:
 
 
 def former(catalogue: Catalogue, configured: Configured, info: ModelInfo) -> Former | None:
-    """Return what the listed model *info* was known as, or None where it is new here or known by this name."""
+    """Return the former name of the listed model *info*, or None if it is new or known by this name."""
     name, url = info.model.name, info.url
     if heir(catalogue, configured, name, url) != info.model.endpoint:
         return None
@@ -159,7 +159,7 @@ def found(
 
 
 def measured(source: ModelState, target: ModelState) -> Iterator[ModelEvent]:
-    """Yield what is known of *source*, as events of *target*."""
+    """Yield the known state of *source*, as events of *target*."""
     if source.probed is not None and source.counts(source.probed):
         yield renamed(source.probed.event, target)
     for held in (source.benchmarked, source.verified, source.evaluated, source.judgement, source.rated):

@@ -1,4 +1,4 @@
-"""`gateway key` and `gateway usage`: a key for a caller, and what callers have used today."""
+"""`gateway key` and `gateway usage`: a key for a caller, and the callers' usage today."""
 
 import hashlib
 import secrets

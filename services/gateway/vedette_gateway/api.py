@@ -1,4 +1,4 @@
-"""The HTTP API: from a request to the reply of a model, as it comes, and to what is reported of it."""
+"""The HTTP API: from a request to the streamed reply of a model, and to its report."""
 
 import asyncio
 import re
@@ -45,14 +45,14 @@ _BUG: Final = Problem(500, "internal", "the gateway could not reply; its log say
 _LIST_S: Final = 8.0  # for all pages of the list together; Open WebUI waits 10 s for a list
 _BODY_S: Final = 60.0  # for the body of a request to arrive
 _CHARACTERS_A_TOKEN: Final = 4  # where the server reports no usage
-# What a server may say that a request took: a wrong figure would use up the day of its caller.
+# Limits for a server's token counts: a wrong count would use up its caller's daily budget.
 _TOKENS_A_CHARACTER: Final = 2
 _MAX_ANSWER_TOKENS: Final = 262_144  # where the request has no limit, thoughts that are not shown included
 _UNSEEN_TOKENS: Final = 65_536  # of a prompt: pictures by their URL, what a server adds
 
 
 class Entrance:
-    """Who may come in: the key, the host and the site of a request, and what a caller has left of the day."""
+    """Checks requests: their key, host and site, and the rest of the caller's daily budget."""
 
     def __init__(self, settings: Gateway, usage: Usage, *, now: Callable[[], float]) -> None:
         self._usage = usage
@@ -291,7 +291,7 @@ def believed(reported: int | None, *, most: int | None) -> int | None:
 
 
 def _max_prompt(wanted: Wanted) -> int | None:
-    """Return how many tokens the prompt can have; None where the server holds what was said before."""
+    """Return how many tokens the prompt can have; None if the server stores the conversation."""
     if wanted.fields.keys() & {"previous_response_id", "conversation"}:
         return None
     return sum(memoryview(value).nbytes for value in wanted.fields.values()) + _UNSEEN_TOKENS
@@ -495,7 +495,7 @@ class _Joined:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the path without what stands around it."""
+        """Serve the normalised path."""
         app = self._app
         if scope["type"] == "http":
             path, deployment = route(scope["path"])
@@ -531,6 +531,6 @@ class _Origins(CORSMiddleware):
         return self._entrance.is_origin(origin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reply to what a browser asks before a request, and allow the page to read the reply."""
+        """Reply to a browser's preflight request, and allow the page to read the reply."""
         served = scope["type"] == "http" and self.is_allowed_origin(Headers(scope=scope).get("origin", ""))
         await (super().__call__ if served else self.app)(scope, receive, send)

@@ -12,7 +12,7 @@ from vedette_gateway.features import SHOWN, WEIGHTS, of_form, of_words
 from vedette_gateway.said import Said, said
 from vedette_gateway.wanted import Wanted
 
-_FAST_TOKENS: Final = 20  # an answer of so few, to a short request, is wanted at once
+_FAST_TOKENS: Final = 20  # such a short answer to a short request is wanted at once
 _FAST_BYTES: Final = 2000
 _OF_SYSTEM: Final = 0.6  # what words of the system's message count, next to those of the question
 _OF_EDGES: Final = 0.4
@@ -39,7 +39,7 @@ def guess(wanted: Wanted, known: Collection[str]) -> Guess:
 
 
 def of_kind(wanted: Wanted, known: Collection[str]) -> Guess | None:
-    """Return what the kind of a request leaves no doubt about."""
+    """Return the use case that follows from the kind of a request."""
     rules = (
         (wanted.api == "embeddings", "embedding", 1.0, "the API"),
         (Capability.VISION in wanted.capabilities, "vision", 1.0, "a picture"),
@@ -59,7 +59,7 @@ def _is_fast(wanted: Wanted) -> bool:
 
 
 def of_text(wanted: Wanted, known: Collection[str]) -> Guess:
-    """Return what the text of a request shows; where that is nothing, chat or else the first of those *known*."""
+    """Return the use case by the text of a request; without features, chat or else the first *known* one."""
     found = said(wanted.api, wanted.fields)
     features = _features(found, wants_json=_wants_json(wanted))
     scores, reasons = scored(features, known)
@@ -73,7 +73,7 @@ def of_text(wanted: Wanted, known: Collection[str]) -> Guess:
 
 
 def text_of(wanted: Wanted) -> str:
-    """Return what a request says, cut to what small embedding models read; never nothing."""
+    """Return the text of a request, cut for small embedding models; never empty."""
     found = said(wanted.api, wanted.fields)
     question = found.asked[:_EMBEDDED_QUESTION] or found.edges
     text = "\n".join(filter(None, (found.system[:_EMBEDDED_SYSTEM], question)))

@@ -1,4 +1,4 @@
-"""Which of the calls that failed say something of their models, and not of the request. Pure but for what it remembers.
+"""Which failed calls count against their models, and not against the request. Pure, except for its memory.
 
 A caller, or its client by sending a request again, would otherwise make the best model look broken to all others: a few
 failures within seconds are a change.
@@ -25,7 +25,7 @@ class Blame:
         self._since = 0.0
 
     def of(self, wanted: Wanted, tried: Sequence[Attempt], *, replied: bool, now: float) -> list[Attempt]:
-        """Return what of *tried* counts against its model at *now* (monotonic seconds).
+        """Return which calls in *tried* count against their model at *now* (monotonic seconds).
 
         *replied* is whether another model replied to the request.
         """
@@ -36,7 +36,7 @@ class Blame:
             for attempt in tried
             if attempt.called
             and not (by_request and _may_be_by_request(attempt))
-            # A server without this API, which says nothing of the model at the others.
+            # This server does not have the API; the model at other servers is not affected.
             and not (wanted.api == "responses" and attempt.outcome is Outcome.NOT_FOUND)
         ]
         if not counting:

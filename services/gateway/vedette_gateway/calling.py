@@ -33,7 +33,7 @@ _AGREED: Final = 2  # servers that refuse a request itself, until it is taken fo
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A model that a request may go to, and what is expected of it."""
+    """A model that a request may go to, and its expected latency."""
 
     model: ModelRef
     base_url: str
@@ -45,14 +45,14 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """A call of one model that gave nothing: how it ended, and what the server said."""
+    """A failed call of one model: its outcome, and the server's message."""
 
     model: ModelRef
     outcome: Outcome
     detail: str = ""
     refusal: Refusal | None = None
     retry_after_s: float | None = None
-    called: bool = True  # False: the gateway itself had no room, which says nothing of the model
+    called: bool = True  # False: the gateway itself had no free connection, which is no failure of the model
 
     def __str__(self) -> str:
         detail = f" ({self.detail[:_MAX_DETAIL]})" if self.detail else ""
@@ -157,7 +157,7 @@ class Begun:
             raise ProviderError(Outcome.TIMEOUT, "nothing more came in time") from None
 
     def account(self) -> Account:
-        """Return what the reply was so far."""
+        """Return the measurement of the reply so far."""
         return self._account or self._observed.account()
 
 

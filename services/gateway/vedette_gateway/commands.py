@@ -1,4 +1,4 @@
-"""What the gateway adds to the command line."""
+"""The gateway's commands of the command line."""
 
 from cyclopts import App
 

@@ -1,6 +1,6 @@
-"""What in the words and the form of a request speaks for which use case: two tables. Pure.
+"""Features of the words and the form of a request, and their points for use cases: two tables. Pure.
 
-A word costs a look-up, so that the time is that of reading the text, whatever is in it.
+Each word costs one look-up, so the time depends only on the length of the text.
 """
 
 import re
@@ -112,7 +112,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "compute": ("多少", "证明", "推理", "概率", "计算", "几个", "証明", "計算"),
     "talk": ("你好", "推荐", "聊", "心情", "こんにちは", "안녕"),
 }
-# What features speak for which use case, and how much; all of them where several stand there.
+# Points of features for use cases; if several features are named, all must be present.
 WEIGHTS: Final[tuple[tuple[str, str, float], ...]] = (
     ("", "chat", 1.0),
     ("talk", "chat", 2.0),
@@ -151,7 +151,7 @@ WEIGHTS: Final[tuple[tuple[str, str, float], ...]] = (
     ("formula", "reasoning", 1.5),
     ("compute code", "reasoning", -2.0),
 )
-# What a feature is called in the reason of a guess.
+# The name of a feature in the reason of a guess.
 SHOWN: Final[Mapping[str, str]] = {
     "": "no sign of another use case",
     "summarise": "a wish for something shorter",

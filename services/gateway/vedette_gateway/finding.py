@@ -43,7 +43,7 @@ _TIMEOUT_S: Final = 2.0
 _LIST_TIMEOUT_S: Final = 10.0
 _MAX_SAME_NAME: Final = 50
 _WARM: Final = Patience(fresh_s=1.0, usable_s=30.0)
-# Clients retry by what it says, so it is never an old one.
+# Clients decide by it whether to retry, so it is never cached.
 _EXPLAINED_WARM: Final = Patience(fresh_s=1.0, usable_s=1.0)
 _LISTS_WARM: Final = Patience(fresh_s=5.0, usable_s=3600.0, wait_s=3.0, give_up_s=2.1 * _LIST_TIMEOUT_S)
 # Rankings for requests of a new kind, kept for an outage: how often they are asked for, and how many models each.
@@ -114,7 +114,7 @@ class Finding:
             explained, monotonic=monotonic, silence=unexplained, patience=_EXPLAINED_WARM, fitting=none_fits
         )
 
-        # Of models by name: asked for by requests, which wait less than who lists all models.
+        # For models by name: requests wait for it, and for less time than a listing of all models.
         async def named(request: bytes) -> ModelsReply:
             return await self._ask("models.list", request, ModelsReply, _TIMEOUT_S)
 

@@ -81,7 +81,7 @@ def _not_now(use_case: str, reply: TopReply) -> str:
 
 
 def _never(use_case: str, considered: int, rejections: Mapping[ModelRef, Sequence[Rejection]]) -> str:
-    """Return what is missing, and which models come nearest."""
+    """Return the missing abilities, and the nearest models."""
     abilities = dict.fromkeys(str(one.need) for why in rejections.values() for one in why if _is_ability(one))
     missing = [name for name in abilities if all(_lacks(why, name) for why in rejections.values())]
     if missing:

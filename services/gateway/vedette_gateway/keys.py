@@ -1,4 +1,4 @@
-"""Who calls: the key of a request, and what that caller may do. Pure."""
+"""The caller of a request: its key, and its permissions. Pure."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ _HOW: Final = "send one as: Authorization: Bearer KEY"
 
 
 class Caller(Struct, frozen=True):
-    """The caller of a request: the name of its key, and what that allows; without a key everything."""
+    """The caller of a request: the name of its key, and its permissions; without a key everything."""
 
     name: str
     key: CallerKey | None = None
@@ -35,7 +35,7 @@ class Callers:
 
     def __init__(self, settings: Gateway) -> None:
         self._keys: list[tuple[str, bytes, CallerKey]] = []
-        self._rates: dict[str, tuple[int, Rate]] = {}  # what they allow in a minute
+        self._rates: dict[str, tuple[int, Rate]] = {}  # their limits per minute
         self._wrong = Rate(burst=10, per_s=1 / 6)
         self.reload(settings)
 
@@ -91,7 +91,7 @@ def _key_in(headers: Mapping[str, str]) -> bytes:
 
 
 def open_to_strangers(settings: Gateway) -> str | None:
-    """Return what is wrong with *settings* that let a stranger on another machine call, or None."""
+    """Return the problem of *settings* that allow calls from other machines without a key, or None."""
     if settings.keys or is_loopback(settings.host):
         return None
     where = "address" if is_address(settings.host) else "name"

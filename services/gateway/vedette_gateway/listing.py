@@ -13,7 +13,7 @@ OWNER: Final = "vedette"
 
 
 class Own(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What Vedette knows of a model: with a use case, of the winner of it."""
+    """Vedette's fields of a model; with a use case, of its winner."""
 
     status: str | None = None
     score: float | None = None
@@ -24,7 +24,7 @@ class Own(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model in OpenAI's shape, and what is known of it besides."""
+    """A model in OpenAI's shape, with Vedette's own fields."""
 
     id: str
     object: str

@@ -1,4 +1,4 @@
-"""What the gateway counts."""
+"""Metrics of the gateway."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What earlier replies of recommenders say about a request that has none of its own, while none replies. Pure."""
+"""Finds an earlier ranking for a request without one, while no recommender replies. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -18,7 +18,7 @@ from vedette.messages.queries import (
 from vedette.messages.validation import folded
 from vedette.types import Capability, ModelRef
 
-# What bodies of requests need, each with the chat or the vectors that all of its kind need.
+# Needs of request bodies, each with the capability of its kind (chat or embedding).
 KINDS: Final = (
     (Capability.CHAT,),
     (Capability.CHAT, Capability.JSON_SCHEMA),

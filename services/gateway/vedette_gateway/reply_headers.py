@@ -1,4 +1,4 @@
-"""What the headers of a reply say: the model, why, after how many attempts, and how long the choice took. Pure."""
+"""The headers of a reply: the model, the reason, the attempts, and the time of the choice. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from vedette_gateway.finding import Found
 from vedette_gateway.problems import Problem
 
 _MAX_CHARACTERS = 500
-# What a page of another site may read of a reply.
+# Headers of a reply that a page of another site may read.
 READABLE = (
     "retry-after",
     *(

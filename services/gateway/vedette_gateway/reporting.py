@@ -35,7 +35,7 @@ class Reporting:
         )
 
     def ended(self, begun: Begun, use_case: str | None, caller: str) -> None:
-        """Report a call that began; one whose caller left says nothing of the model."""
+        """Report a call that began; if its caller disconnected, it does not count for the model."""
         if begun.outcome is None:
             return
         account = begun.account()
@@ -56,13 +56,13 @@ class Reporting:
         )
 
     async def run(self) -> None:
-        """Send what waits, until cancelled."""
+        """Publish waiting reports, until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_S)
             await self.flush()
 
     async def flush(self) -> None:
-        """Send what waits. What no recommender takes now waits on."""
+        """Publish waiting reports. If no recommender accepts them, they continue to wait."""
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(MAX_MEASURED, len(self._waiting)))]
             request = encode(MeasuredRequest(reports=tuple(batch)))

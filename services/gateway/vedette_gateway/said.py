@@ -1,4 +1,4 @@
-"""What a request says in words: what is asked, what is pasted, and whether there is code. Pure.
+"""The text of a request: the question, pasted text, and whether there is code. Pure.
 
 Of a long text only both ends are read: people ask before or after what they paste.
 """
@@ -75,7 +75,7 @@ class Said(Struct, frozen=True, kw_only=True):
     system: str = ""  # how it begins
     asked: str = ""  # of the last message of the user, what is taken for the question
     edges: str = ""  # the ends of a text next to it, where a question may be, too
-    before: str = ""  # what was asked before that
+    before: str = ""  # the question before that
     length: int = 0  # of the last message, in bytes
     code: int = 0  # lines of code in it, among the lines read
     prose: int = 0  # other lines
@@ -85,12 +85,12 @@ class Said(Struct, frozen=True, kw_only=True):
 
     @property
     def pasted(self) -> int:
-        """How long what is not asked is, in bytes."""
+        """The length of the text around the question, in bytes."""
         return max(0, self.length - len(self.asked.encode()))
 
 
 def said(api: Api, fields: Mapping[str, Raw]) -> Said:
-    """Return what the *fields* of a request say; nothing where they are not as they should be."""
+    """Return the text in the *fields* of a request; nothing if they have a wrong shape."""
     system, users = "", []
     for role, text in _messages(api, fields):
         if role in ("system", "developer"):

@@ -1,4 +1,4 @@
-"""The conversation that a request belongs to, by what clients send of it anyway. Pure."""
+"""The conversation of a request, by headers and fields that clients send already. Pure."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-# What clients and gateways call it, in the order in which they are read.
+# Names of its headers and fields in clients and gateways, in order of precedence.
 _HEADERS: Final = (
     "x-session-id",  # opencode, LLM Gateway
     "x-session-affinity",  # opencode, Fireworks
@@ -53,7 +53,7 @@ def session(headers: Mapping[str, str], fields: Mapping[str, Raw]) -> str | None
 
 
 def _named_in(fields: Mapping[str, Raw]) -> Iterator[str]:
-    """Yield what the body says of it."""
+    """Yield its values in the body."""
     for name in _FIELDS:
         value = _decoded(fields.get(name))
         yield from _texts(value if isinstance(value, str) else value.id)

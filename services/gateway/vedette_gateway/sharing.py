@@ -13,7 +13,7 @@ EVERY_S: Final = 1.0  # of usage at most so much is lost with a replica
 
 
 class Sharing:
-    """Publishes what the stream does not have yet, while `run` is running."""
+    """Publishes sums that the stream does not have yet, while `run` is running."""
 
     def __init__(self, bus: Bus, usage: Usage) -> None:
         self._bus = bus
@@ -31,7 +31,7 @@ class Sharing:
             await self.flush()
 
     async def flush(self) -> None:
-        """Publish once. What does not arrive is published again: only the stream shows what it has."""
+        """Publish once. A lost message is published again: only the stream shows which sums it has."""
         for event in self._usage.unstored():
             try:
                 await self._bus.publisher.post(event)

@@ -20,11 +20,11 @@ from vedette.types import ModelRef, Outcome
 # For how long a model, or its whole endpoint, comes after all others when a call failed: first, and at most.
 _ASIDE_S: Final = (2.0, 60.0)
 _MAX_MODELS_ASIDE: Final = 1000  # callers name models that there are not
-# The fault of a request, or of who sent it: the model is as good as before.
+# Faults of a request or its caller: they do not count against the model.
 _REQUESTS_OWN: Final = frozenset(
     {Outcome.BAD_REQUEST, Outcome.UNSUPPORTED, Outcome.TOO_LARGE, Outcome.FORBIDDEN}
 )
-# What holds for every model of an endpoint.
+# Outcomes that affect every model of an endpoint.
 _OF_THE_ENDPOINT: Final = frozenset(
     {Outcome.REFUSED, Outcome.RESET, Outcome.UNREACHABLE, Outcome.AUTH_FAILED, Outcome.NO_CREDIT}
 )
@@ -59,7 +59,7 @@ class Upstream:
         return self._running < self._at_once
 
     def reaches(self, url: str) -> bool:
-        """Return whether *url* is at this endpoint: credentials go nowhere else, whatever a message says."""
+        """Return whether *url* is at this endpoint: credentials go nowhere else, even if a message has another URL."""
         return _origin(url) == self._origin
 
     async def room(self, within_s: float) -> bool:
@@ -199,7 +199,7 @@ class Aside:
             self._models.popitem(last=False)
 
     def succeeded(self, model: ModelRef) -> None:
-        """Forget what failed before."""
+        """Forget earlier failures."""
         self._endpoints.pop(model.endpoint, None)
         self._models.pop(model, None)
 

@@ -1,4 +1,4 @@
-"""What callers have used today (UTC), by all replicas together, and whether more is allowed. Pure."""
+"""The usage of callers today (UTC), by all replicas together, and whether more is allowed. Pure."""
 
 import math
 from collections import Counter, defaultdict
@@ -37,12 +37,12 @@ class Usage:
         self._stored: dict[str, _Day] = {}  # ours, by caller, as the stream has it
 
     def of(self, caller: str) -> Used:
-        """Return what *caller* has used today."""
+        """Return the usage of *caller* today."""
         today = self._day()
         return sum((one.used for one in self._used.get(caller, {}).values() if one.day == today), _NOTHING)
 
     def add(self, caller: str, used: Used) -> None:
-        """Count what *caller* has used of this replica."""
+        """Count usage of *caller* at this replica."""
         today = self._day()
         ours = self._used[caller].get(self._replica)
         before = ours.used if ours is not None and ours.day == today else _NOTHING
@@ -108,7 +108,7 @@ class Usage:
             raise Problem(429, "rate_limit_exceeded", problem, retry_after_s=1)
 
     def headers(self, caller: Caller) -> dict[str, str]:
-        """Return what a reply says of the budgets of *caller*, by OpenAI's names."""
+        """Return the headers on the budgets of *caller*, by OpenAI's names."""
         if caller.key is None:
             return {}
         remaining, key, resets_in_s = left(self.of(caller.name), caller.key), caller.key, self._resets_in_s()
@@ -157,7 +157,7 @@ class Usage:
 
 
 def left(used: Used, key: CallerKey) -> Left:
-    """Return what *key* still allows today."""
+    """Return the rest of the budgets of *key* today."""
     return Left(
         requests=None if key.requests_per_day is None else max(0, key.requests_per_day - used.requests),
         tokens=None if key.tokens_per_day is None else max(0, key.tokens_per_day - used.tokens),
@@ -166,7 +166,7 @@ def left(used: Used, key: CallerKey) -> Left:
 
 
 def limit(what: str, most: int | None, rest: int, resets_in_s: float) -> dict[str, str]:
-    """Return what a reply says of a limit of *what*, by OpenAI's names."""
+    """Return the headers on a limit of *what*, by OpenAI's names."""
     return {
         f"x-ratelimit-limit-{what}": str(most),
         f"x-ratelimit-remaining-{what}": str(rest),

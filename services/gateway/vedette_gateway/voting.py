@@ -1,4 +1,4 @@
-"""Where the rules are unsure of a use case: what an embedding model of the fleet finds the request most like."""
+"""If the rules are unsure of a use case, an embedding model of the fleet finds the most similar one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -60,7 +60,7 @@ class Voting:
         self._now = monotonic
         self._log = log
         self._deadline_s = deadline_s
-        self.centroids: tuple[Embedder, Centroids] | None = None  # those of the last model
+        self.centroids: tuple[Embedder, Centroids] | None = None  # centroids of the last model
         self._computing: asyncio.Task[None] | None = None
         self._rests_until = 0.0
 
@@ -71,7 +71,7 @@ class Voting:
         known: Collection[str],
         embedder: Callable[[], Awaitable[Embedder | None]],
     ) -> Guess:
-        """Return *found*, or what it becomes by prompts like it: within the deadline, whatever the server does.
+        """Return *found*, or a better guess by similar prompts, always within the deadline.
 
         *embedder* returns the model to ask, if there is one.
         """
@@ -102,7 +102,7 @@ class Voting:
             await asyncio.wait([self._computing])
 
     async def close(self) -> None:
-        """End what is in progress."""
+        """End the work in progress."""
         if self._computing is not None:
             self._computing.cancel()
             await asyncio.gather(self._computing, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""From the bytes of an OpenAI request to what is wanted: which model, what it must be able to do, and how. Pure.
+"""Reads the bytes of an OpenAI request: its model, its required capabilities, and its wishes. Pure.
 
 A body is taken apart only at its top level. What is passed on is each field as it was written, but for the name of the
 model.
@@ -27,7 +27,7 @@ _OWN: Final = "vedette"  # the field of a body with wishes; no server gets it
 _HEADER: Final = "x-vedette-"
 _AMONG: Final = "x-vedette-use-cases"
 _TABLES: Final = {"weight-": "weights.", "bound-": "bounds."}
-# What a context is compared with in steps, so that requests of about one length share one ranking.
+# Steps of the context, so that requests of similar length share one ranking.
 _STEPS: Final = (1.0, 1.25, 1.5, 1.75)
 _SMALL_TOKENS: Final = 1024  # a request that every model has room for
 _MAX_TOKENS: Final = 2**40  # above it, a limit means none
@@ -74,7 +74,7 @@ class Target(Struct, frozen=True):
 
     @classmethod
     def parse(cls, model: str) -> "Target":
-        """Return what *model* names: `vedette/<use case>`, `vedette/auto`, `endpoint/name`, or a name alone."""
+        """Return the target of *model*: `vedette/<use case>`, `vedette/auto`, `endpoint/name`, or a name alone."""
         if model.startswith(VIRTUAL):
             use_case = model.removeprefix(VIRTUAL)
             return cls("auto") if use_case == AUTO else cls("use case", use_case)
@@ -133,7 +133,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 def read(
     api: Api, body: bytes, headers: Iterable[tuple[str, str]], *, deployment: str | None = None
 ) -> Wanted:
-    """Return what the *body* of a request of *api* wants, with wishes in *headers* too. Raises RequestError.
+    """Return the request in *body* for *api*, including wishes in *headers*. Raises RequestError.
 
     A *deployment* that its path names is the model, whatever the body says.
     """
@@ -191,7 +191,7 @@ def _decoded(raw: Raw, kind: type[T]) -> T | None:
 
 
 def _capabilities(api: Api, fields: Mapping[str, Raw]) -> Iterator[Capability]:
-    """Yield what a model needs to be able to do for this request."""
+    """Yield the capabilities that a model needs for this request."""
     if api == "embeddings":
         yield Capability.EMBEDDING
         return
@@ -215,7 +215,7 @@ def _has_items(fields: Mapping[str, Raw], name: str) -> bool:
 
 
 def _senses(fields: Mapping[str, Raw]) -> Iterator[Capability]:
-    """Yield what the parts of the messages take."""
+    """Yield the capabilities that the parts of the messages need."""
     found = set()
     for name in ("messages", "input"):
         raw = fields.get(name)

@@ -1,4 +1,4 @@
-"""Replies that are kept warm: one asked for a moment ago is given at once, an older one while it is asked for again.
+"""A cache of replies: a fresh reply is returned at once, an older one while it is refreshed.
 
 So a choice costs microseconds, and the last reply there was is given while NATS or every recommender is away.
 """
@@ -121,7 +121,7 @@ class Warm(Generic[T]):
         if kept.value is not None and age_s <= self._patience.fresh_s:
             return Reply(kept.value, is_stale=False)
         silent = bool(self._silence)
-        # Who waited for a service that is away would wait at each request.
+        # Otherwise every request would wait for a service that is away.
         given = kept.value if silent or age_s <= self._patience.usable_s else None
         if kept.asking is None:
             rest_s = None if given is None else self._patience.rest_s
@@ -152,13 +152,13 @@ class Warm(Generic[T]):
             yield self._patience.give_up_s - self._patience.wait_s
 
     def _earlier(self, request: bytes) -> T | None:
-        """Return the last reply to *request*, else to another request that is one to it as well."""
+        """Return the last reply to *request*, else a reply to another request that also fits it."""
         if (kept := self._kept.get(request)) is not None and kept.value is not None:
             return kept.value
         return self._fitting(self.replies(), request)
 
     def replies(self) -> Iterator[tuple[bytes, T]]:
-        """Yield what is kept, by request, the last used first."""
+        """Yield the cached replies, by request, the last used first."""
         return ((asked, one.value) for asked, one in reversed(self._kept.items()) if one.value is not None)
 
     def _forget(self, request: bytes, kept: _Kept[T]) -> None:
@@ -181,7 +181,7 @@ class Warm(Generic[T]):
                 self._forget(request, kept)
             raise
         except Exception:
-            self._forget(request, kept)  # what was true before is refused now: no reply to give
+            self._forget(request, kept)  # the request is refused now: the older reply no longer holds
             raise
         finally:
             kept.asking = None

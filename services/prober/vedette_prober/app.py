@@ -18,7 +18,7 @@ from vedette_prober.loads import Loads
 
 
 def routes(probes: Probes) -> NatsRouter:
-    """Return what the replicas of the prober share: ticks, and models whose weights changed."""
+    """Return the routes that replicas of the prober share: ticks, and models whose weights changed."""
     router = NatsRouter()
 
     @router.subscriber(**shared_by(ticks("prober", "availability")))

@@ -12,7 +12,7 @@ from vedette.types import Ledger, Level, ModelInfo, Residency, Use
 # some before it shows any: where a server cuts the marks of thinking out, the first tokens are nothing yet.
 ANSWER_TOKENS = 8
 THINKING_ANSWER_TOKENS = 64
-_PROMPT_TOKENS = 16  # about what the probe's own prompt and its template cost
+_PROMPT_TOKENS = 16  # about the tokens of the probe's own prompt and its template
 _ASKABLE = ("chat", "completion", "embedding", "rerank")
 
 
@@ -24,7 +24,7 @@ def answer_tokens(info: ModelInfo) -> int:
 
 
 def level_cost(level: Level, info: ModelInfo, endpoint: EndpointSettings) -> Use:
-    """Return what going to *level* costs beyond the one contact with the endpoint."""
+    """Return the cost of a probe at *level*, beyond the one contact with the endpoint."""
     if level is Level.LIST:
         return Use()
     if level is not Level.ANSWER:

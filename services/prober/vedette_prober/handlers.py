@@ -70,7 +70,7 @@ class Probes:
             await self._bus.publisher.enqueue(endpoint.job("probe", at=tick.slot, cause="tick", seed=tick.id))
 
     async def on_reopened(self, endpoints: Collection[str]) -> None:
-        """Queue a probe of those *endpoints* whose models are known: what was last seen of them may be old."""
+        """Queue a probe of the *endpoints* with known models: their last results may be old."""
         for name in endpoints:
             endpoint = self._endpoints.get(name)
             if endpoint is not None and self._catalogue.of_endpoint(name):
@@ -125,7 +125,7 @@ class Probes:
     async def _on_listing(
         self, endpoint: OpenEndpoint, contact: Contact, listing: list[Listing], job: Job
     ) -> None:
-        """Probe the models of the endpoint; queue what follows from the listing and the results."""
+        """Probe the models of the endpoint; queue the jobs that follow from the listing and the results."""
         targets = self._targets(job)
         # A model of another server's is not probed here: discovery decides whether it is the same.
         models = [s for s in targets if s.info is not None and s.info.url == endpoint.settings.url]
@@ -147,7 +147,7 @@ class Probes:
         await self._bus.jobs.publish_progress(job, "done", f"{job.endpoint}: {done}")
 
     async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
-        """Publish the result of *contact*, and add what readings of the load used meanwhile to the endpoint's usage."""
+        """Publish the result of *contact*, and add the usage by readings of the load to the endpoint's usage."""
         load = self._catalogue.load(endpoint.name)
 
         def also(_: EndpointState | None, state: EndpointState) -> EndpointState:
@@ -334,6 +334,6 @@ class Probes:
         return event
 
     def _counting(self, model: ModelRef, held: Versioned[ModelProbed] | None) -> Health | None:
-        """Return the health that counts: not that of a model since lost and found again."""
+        """Return the health that counts: not the health of a model that was lost and found again since."""
         state = self._catalogue.get(model)
         return held.event.health if held and (state is None or state.counts(held)) else None

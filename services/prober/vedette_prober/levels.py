@@ -1,4 +1,4 @@
-"""What a probe does with a model at each level.
+"""The levels of a probe.
 
 `reach` is the level of a probe whose endpoint was not reached; a `describe` is of the level `residency` where the
 server says which models are loaded.

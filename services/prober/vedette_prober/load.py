@@ -1,4 +1,4 @@
-"""When an endpoint's load is read, by which replica, and what is said of it. Pure."""
+"""When an endpoint's load is read, by which replica, and the event that follows. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -57,7 +57,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     elapsed_ms: float
     bytes: int
     use: Use
-    own: OwnReply = OwnReply(requests=0)  # what of it is Vedette's
+    own: OwnReply = OwnReply(requests=0)  # Vedette's own part of it
     silence: Silence | None = None  # of a server that showed its load before
 
 
@@ -148,7 +148,7 @@ def event(
     now: datetime,
     seed: str,
 ) -> EndpointLoad:
-    """Return what *reading* says, where *before* is this replica's own reading before it, if there is one."""
+    """Return the event for *reading*; *before* is this replica's own earlier reading, if there is one."""
     tally = charge(of_load(last), LOAD, reading.use, now)
     load = EndpointLoad(
         id=ids.derive(now, "endpoint.load", endpoint, seed),
@@ -181,7 +181,7 @@ def event(
 
 
 def _of_models(seen: Activity, earlier: Activity | None, passed_s: float) -> dict[str, ModelLoad]:
-    """Return what *seen* says of single models, of the busiest ones where there are many."""
+    """Return the load of single models in *seen*; of many models, the busiest ones."""
     busiest = sorted(seen.models.items(), key=lambda item: -_requests(item[1]))[:_MAX_NAMES]
     before = earlier.models if earlier else {}
     return {
@@ -211,7 +211,7 @@ def without(own: OwnReply, seen: Activity) -> Activity:
 
 
 def _less(running: int | None, waiting: int | None, own: int) -> tuple[int | None, int | None]:
-    """Return what runs and what waits without *own* requests: those that run first."""
+    """Return running and waiting requests without *own* ones, which are subtracted from the running first."""
     run = min(own, running or 0)
     wait = min(own - run, waiting or 0)
     return None if running is None else running - run, None if waiting is None else waiting - wait

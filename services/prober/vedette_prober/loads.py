@@ -1,4 +1,4 @@
-"""Reads what servers say of their load, every few seconds, and publishes it: one replica for each endpoint.
+"""Reads the load of servers every few seconds, and publishes it: one replica for each endpoint.
 
 No job queues this: each prober sees from the last load of an endpoint when it was read, and whether by itself.
 """
@@ -40,10 +40,10 @@ _NONE: Final = OwnReply(requests=0)
 
 
 class _Record(Struct):
-    """What this replica holds of an endpoint whose load it reads."""
+    """This replica's state of an endpoint whose load it reads."""
 
     share: float  # from 0 to 1: when its next reading is
-    opened: OpenEndpoint | None = None  # what was read last
+    opened: OpenEndpoint | None = None  # the last reading
     reading: Reading | None = None  # and how that went
     published: str | None = None  # the id of our last load
     is_being_read: bool = False

@@ -44,7 +44,7 @@ _LATELY = timedelta(minutes=1)  # since the probe that another one confirms
 
 
 class Probed(NamedTuple):
-    """One probe of one model: its sample, whether it is loaded, the transcript if it failed, what others say of it."""
+    """One probe of one model: its sample, whether it is loaded, a transcript if it failed, published figures."""
 
     sample: ProbeSample
     residency: Residency | None = None
@@ -53,7 +53,7 @@ class Probed(NamedTuple):
 
 
 class Round:
-    """The probing of one endpoint's models for one job: what was listed, what is loaded, what it costs."""
+    """The probes of one endpoint's models for one job: the listing, the loaded models, the cost."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Round:
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
-        self._asked: dict[str, asyncio.Task[Probed]] = {}  # by digest: who was asked for an answer
+        self._asked: dict[str, asyncio.Task[Probed]] = {}  # by digest: the model that was asked for an answer
         self.use = Use()
 
     async def read_residency(self) -> bool:
@@ -184,7 +184,7 @@ class Round:
         )
 
     async def _published(self, entry: Listing) -> tuple[Published, ...]:
-        """Return what the service publishes of the model; an error there is no failure of the model."""
+        """Return the service's published figures of the model; an error there is no failure of the model."""
         endpoint = self._endpoint.endpoint
         if not isinstance(endpoint, Publishing):
             return ()

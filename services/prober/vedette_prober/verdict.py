@@ -1,4 +1,4 @@
-"""What a probe says of a model, and the health that follows from all of them. Pure."""
+"""The verdict of one probe, and the health of a model by all its probes. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ _NOT_SUSPICIOUS = NOT_DOWNTIME | {Outcome.LOADING}
 
 
 def verdict(sample: ProbeSample) -> Status:
-    """Return what one *sample* alone says."""
+    """Return the verdict of one *sample* alone."""
     if sample.outcome is Outcome.TIMEOUT and sample.cause == "model":
         return Status.DEGRADED  # its endpoint answers; this model alone does not
     return _STATUS[sample.outcome]

@@ -1,4 +1,4 @@
-"""When another model becomes the best for a use case, and what is announced of it. Pure.
+"""Decides when another model becomes the best for a use case, and its announcement. Pure.
 
 The one that was announced stays until it is not a candidate any more, or until another beats it by the switch
 margin: two near equals would else take turns at every measurement.
@@ -19,7 +19,7 @@ Reason = Literal["first", "better", "gone", "none"]
 def decide(
     use_case: str, before: AnswerChanged | None, standing: WinnerStatus, *, now: datetime
 ) -> AnswerChanged | None:
-    """Return what is to be announced after *before*, or None while it holds.
+    """Return the announcement that follows *before*, or None while it holds.
 
     Replicas that decide the same at the same `as_of` give it the same id.
     """

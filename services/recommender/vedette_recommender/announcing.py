@@ -15,7 +15,7 @@ from vedette.messages.tolerance import FUTURE
 from vedette_recommender.announcement_policy import decide, knows_more
 from vedette_recommender.answers import Answers
 
-_REST_S = 0.25  # between two rounds: what changes together is looked at together
+_REST_S = 0.25  # between two rounds, so that one round checks several changes
 _SHARE = 5  # a round is followed by a rest of four times its length: answering comes first
 _MINUTE_S = 60
 
@@ -89,7 +89,7 @@ class Announcing:
         if step(received) is None:
             return
         if not await self._bus.followings.current():
-            self.poke()  # what it is decided on is old: a new connection, or a burst of events
+            self.poke()  # the catalogue lags: a new connection, or a burst of events
             return
         subject = f"answer.{subjects.escape(use_case)}"
         announced = await self._bus.publisher.advance("ANSWERS", subject, step, known=received)

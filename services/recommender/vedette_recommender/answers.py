@@ -101,7 +101,7 @@ class Answers:
             board=self._board, catalogue=catalogue, endpoints=endpoints, defined=defined
         )
         self._remembered = Remembered()
-        self._alike: dict[Hashable, bytes | _Spread] = {}  # by what replies depend on
+        self._alike: dict[Hashable, bytes | _Spread] = {}  # the key is what replies depend on
         self._outdated = True  # something has changed since the last query
         self._with_new_load: set[str] = set()  # endpoints that reported another load since then
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
@@ -139,7 +139,7 @@ class Answers:
         self._board.settle()
 
     def answer(self, subject: str, payload: bytes, asker: str | None = None) -> bytes:
-        """Return the encoded reply to *payload* on *subject*, asked by the account *asker*.
+        """Return the encoded reply to *payload* on *subject*, from the account *asker*.
 
         Raises RequestError, which is a reply too.
         """
@@ -164,7 +164,7 @@ class Answers:
         )
 
     def _like(self, request: RecommendRequest, recommend: _Recommend, account: str | None) -> bytes:
-        """Return the reply to *request*, which is that to all that must be answered alike."""
+        """Return the reply to *request*, shared by all requests with the same reply."""
         field, columns = self._board.field(request.use_case), self._board.columns
         caller = identity(account, request.caller, request.session)
         is_spread = caller is not None or bool(columns.loads)
@@ -195,7 +195,7 @@ class Answers:
         self._alike[like] = kept
 
     def _tick(self) -> None:
-        """Forget what no longer holds, and move `scored_at` on: now, floored to a minute.
+        """Clear outdated replies, and set `scored_at` to now, floored to a minute.
 
         So that replicas agree and replies can be reused.
         """

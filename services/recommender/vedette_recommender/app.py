@@ -38,7 +38,7 @@ def recall(connection: Connection) -> Recall:
 
 
 class _Configured(NamedTuple):
-    """What follows from the settings in force."""
+    """Values that follow from the settings in force."""
 
     answers: Answers
     past: Past
@@ -75,7 +75,7 @@ def _configured(service: Service, settings: Settings) -> _Configured:
 
 
 def _written(file: Path | None) -> bytes | None:
-    """Return what is in the file of the operator's own facts, if there is one."""
+    """Return the content of the operator's own facts file, if there is one."""
     return file.read_bytes() if file and file.is_file() else None
 
 

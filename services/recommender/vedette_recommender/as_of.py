@@ -54,7 +54,7 @@ Recall = Callable[[PastRequest], Awaitable[PastReply]]
 
 
 class At:
-    """A clock that stands still."""
+    """A clock that always shows the same time."""
 
     def __init__(self, at: datetime) -> None:
         self._at = at
@@ -204,7 +204,7 @@ def catalogue(models: Sequence[PastModel]) -> Catalogue:
 
 
 def unknown(at: datetime, probes_since: datetime | None) -> Iterator[str]:
-    """Yield in what the answer for *at* may differ from what was said then."""
+    """Yield why the reply for *at* may differ from the reply at that time."""
     yield "use cases, weights and endpoints are those configured now"
     yield "what servers worked on at that moment is not recorded"
     if probes_since is None or at < probes_since:

@@ -1,4 +1,4 @@
-"""What no signal makes up for: too slow or dear an answer, one far below the best, a typical call that is cut. Pure.
+"""Bounds that no signal outweighs: slow or expensive answers, low quality, a context that is too small. Pure.
 
 Within a bound a model keeps its score. Beyond it, the score is divided by the ratio to the bound: the order stays, no
 score jumps, and where all models are beyond the bound, one is still recommended.
@@ -35,7 +35,7 @@ def answer_usd(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
 def multipliers(
     bounds: Bounds, takes_s: Floats, costs_usd: Floats, quality: Floats, best: float, context: Floats
 ) -> Floats:
-    """Return what each of *bounds* makes of the scores of models, in the order of BOUNDS: 1 within it.
+    """Return the factor of each of *bounds* for the scores of models, in the order of BOUNDS: 1 within it.
 
     A typical answer of each *takes_s* seconds and *costs_usd*. *quality* is what to expect of each, *best* the most
     that is to be expected of any candidate, *context* what each takes (tokens; NaN: not known).

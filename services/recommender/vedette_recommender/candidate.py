@@ -1,4 +1,4 @@
-"""One model: what is known of it, and what of that may be believed at one moment. Pure."""
+"""One model: its known facts, and which of them count at one moment. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -45,12 +45,12 @@ class Facts(Value, frozen=True, kw_only=True):
     health: Health | None = None
     performance: Performance | None = None
     quality: Quality | None = None
-    judged: Judged | None = None  # what a judge found of its texts
+    judged: Judged | None = None  # a judge's results for its texts
     calls: tuple[MeasuredCall, ...] = ()  # by benchmarks, capability checks and evaluations
-    ratings: tuple[Rating, ...] = ()  # what users vouch for; the newest of a use case holds
+    ratings: tuple[Rating, ...] = ()  # ratings by users; the newest of a use case counts
     reports: Reported | None = None
     measured_as: ModelRef | None = None  # the other name under which it was measured
-    change: Change = NONE  # what was detected of it within minutes
+    change: Change = NONE  # changes detected within minutes
 
     @property
     def model(self) -> ModelRef:
@@ -65,7 +65,7 @@ class Facts(Value, frozen=True, kw_only=True):
         return all_failed(self.calls, self.health, reported=self.reports.succeeded if self.reports else 0.0)
 
     def status(self) -> Status:
-        """Return what its last probes say; being listed is not being available.
+        """Return its status by its last probes; a listed model is not necessarily available.
 
         A model that fails every call is degraded; one of which no more is known than a gateway's listing is unknown.
         """
@@ -78,7 +78,7 @@ class Facts(Value, frozen=True, kw_only=True):
         return Status.UNKNOWN if is_only_listed(self.info, self.calls, self.health) else Status.AVAILABLE
 
     def rating(self, use_case: str) -> Rating | None:
-        """Return what users say of it for *use_case*, else for all use cases; of several, the newest."""
+        """Return its newest rating by users for *use_case*, else for all use cases."""
         said = [rating for rating in self.ratings if rating.use_case in (use_case, None)]
         return max(said, key=lambda rating: (rating.use_case is not None, rating.as_of), default=None)
 
@@ -99,7 +99,7 @@ class Facts(Value, frozen=True, kw_only=True):
 
     @property
     def price(self) -> Price | None:
-        """What it is known to cost; a local model costs nothing per token."""
+        """Its known price; a local model costs nothing per token."""
         return self.info.price or (_OF_LOCAL if self.info.locality == "local" else None)
 
     @property
@@ -144,7 +144,7 @@ def _bits(quantization: str | None) -> float:
 
 
 def ends_at(info: ModelInfo) -> datetime | None:
-    """Return when the service of a model ends, by what it says, else by what is published."""
+    """Return when the service of a model ends, by its own date, else by a published one."""
     if info.retires_at is not None or info.locality == "local":
         return info.retires_at
     shutdown = known(info).shutdown
@@ -152,7 +152,7 @@ def ends_at(info: ModelInfo) -> datetime | None:
 
 
 def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts | None:
-    """Return what is known of the model *state*, or None when it is not present.
+    """Return the facts of the model *state*, or None if it is not present.
 
     *configured* are the ratings of the configuration, of all models.
     """

@@ -79,7 +79,7 @@ class Catalogued:
         return replace(self._reply(page, as_of, total=len(rows)), counts=counts)
 
     def _distinct(self, rows: Iterable[int]) -> list[int]:
-        """Return those of *rows* whose weights are in no earlier one."""
+        """Return the *rows* whose weights are in no earlier row."""
         same, seen, found = self._same_weights(), set[ModelRef](), list[int]()
         for row in rows:
             model = self._board.model(row)
@@ -127,7 +127,7 @@ class Catalogued:
         )
 
     def _noted(self) -> dict[ModelRef, tuple[str, ...]]:
-        """Return, by model, what is strange about its name."""
+        """Return, by model, the notes on a strange name."""
         if self._notes is None:
             self._notes = notes(facts.model for facts in self._board.columns.models())
         return self._notes

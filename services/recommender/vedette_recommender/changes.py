@@ -26,10 +26,12 @@ GATEWAY: Final = "$GATEWAY"  # no account of NATS begins so
 MAX_ACCOUNTS: Final = 8  # counted one by one; all further ones together count as one
 _OTHERS: Final = ""
 _SHORT_TOKENS, _LONG_TOKENS = 100.0, 1000.0  # the prompts of a benchmark
-_FARTHEST: Final = math.log(30.0)  # of one report; what lies beyond is a broken clock or a joke
+_FARTHEST: Final = math.log(
+    30.0
+)  # of one report; a value beyond it comes from a broken clock or a false report
 _FORGET_S: Final = 600.0  # sums that were not added to for so long are of another time
 _MIN_USUAL: Final = 8.0  # reports, before which there is no usual value to change from
-_SUSPICIOUS: Final = 1 / 3  # of what a change needs: one account alone reaches it
+_SUSPICIOUS: Final = 1 / 3  # of the threshold: one account alone can reach it
 _FAILING_PRIOR: Final = (10.0, 0.2)  # reports, of them failed
 
 
@@ -37,8 +39,8 @@ class Tuning(NamedTuple):
     """What a detector takes for a change, in the unit of its signal. Chosen by `python -m benchmarks now`."""
 
     allowance: float  # half of the change that is worth detecting
-    threshold: float  # what all reports together must exceed the allowance by
-    farthest: float  # what one report deviates by at most
+    threshold: float  # by how much all reports together must exceed the allowance
+    farthest: float  # maximum deviation of one report
     settles: (
         float  # a level nearer to zero than this is zero: less than what began it, so that it does not flap
     )

@@ -37,7 +37,7 @@ from vedette_recommender.measured_calls import with_calls
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
-# Which rows a formula is to be worked out for: all of them, or those at some places.
+# The rows for which a formula is computed: all, or those at some places.
 Rows = slice | NDArray[np.intp]
 
 STATUSES: Final = tuple(Status)
@@ -140,7 +140,7 @@ class Columns:
     runs: Floats  # behind the figures; a sample taken during other work counts half
     measured_at: Floats
     checked_at: Floats
-    ends_at: Floats  # when its service ends it, by what that says
+    ends_at: Floats  # when its service ends it, by the service's own date
     resident_until: Floats  # -inf where it is known not to be loaded, inf where no end is in sight
     reported_at: Floats
     reported_calls: Floats
@@ -149,7 +149,7 @@ class Columns:
     reported_ttft_ms: Floats
     reported_output_tps_n: Floats
     reported_output_tps: Floats
-    # What is known of now. Changes are natural logarithms of "times slower than at rest".
+    # The current state. Changes are natural logarithms of "times slower than at rest".
     ttft_change: Floats
     speed_change: Floats
     change_spread: Floats  # relative standard deviation
@@ -177,7 +177,7 @@ class Columns:
         self.why_closed = closed or {}  # by endpoint: those that are paused or asleep
         self.published = published or bundled()
         self.rows: dict[ModelRef, int] = {}
-        self.named: dict[str, set[int]] = {}  # rows of the models of a name, at whatever endpoint
+        self.named: dict[str, set[int]] = {}  # rows of the models of a name, at any endpoint
         self.facts: list[Facts | None] = [None] * room
         self._order: list[int] | None = None
         self._rank: NDArray[np.int64] | None = None
@@ -222,7 +222,7 @@ class Columns:
         return larger
 
     def models(self) -> Iterator[Facts]:
-        """Yield what is known of every present model."""
+        """Yield the facts of every present model."""
         return (facts for facts in self.facts if facts is not None)
 
     @property

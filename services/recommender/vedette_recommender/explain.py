@@ -1,4 +1,4 @@
-"""Why the answer is what it is: every signal's part, and what would change it. Pure."""
+"""Explains a ranking: the part of every signal, and what would change the winner. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ _EPSILON: Final = 1e-9
 
 
 class _Known:
-    """What is known of some models, by the place of each."""
+    """The known values of some models, by place."""
 
     def __init__(self, field: UseCaseScores, columns: Columns, rows: Sequence[int], terms: Terms) -> None:
         self.field = field
@@ -80,7 +80,7 @@ def _one(signal: Evidence, place: int) -> Evidence:
 
 
 class Account:
-    """The account of one model's score: what is known of each signal, and what it adds."""
+    """The account of one model's score: the value of each signal, and its points."""
 
     def __init__(self, among: "_Known", place: int) -> None:
         self.row: int = among.rows[place].item()
@@ -121,7 +121,7 @@ class Account:
         return facts
 
     def evidence(self, signal: Signal) -> Evidence:
-        """Return what we ourselves know of *signal*."""
+        """Return our own measurements of *signal*."""
         return self._known[SIGNALS.index(signal)]
 
     def contributions(self) -> tuple[Contribution, ...]:
@@ -273,7 +273,7 @@ class Account:
         return (f"{preferred}; does not count: {why}",)
 
     def _graded(self) -> Sequence[str]:
-        """Return what limits the grading of the answers that count for the use case."""
+        """Return a note if the answers that count for the use case were graded with limits."""
         quality, kinds = self.facts.quality, self._field.use_case.kinds
         scores = quality.scores if quality else {}
         return sorted(

@@ -1,4 +1,4 @@
-"""What every model is worth for one use case at one minute, kept current row by row. Pure."""
+"""The scores of all models for one use case at one minute, kept current row by row. Pure."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -90,7 +90,7 @@ class Place(Struct, frozen=True):
 
 
 class UseCaseScores:
-    """What all models are worth for a use case. `refresh` before reading.
+    """The scores of all models for a use case. Call `refresh` before reading.
 
     What does not depend on the use case is in *standing*, which other use cases share.
     """
@@ -165,7 +165,7 @@ class UseCaseScores:
         self._pressed.update(rows)
 
     def refresh(self, at: float) -> None:
-        """Work out what has changed until *at*."""
+        """Compute changed rows until *at*."""
         self._standing.refresh(at)
         self._judge()
         rows: Rows
@@ -235,7 +235,7 @@ class UseCaseScores:
             (self._judged.discard if self.judgement(row) is None else self._judged.add)(row)
 
     def judgement(self, row: int) -> Judgement | None:
-        """Return what a judge found of the model in *row* for this use case."""
+        """Return a judge's result for the model in *row* for this use case."""
         facts = self._columns.facts[row]
         return facts.judged.judgements.get(self.use_case.name) if facts and facts.judged else None
 
@@ -272,7 +272,7 @@ class UseCaseScores:
         return low, high
 
     def _describe(self, rows: Rows) -> None:
-        """Keep of *rows* what only changes when something new is known of a model."""
+        """Compute the parts of *rows* that change only with new facts of a model."""
         self.utility[QUALITY, rows], self.confidence[QUALITY, rows] = self._quality[:, rows]
         declared = (
             (PRICE, scoring.price(self._columns, rows)),
@@ -282,7 +282,7 @@ class UseCaseScores:
             self.utility[signal, rows], self.confidence[signal, rows] = known.utility, known.confidence
 
     def _work_out(self, rows: Rows) -> None:
-        """Work out what changes with the time and with the pace of *rows*."""
+        """Compute the parts of *rows* that change with time and pace."""
         timed = self._timed(rows)
         for signal, known in zip((SPEED, TTFT), timed, strict=True):
             self.utility[signal, rows], self.confidence[signal, rows] = known.utility, known.confidence
@@ -404,7 +404,7 @@ class UseCaseScores:
         return tuple(self._mix[:, row].tolist())
 
     def capable(self) -> Mask:
-        """Return which models are present and known to be able to do what the use case takes."""
+        """Return which models are present and known to have the capabilities of the use case."""
         able: Mask = self._columns.present.copy()
         for capability in self._required:
             able &= self._columns.claims[capability] > 0
@@ -569,7 +569,7 @@ def _points(moved: Floats, shares: tuple[float, ...]) -> Floats:
 
 
 def _places(mask: Mask, rows: Rows) -> NDArray[np.intp]:
-    """Return those of *rows* that are in *mask*."""
+    """Return the *rows* that are in *mask*."""
     return mask.nonzero()[0] if isinstance(rows, slice) else rows[mask[rows]]
 
 

@@ -15,7 +15,7 @@ from vedette_recommender.scoring import QUALITY
 
 
 class ModelFigures(Struct, frozen=True, kw_only=True):
-    """What is known of one model now; None and absent use cases: nothing."""
+    """The current figures of one model; None and absent use cases: not known."""
 
     model: ModelRef
     available: bool

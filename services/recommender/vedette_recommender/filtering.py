@@ -1,4 +1,4 @@
-"""Which models are candidates at all, and why the others are not. Pure.
+"""Which models are candidates, and why the others are not. Pure.
 
 Every rule gives a code, what was needed and what the model has. Where a value is not known, the code ends in
 `_unknown`. The request decides what becomes of an unknown value: under a numeric limit (`unmeasured`), and where no
@@ -45,7 +45,7 @@ _INTERFACES: Final = frozenset(
 
 
 class Rule(Struct, frozen=True):
-    """One reason to reject: which models it hits, and what of the request would have to change for them."""
+    """One reason to reject: the models that it rejects, and the change of the request that would admit them."""
 
     code: str
     field: str
@@ -67,7 +67,7 @@ class FactRule(Rule, frozen=True):
     value: Callable[[int], object]
 
     def has(self, row: int) -> object:
-        """Return what the model in *row* has."""
+        """Return the value of the model in *row*."""
         return self.value(row)
 
 
@@ -89,7 +89,7 @@ class LimitRule(Rule, frozen=True):
 
 
 class Unmeasured(Rule, frozen=True):
-    """Nothing is known of what a numeric limit is about."""
+    """The value for a numeric limit is not known."""
 
     def gap(self) -> float:
         """Return the distance that stands for not being known."""
@@ -204,7 +204,7 @@ _ELSEWHERE: Final = {  # by place in LOCALITIES
 
 
 def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> FilterResult:
-    """Return who can answer *request*.
+    """Return the candidates for *request*.
 
     Models that may have a capability count where no model is left that is known to have it, if it keeps those.
     """
@@ -251,7 +251,7 @@ def rules(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> 
 
 
 def _first(field: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
-    """Return what nearly all requests for a use case have in common."""
+    """Return the part that nearly all requests for a use case share."""
     found = [_closed(columns)] if columns.why_closed else []
     found += [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns), _ended(field, columns)]
     for capability in field.use_case.requires:

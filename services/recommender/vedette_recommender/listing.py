@@ -1,4 +1,4 @@
-"""Which models a list holds, in which order, and what they amount to. Pure."""
+"""The models of a list, their order, and their counts. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -32,7 +32,7 @@ def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8])
             among &= values == names.find(wanted)
     if request.status is not None:
         among &= statuses == STATUSES.index(request.status)
-    known = request.constraints.unknown_capabilities == "reject"  # else its constraints decide
+    known = request.constraints.unknown_capabilities == "reject"  # otherwise its constraints decide
     for capability in request.capabilities if known else ():
         among &= columns.claims[CAPABILITIES.index(capability)] > 0
     return among

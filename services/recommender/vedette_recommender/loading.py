@@ -24,14 +24,14 @@ _RUN_WEIGHT: Final = 0.25  # of a benchmark that ran at the same time as others,
 
 
 class Shared(NamedTuple):
-    """What the benchmarks of a model show of p: the sum of what was seen, weighted, and the weight."""
+    """Evidence for p by the benchmarks of a model: the weighted sum, and the weight."""
 
     total: float = 0.0
     weight: float = 0.0
 
 
 def shared(performance: Performance | None) -> Shared:
-    """Return how much requests slow each other down, by what was measured of one model."""
+    """Return how much requests slow each other down, by the measurements of one model."""
     if performance is None:
         return Shared()
     found = list(_measured(performance))
@@ -39,7 +39,7 @@ def shared(performance: Performance | None) -> Shared:
 
 
 def sharing(totals: Iterable[float], weights: Iterable[float]) -> float:
-    """Return p of an endpoint, by what was measured of its models in whatever order."""
+    """Return p of an endpoint, by the measurements of its models in any order."""
     weight = math.fsum((_USUAL_WEIGHT, *weights))
     return math.fsum((USUAL_SHARING * _USUAL_WEIGHT, *totals)) / weight
 
@@ -133,7 +133,7 @@ class Load(Value, frozen=True, kw_only=True):
         return tuple(filter(self.resident, self.event.loaded or ()))
 
     def words(self, name: str) -> str:
-        """Return in words what the server of the model *name* is doing."""
+        """Return the load of the server of the model *name* in words."""
         running, waiting, slots = self.requests(name)
         if not running and not waiting:
             return ""

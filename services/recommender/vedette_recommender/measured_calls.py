@@ -1,4 +1,4 @@
-"""What Vedette's own calls other than probes say of a model: benchmarks, capability checks, evaluations. Pure.
+"""Outcomes of Vedette's own calls except probes: benchmarks, capability checks, evaluations. Pure.
 
 A probe may do no more than describe a model. These calls ask for an answer: one that fails is a failure of the model,
 whatever its listing says.

@@ -20,11 +20,11 @@ class ModelSeries(Collector):
         self._winners: Mapping[str, ModelRef] = {}
 
     def update(self, figures: Iterable[ModelFigures], winners: Mapping[str, ModelRef]) -> None:
-        """Replace what is given: the figures of models, and the best model by use case."""
+        """Replace the given parts: the figures of models, and the best model by use case."""
         self._figures, self._winners = tuple(figures), winners
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there is shows when it is collected."""
+        """Return nothing: the metrics are known only when they are collected."""
         return ()
 
     def collect(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""What of a request stands between it and the models that it rejects, and how far. Pure."""
+"""Which constraints reject the nearest models, and by how much. Pure."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -78,7 +78,7 @@ def lacking(rules: Sequence[Rule], columns: Columns) -> list[str]:
 
 
 def relaxation(rules: Sequence[Rule], row: int, columns: Columns, score: float) -> Relaxation | None:
-    """Return what admits the model in *row*, which would have the *score* then."""
+    """Return the change that admits the model in *row*, which would then have the *score*."""
     facts = columns.facts[row]
     if facts is None:
         return None

@@ -30,7 +30,7 @@ def forget(endpoint: str) -> None:
 
 
 def update(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
-    """Set the gauges to what is known now; an endpoint that was never contacted has none."""
+    """Set the gauges to the current values; an endpoint that was never contacted has none."""
     for status, models in answers.statuses().items():
         metrics.MODELS.labels(status).set(models)
     metrics.SEQUENCE.set(catalogue.sequence)

@@ -1,4 +1,4 @@
-"""How a model is now, compared to what was measured at rest. Pure."""
+"""The current state of a model, compared to its figures at rest. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ from vedette.messages.probe_times import ProbeTimes, probe_times
 from vedette.types import CHANGE_HOLDS_S, Health, Performance, Signal, Watch
 
 _REPORTED_SPREAD: Final = 0.3  # relative; of a change that callers report
-_PROBED_SPREAD: Final = 0.3  # and of one that two probes show
-_MEASURED_SPREAD: Final = 0.1  # and of one that a single benchmark shows
+_PROBED_SPREAD: Final = 0.3  # of a change that two probes show
+_MEASURED_SPREAD: Final = 0.1  # of a change that a single benchmark shows
 
 
 class Change(NamedTuple):

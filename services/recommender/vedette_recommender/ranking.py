@@ -106,7 +106,7 @@ class Ranker:
         )
 
     def _at_rest(self, ranking: Ranking, places: Sequence[Place]) -> list[float]:
-        """Return the scores of *places* without what their servers work on."""
+        """Return the scores of *places* without the load of their servers."""
         if not self._board.columns.loads:
             return [one.score for one in places]
         field = self._board.field(ranking.field.use_case.name, load=False)
@@ -116,7 +116,7 @@ class Ranker:
         return scores
 
     def _pressed(self, ranking: Ranking, rows: Sequence[int]) -> list[Pressed]:
-        """Return what the loads of their servers mean for the models in *rows*."""
+        """Return the effect of their servers' loads on the models in *rows*."""
         loads, at = self._board.columns.loads, self._board.scored_at.timestamp()
         if not loads:
             return [Pressed()] * len(rows)

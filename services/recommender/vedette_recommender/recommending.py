@@ -50,11 +50,11 @@ class Recommending:
         self._made: dict[int, Recommendation] = {}  # by row, without the scores
 
     def forget(self) -> None:
-        """Make what replies say of each model again: something has changed."""
+        """Clear the cached parts of all models: something has changed."""
         self._made.clear()
 
     def forget_at(self, endpoints: Iterable[str]) -> None:
-        """Make what replies say of the models at *endpoints* again: their servers report another load."""
+        """Clear the cached parts of models at *endpoints*: their servers report another load."""
         for endpoint in endpoints:
             for row in self._board.columns.at_endpoint(endpoint):
                 self._made.pop(row, None)
@@ -150,7 +150,7 @@ class Recommending:
         return rules(ranking.field, self._board.columns, request)
 
     def _relax(self, ranking: Ranking, rules: Sequence[Rule]) -> Relaxation | None:
-        """Return what admits the nearest of the models that are no candidates, if it has the capabilities."""
+        """Return the change that admits the nearest rejected model, if it has the capabilities."""
         columns = self._board.columns
         far = distance(rules, columns.room)
         out = columns.present & ~ranking.narrowed.candidates & far.in_reach()
@@ -195,14 +195,14 @@ class Recommending:
 def _improvement(
     first: tuple[Account, Place] | None, second: tuple[Account, Place] | None
 ) -> Improvement | None:
-    """Return what would make the second model win, unless both are equally good."""
+    """Return the change that would make the second model win, unless the two are equal."""
     if first is None or second is None or tied(first[1], second[1]):
         return None
     return second[0].improvement(second[1], first[1].score)
 
 
 def _without_reports(place: Place, contributions: Sequence[Contribution]) -> float | None:
-    """Return the score without what callers reported, or None where that changed nothing."""
+    """Return the score without callers' reports, or None if they changed nothing."""
     if not any(part.reported_points for part in contributions):
         return None
     raw = place.raw - math.fsum(part.reported_points for part in contributions)

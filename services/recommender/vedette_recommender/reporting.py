@@ -109,12 +109,12 @@ class Reporting:
                 await self._flush(self._reports.take_measured())
 
     async def close(self) -> None:
-        """Take no more reports, and publish those that are left."""
+        """Accept no more reports, and publish the remaining ones."""
         self._closed = True
         await self.flush()
 
     async def flush(self) -> None:
-        """Publish what was reported; keep what cannot be published now for the next time.
+        """Publish the reports; keep those that cannot be published now for the next time.
 
         One model after the other, so that an event of MODELS never waits behind more than one report.
         """

@@ -1,4 +1,4 @@
-"""What callers report of models: counted within limits, summed over a window, folded into `Reported`. Pure.
+"""Callers' reports of models: counted within limits, summed over a window, folded into `Reported`. Pure.
 
 No report can be verified, so no single account may move much: see the limits. The name of a caller is text that the
 caller writes, so it raises no limit. What a report says of latencies goes in as a logarithm between sane limits, so

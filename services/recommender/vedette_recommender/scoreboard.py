@@ -19,7 +19,7 @@ from vedette_recommender.standing import Standing
 
 
 class Scoreboard:
-    """What is known of all present models at one minute. Call `touch` when a model changed, `at` at a new minute.
+    """All present models at one minute. Call `touch` when a model changed, `at` at a new minute.
 
     Nothing is computed before a query needs it: a thousand events between two queries cost each model once.
     """
@@ -40,7 +40,7 @@ class Scoreboard:
         self._stale_after = stale_after
         self._ratings = ratings
         self._columns = Columns(published=published, closed=closed)
-        # With what servers work on now, and without.
+        # With the current load of servers, and without it.
         self._standings: dict[bool, Standing] = {}
         self._fields: dict[tuple[str, bool], UseCaseScores] = {}
         self._touched = {state.model for state in catalogue.present()}
@@ -65,7 +65,7 @@ class Scoreboard:
         return self._columns
 
     def any_field(self) -> UseCaseScores:
-        """Return the field of a use case, for what is alike in all of them."""
+        """Return any use case's field, for values that are the same in all fields."""
         return self.field(next(iter(self._use_cases)))
 
     def field(self, use_case: str, *, load: bool = True) -> UseCaseScores:
@@ -108,7 +108,7 @@ class Scoreboard:
         return (self.candidate(one) for one in facts if one is not None)
 
     def settle(self) -> None:
-        """Bring the columns up to what has come."""
+        """Update the columns with received events."""
         if self._touched:
             self._settle_models()
         if self._pressed:

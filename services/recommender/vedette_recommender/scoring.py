@@ -1,4 +1,4 @@
-"""From the columns to scores: what each signal is worth, and how sure that is. Pure.
+"""From columns to scores: the utility of each signal, and its confidence. Pure.
 
 u   utility of each signal, in [0, 1], absolute: the same value is worth the same tomorrow
 u₀  the utility to expect where nothing was measured
@@ -46,7 +46,7 @@ from vedette_recommender.constants import (
 )
 
 QUALITY, SPEED, TTFT, RELIABILITY, PRICE, CONTEXT = range(len(SIGNALS))
-REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # what callers report
+REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # callers' reports
 STATUS_MULTIPLIER: Final = np.array(  # by place in STATUSES
     [STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values())) for status in STATUSES]
 )
@@ -250,7 +250,7 @@ def _known(values: Floats) -> Floats:
 
 
 def points(weight: Number, utility: Number) -> Number:
-    """Return what a signal adds to the raw score; *weight* is its share of all weights."""
+    """Return the points of a signal in the raw score; *weight* is its share of all weights."""
     return 100.0 * weight * utility
 
 

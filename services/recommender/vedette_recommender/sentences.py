@@ -1,4 +1,4 @@
-"""An explanation in sentences: who is best, who follows, and what would change it. Pure."""
+"""An explanation in sentences: the winner, the next model, and what would change this. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -114,7 +114,7 @@ def of_unknown_kind(models: Sequence[ModelRef]) -> tuple[str, ...]:
 
 
 def unloading(served: Sequence[Recommendation]) -> tuple[str, ...]:
-    """Return in a sentence what a call of the first of *served* may unload."""
+    """Return a sentence on the models that a call of the first of *served* may unload."""
     names = served[0].may_unload if served else ()
     if not names:
         return ()

@@ -36,7 +36,7 @@ class Pressed(NamedTuple):
 
 
 def taking(equals: Sequence[Pressed]) -> list[int]:
-    """Return the places of those *equals* that take callers now."""
+    """Return the places of the *equals* that take callers now."""
     least, idle = min(one.slower for one in equals), min(one.busy for one in equals) == 0.0
     if idle:
         return [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]

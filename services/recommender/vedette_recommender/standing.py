@@ -1,4 +1,4 @@
-"""What is known of all models at one minute whatever they are used for, kept current row by row. Pure.
+"""Values of all models at one minute that do not depend on the use case, kept current row by row. Pure.
 
 Every use case needs it, so it is worked out once for all of them.
 """
@@ -26,7 +26,7 @@ class Standing:
         self.pace = Pace.unknown(room)
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
         self.status = np.zeros(room, np.int8)
-        self.by_status: Floats = np.ones(room)  # what the status takes off the score
+        self.by_status: Floats = np.ones(room)  # the factor of the status
         self.by_failing: Floats = np.ones(room)  # and that its calls fail now
         self.reliability: Floats = np.zeros((2, room))  # utility, confidence
         self._columns = columns
@@ -44,7 +44,7 @@ class Standing:
         self._pressed.update(rows)
 
     def refresh(self, at: float) -> None:
-        """Work out what has changed until *at*."""
+        """Compute changed rows until *at*."""
         rows: Rows
         if at != self.at or self._touched:
             rows = ALL if at != self.at else np.fromiter(self._touched | self._pressed, np.intp)

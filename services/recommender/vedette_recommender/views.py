@@ -21,7 +21,7 @@ BaseUrl = Callable[[str, str], str | None]
 
 
 class Expected(NamedTuple):
-    """What to expect of a call now."""
+    """The expectation for a call now."""
 
     ttft_ms: float | None
     output_tps: float | None

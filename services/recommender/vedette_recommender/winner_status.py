@@ -20,7 +20,7 @@ class WinnerStatus(Struct, frozen=True, kw_only=True):
 
     best: tuple[ModelRef, float] | None  # with its score; None when no model is a candidate
     score: float | None = None  # of the one announced; None when it is no candidate, or none was announced
-    out: str = ""  # why it is no candidate: what follows after a colon
+    out: str = ""  # why it is no candidate, as text after a colon
     renamed_to: ModelRef | None = None  # the name of the one announced, since its endpoint was renamed
     as_of: AsOf
 

@@ -24,7 +24,7 @@ from vedette_recorder.store import Store
 
 
 def routes(recorder: Recording) -> NatsRouter:
-    """Return what the replicas of the recorder share: ticks. Events come in batches, by `Recording.record`."""
+    """Return the routes that replicas of the recorder share: ticks. `Recording.record` takes events in batches."""
     router = NatsRouter()
 
     @router.subscriber(**shared_by(ticks("recorder", "retention")))

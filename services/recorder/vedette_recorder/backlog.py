@@ -1,4 +1,4 @@
-"""What a stream holds that is not recorded yet, how near it is to being lost, and what was lost. Pure."""
+"""Unrecorded messages of a stream, how near they are to being dropped, and gaps. Pure."""
 
 from datetime import datetime
 
@@ -24,7 +24,7 @@ class ConsumerLag(Struct, frozen=True, kw_only=True):
     waiting: int  # messages after `delivered` that the stream still has
     in_hand: int
     most_per_subject: int | None
-    most_bytes: int | None  # where reaching it deletes what is oldest
+    most_bytes: int | None  # if reaching it deletes the oldest messages
     longest_s: float | None
 
 
@@ -37,7 +37,7 @@ class Oldest(Struct, frozen=True, kw_only=True):
 
 
 class Backlog(Struct, frozen=True, kw_only=True):
-    """What waits to be recorded. `used` is the part of the room that is used up: at 1, messages are lost."""
+    """Messages that wait to be recorded. `used` is the used part of their room: at 1, messages are lost."""
 
     messages: int
     oldest_s: float
@@ -57,7 +57,7 @@ def is_doubtful(lag: ConsumerLag) -> bool:
 
 
 def backlog(lag: ConsumerLag, oldest: Oldest | None) -> Backlog:
-    """Return what waits, given the *oldest* of it: None when nothing does."""
+    """Return the waiting messages, by their *oldest* one; None without any."""
     if oldest is None:
         return Backlog(messages=unrecorded(lag), oldest_s=0.0, used=0.0, limit="")
     room = {

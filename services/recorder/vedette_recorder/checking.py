@@ -1,4 +1,4 @@
-"""What the recorder checks of a configuration."""
+"""The recorder's checks of a configuration."""
 
 from collections.abc import Iterator
 

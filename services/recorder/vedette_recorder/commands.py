@@ -1,4 +1,4 @@
-"""What the recorder adds to the command line."""
+"""The recorder's commands of the command line."""
 
 from cyclopts import App
 

@@ -57,7 +57,7 @@ class Compaction:
                     self._bus.log.info("models.forgotten", models=forgotten)
 
     async def forget(self) -> int:
-        """Forget what is to be forgotten now; return how many models."""
+        """Forget the models that the rule selects now; return how many."""
         old = forgettable(await self._store.lost_models(), before=await self._cutoff() or _NEVER)
         models = list(dict.fromkeys([*await self._store.renamed_models(), *old]))
         if not models:

@@ -1,4 +1,4 @@
-"""`dead list|show|replay|drop`: what could not be handled, in the stream DEAD and in the recorder's database."""
+"""`dead list|show|replay|drop`: dead letters in the stream DEAD and in the recorder's database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -30,7 +30,7 @@ _All = Annotated[bool, Parameter(name="--all", negative="", help="All dead lette
 def list_(
     *, json: options.Json = False, config: options.Config = None, where: options.Instance = options.HERE
 ) -> int:
-    """List what could not be handled: by services (in the stream DEAD) and by the recorder (in its database)."""
+    """List dead letters: of services (in the stream DEAD) and of the recorder (in its database)."""
     return run(_list(json, config, where))
 
 
@@ -106,7 +106,7 @@ class _Places:
 
 @asynccontextmanager
 async def _places(config: str | None, where: options.Instance) -> AsyncIterator[_Places]:
-    """Open what can be opened of the two places. Raises NoAnswer when it is neither."""
+    """Open the readable ones of the two places. Raises NoAnswer if neither can be read."""
     settings, unread = options.settings(config), []
     async with AsyncExitStack() as stack:
         bus = store = None

@@ -1,4 +1,4 @@
-"""Dead letters wherever they are: those of services in the stream DEAD, the recorder's own in its database."""
+"""Dead letters in two places: those of services in the stream DEAD, the recorder's own in its database."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _INSTEAD = {
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """A message that could not be handled, as it is listed: everything but itself."""
+    """A dead letter as it is listed, without its message."""
 
     id: str
     where: str  # the service that gave up, or `recorder`
@@ -56,7 +56,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Whole(Protocol):
-    """A dead letter with its message, and what can be done with it where it is kept."""
+    """A dead letter with its message, and the actions of its place."""
 
     letter: Letter
     payload: bytes

@@ -1,10 +1,10 @@
-"""What can go wrong between the recorder and its database."""
+"""Errors between the recorder and its database."""
 
 from vedette.errors import VedetteError
 
 
 class DatabaseUnavailable(VedetteError, text="{url}: {problem}"):
-    """The database cannot be reached, or does not do what is asked of it."""
+    """The database cannot be reached, or refuses a statement."""
 
     url: str
     problem: str

@@ -1,4 +1,4 @@
-"""What `vedette doctor` asks of the database: whether it answers, and whether its file is whole."""
+"""`vedette doctor` examines the database: whether it replies, and whether its file is intact."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ _MALFORMED = (
 
 
 async def check(url: str) -> tuple[str, str | None, str]:
-    """Return what was seen of the database at *url*, what is wrong with it, and what to do."""
+    """Return the state of the database at *url*, its problem, and the remedy."""
     try:
         parsed = parse(url)
         place = parsed.host or "PostgreSQL"

@@ -1,4 +1,4 @@
-"""`vedette export`: recorded history as it is, row by row, however much there is."""
+"""`vedette export`: recorded history row by row, of any size."""
 
 import csv
 import sys

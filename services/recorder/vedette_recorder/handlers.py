@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class Recording:
-    """Records one stream after another batch, and deletes what is old."""
+    """Records the batches of one stream, and deletes old history."""
 
     def __init__(
         self, *, bus: Bus, store: Store, lag_monitor: LagMonitor, clock: Clock, retention: timedelta
@@ -56,7 +56,7 @@ class Recording:
         self._retention = retention
         self._opened = asyncio.Event()
         self._trouble: dict[str, str] = {}
-        self._database_clock: str | None = None  # what is wrong with it
+        self._database_clock: str | None = None  # its problem
         self._refused = ""  # why nothing was deleted at the last tick
 
     async def trouble(self) -> str | None:
@@ -290,7 +290,7 @@ class Recording:
 
 
 async def _give_back(batches: Iterable[Sequence[Msg]]) -> None:
-    """Have what is not acknowledged delivered again at once, not after the ack wait."""
+    """Give unacknowledged messages back, so that they are redelivered at once, not after the ack wait."""
     for message in chain.from_iterable(batches):
         with suppress(nats.errors.Error):
             await message.nak()

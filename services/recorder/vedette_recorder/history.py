@@ -201,7 +201,7 @@ def _percentile(ordered: Floats, percent: int) -> float | None:
 
 
 def counted(counts: Sequence[int]) -> dict[Ended, int]:
-    """Return what the columns of `counts_of` count, where there is any."""
+    """Return the counts in the columns of `counts_of`, without zeros."""
     return {ended: n for ended, n in zip(ENDED, counts, strict=True) if n}
 
 

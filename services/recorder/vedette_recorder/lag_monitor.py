@@ -1,4 +1,4 @@
-"""Looking after ingest: how far it is behind, what is near loss or lost, and whether a stream still is the same.
+"""Watches ingest: its lag, messages that are near loss or lost, and recreated streams.
 
 One check costs the broker three small requests for a stream.
 """

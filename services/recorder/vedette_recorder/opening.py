@@ -74,7 +74,7 @@ def _require_meant(url: str, path: Path) -> None:
 
 
 def is_sqlite(url: sa.URL) -> bool:
-    """Return whether *url*, as `parse` returns it, is that of an SQLite file."""
+    """Return whether *url*, as `parse` returns it, names an SQLite file."""
     return url.drivername == _SQLITE
 
 
@@ -223,7 +223,7 @@ def _alembic(connection: sa.Connection, run: Any, revision: str) -> None:
 
 @contextmanager
 def translated(url: sa.URL) -> Iterator[None]:
-    """Raise DatabaseUnavailable for whatever keeps the database at *url* from answering meanwhile."""
+    """Raise DatabaseUnavailable for any error of the database at *url* in this context."""
     try:
         yield
     except _UNAVAILABLE as error:

@@ -70,7 +70,7 @@ class Probes(Struct, frozen=True, eq=False):
         return len(self.at)
 
     def between(self, since: datetime, until: datetime) -> Self:
-        """Return those from *since* until just before *until*."""
+        """Return the probes from *since* until just before *until*."""
         within = (self.at >= microseconds(since)) & (self.at < microseconds(until))
         return type(self)(self.at[within], self.ended[within], self.latency_ms[within])
 

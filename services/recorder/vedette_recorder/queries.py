@@ -1,4 +1,4 @@
-"""What is read of history: the columns of replies, of some models in some time.
+"""Queries of history: the columns of replies, for some models and a time range.
 
 Rows of one model, or of the models of an endpoint, are a range of the index over endpoint, model and time for each,
 and one row more than a reply may hold, which shows that there are too many.
@@ -22,7 +22,7 @@ from vedette_recorder.tables import probe_days as days
 
 # Reading this many takes an eighth of a second, during which other services may share the process.
 MAX_ROWS = 10_000
-# Those that no packed day has: of today, and of yesterday until it is packed.
+# Probes without a daily aggregate: of today, and of yesterday until it is aggregated.
 MAX_PROBES = 200_000
 
 Some = sa.Select[tuple[str, str]]  # the endpoint and the name of each

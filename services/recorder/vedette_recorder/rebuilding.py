@@ -124,7 +124,7 @@ async def _put_back(bus: Bus, row: sa.RowMapping) -> Became:
 
 
 async def _put_back_lifecycle(bus: Bus, row: sa.RowMapping, event: Lifecycle) -> Became:
-    """Put back what a model was, unless the stream knows better.
+    """Restore a model's lifecycle, unless the stream has newer events.
 
     Of found, changed and lost, the last one in the stream holds, on any subject. An old `lost` on an empty subject,
     after the `found` of a model that was discovered again, would lose it again.

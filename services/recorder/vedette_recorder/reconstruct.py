@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
 E = TypeVar("E", bound=ModelEvent | ModelReported)
 S = TypeVar("S", bound=Struct)
 HOUR_S, DAY_S = 3600, 86_400
-# What a model's health keeps tallies of.
+# The tallies of a model's health.
 HOURS, DAYS = timedelta(hours=24), timedelta(days=30)
 INSTANT = timedelta(microseconds=1)
 
@@ -128,12 +128,12 @@ def evaluated(row: Row) -> ModelEvaluated:
 
 
 def copied(kind: type[ModelEvent], fields: Sequence[str]) -> Callable[[Row], ModelEvent]:
-    """Return what makes an event of *kind* of a row that has its *fields*."""
+    """Return the function that makes an event of *kind* from a row with its *fields*."""
     return lambda row: _event(kind, row, *fields)
 
 
 def reported(row: Row) -> ModelReported:
-    """Return what callers had reported by then."""
+    """Return callers' reports until then."""
     return _event(ModelReported, row, "calls", **row["figures"])
 
 

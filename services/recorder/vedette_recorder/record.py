@@ -1,4 +1,4 @@
-"""Which rows a message becomes. Pure, so that the same message gives the same rows however often it comes."""
+"""Converts a message to rows. Pure, so that a redelivered message gives the same rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -136,7 +136,7 @@ def dead_letter(message: Message, reason: str, *, table: str = "") -> Row:
 
 
 def _storable(text: str) -> str:
-    """Return *text* with what no database stores as text (NUL, lone surrogates) escaped."""
+    """Return *text* with characters escaped that databases cannot store (NUL, lone surrogates)."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
@@ -207,7 +207,7 @@ def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values
                 "replaced_at": formerly.replaced_at,
             },
         )
-    if not (isinstance(event, ModelLost) and event.renamed_to):  # its history goes on under the new name
+    if not (isinstance(event, ModelLost) and event.renamed_to):  # its history continues under the new name
         yield (
             "model_info_history",
             {

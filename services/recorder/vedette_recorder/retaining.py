@@ -1,4 +1,4 @@
-"""Whether history may be deleted by the clock of now: what was recorded must confirm it (ADR 0013). Pure.
+"""Whether the current clock may delete history: recorded events must confirm it (ADR 0013). Pure.
 
 Every clock can be wrong. On a laptop the process, the NATS server and SQLite share one, so all are wrong together.
 Only the recorded times are left to compare with. A clock that jumps leaves a long break in them, and so does a machine
@@ -15,18 +15,18 @@ from vedette.messages.tolerance import is_future
 
 _MAX_BREAK = timedelta(days=1)
 _MAX_HOURS = 12
-_PARTS = 4  # of what is kept: a break, or hours that bear the clock out, are no longer than a part
+_PARTS = 4  # a gap, and the hours that confirm the clock, are at most one such part of the retention
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """What was recorded: the oldest event, and the newest hours in which there was any, the newest first."""
+    """The recorded times: the oldest event, and the newest hours with any event, newest first."""
 
     oldest: datetime | None
     hours: Sequence[datetime] = ()  # the newest event of each
 
 
 class Decision(Struct, frozen=True):
-    """What may be deleted: all before `cutoff`; or nothing, and why not."""
+    """The decision: delete everything before `cutoff`, or nothing, and why not."""
 
     cutoff: datetime | None
     refused: str = ""
@@ -43,7 +43,7 @@ def longest_break(keep: timedelta) -> timedelta:
 
 
 def decide(recorded: Recorded, *, now: datetime, keep: timedelta, trouble: str | None) -> Decision:
-    """Return what may be deleted *now*; *trouble* is what is wrong with the clock, by comparison with others."""
+    """Return the decision for *now*; *trouble* is the clock's problem, by comparison with other clocks."""
     cutoff = now - keep
     if recorded.oldest is None or recorded.oldest >= cutoff:
         return Decision(cutoff)  # nothing is old

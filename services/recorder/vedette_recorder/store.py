@@ -164,7 +164,7 @@ class Store:
         return packed + await self._in_batches(fill_some, batch)
 
     async def time(self) -> datetime | None:
-        """Return what the database's own clock shows, or None for SQLite, which has none."""
+        """Return the time of the database's own clock, or None for SQLite, which has none."""
         if is_sqlite(self._url):
             return None
         rows = await self.read(sa.select(sa.func.clock_timestamp().label("now")))
@@ -385,7 +385,7 @@ async def _note(gap: Gap, insert: daily_aggregates.Insert, connection: AsyncConn
 
 
 def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
-    """Yield what may go, in order. A description goes when a later one was already valid at *cutoff*."""
+    """Yield the deletions, in order. A description is deleted if a later one was already valid at *cutoff*."""
     info = tables.model_info_history
     for table in tables.metadata.sorted_tables:
         if "measured_at" in table.c and table is not info:

@@ -34,7 +34,7 @@ async def put_back(
         kept |= {EXPECTED: str(after[1]), f"{EXPECTED}-Subject": after[0]}
     try:
         ack = await bus.publisher.store(subject, payload, kept)
-        if ack.duplicate:  # of one that was published a moment ago, and is gone since
+        if ack.duplicate:  # of a message that was published a moment ago and is already gone
             kept.pop("Nats-Msg-Id", None)
             ack = await bus.publisher.store(subject, payload, kept)
     except nats.js.errors.APIError as error:
@@ -63,7 +63,7 @@ async def purge(bus: Bus, stream: str, subject: str, *, through: int) -> None:
 
 async def lag(bus: Bus, durable: Durable) -> ConsumerLag:
     """Return how far *durable* has come in its stream."""
-    # In this order: what is published in between makes too few look missing, never too many.
+    # In this order: messages that are published in between make too few look missing, never too many.
     stream = await bus.js.stream_info(durable.stream)
     consumer = await bus.js.consumer_info(durable.stream, durable.name)
     config, state = stream.config, stream.state

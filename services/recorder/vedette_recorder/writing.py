@@ -31,7 +31,7 @@ _SQLITE_ERRORS_OF_ROWS = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-# What a value raises that its column's type cannot turn into what the driver takes.
+# Errors of a value that its column's type cannot convert for the driver.
 _UNBINDABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 

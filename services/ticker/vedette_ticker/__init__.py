@@ -1,1 +1,1 @@
-"""The ticker: says when a job is due, once, however many replicas run."""
+"""The ticker: publishes when a job is due, once for any number of replicas."""

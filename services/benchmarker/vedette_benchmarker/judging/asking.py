@@ -1,4 +1,4 @@
-"""What a judge is asked, and how its answer is read. Pure.
+"""The question to a judge, and how its answer is read. Pure.
 
 Texts of models are hostile: they may say which answer to give. They stand between marks that are made from all texts
 together, so no author could know them, and the question follows them. Each session tests whether its judge ignores such
@@ -18,7 +18,7 @@ _PREFERRED: Final[dict[Said, Preferred]] = {"A": "first", "B": "second", "tie": 
 
 
 def question(prompt: str, criterion: str, first: str, second: str) -> str:
-    """Return what a judge is asked about two texts that were written for *prompt*."""
+    """Return the question to a judge about two texts that were written for *prompt*."""
     mark = hashlib.sha256("\0".join((prompt, first, second)).encode()).hexdigest()[:12].upper()
     return (
         "Two texts were written for the same task. Compare them.\n\n"
@@ -34,7 +34,7 @@ def question(prompt: str, criterion: str, first: str, second: str) -> str:
 
 
 def read(answer: str) -> Preferred | None:
-    """Return which text an answer prefers; None where it says none, or several.
+    """Return which text an answer prefers; None if it names none, or several.
 
     An explicit verdict counts wherever it stands ("Verdict: B"), the last of them; else an answer, or its first or
     last line, that is nothing but the verdict; else the one text that the answer calls better.

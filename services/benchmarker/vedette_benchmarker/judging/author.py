@@ -1,4 +1,4 @@
-"""A model that says something in a session: one call after the other, within what the job may cost."""
+"""Calls of one model in a session: one after the other, within the cost limit of the job."""
 
 import hashlib
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from vedette_benchmarker.suites import Item, Verdict
 _FAILURES_IN_A_ROW: Final = 3
 _REMEMBERED: Final = 4096  # answers of sessions that were broken off
 
-# By the weights that said it and what for, and a digest of what they were asked.
+# By the weights and the purpose, and a digest of the prompt.
 Answers = OrderedDict[tuple[str, str], str | None]
 
 
@@ -31,11 +31,11 @@ class Author:
 
     @property
     def spent(self) -> Spent:
-        """What it has used."""
+        """Its usage."""
         return self._asker.spent
 
     async def say(self, prompt: str, max_tokens: int) -> str | None:
-        """Return what the model says; None where it refuses, says nothing, or fails. What it said before is remembered.
+        """Return the model's text; None if it refuses, is silent, or fails. Earlier texts are cached.
 
         Raises ProviderError when the endpoint fails, or the third time in a row; TooCostly at the limit in USD.
         """
@@ -58,7 +58,7 @@ class Author:
         return self._answers[key]
 
     def forget(self) -> None:
-        """Forget what it said: the job is done."""
+        """Clear the cached texts: the job is done."""
         for key in [key for key in self._answers if key[0] == self._who]:
             del self._answers[key]
 

@@ -60,14 +60,14 @@ class Judging:
         self._clock = clock
         self._use_cases = use_cases
         self._limit = limit
-        self._answers: Answers = OrderedDict()  # what gave way goes on where it stopped
+        self._answers: Answers = OrderedDict()  # a deferred session continues where it stopped
 
     def reload(self, use_cases: Mapping[str, UseCase]) -> None:
         """Judge for *use_cases* from now on."""
         self._use_cases = use_cases
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether this very job is done: its texts, or what its judge found of the pool, are published."""
+        """Return whether this job is done: its texts, or the judge's results for the pool, are published."""
         held = [self._catalogue.get(model) for model in _pool(job, self._contenders())] or [state]
         return all(one and one.judgement and one.judgement.event.job_id == job.id for one in held)
 
@@ -76,7 +76,7 @@ class Judging:
         return state.quality.measured_at if state.quality else None
 
     def is_due(self, state: ModelState) -> bool:
-        """Return False: what is to be done follows from all models together (`next_steps`)."""
+        """Return False: the next work follows from all models together (`next_steps`)."""
         return False
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
@@ -100,7 +100,7 @@ class Judging:
         return judging.session_cost(judging.Contender(info=info, thoughts=thoughts), self._settings.judge)
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
-        """Return what *job* comes to at most."""
+        """Return the maximum usage of *job*."""
         tasks = self._settings.judge.tasks
         if job.pool:
             most = self._session_cost(info)
@@ -118,7 +118,7 @@ class Judging:
         )
 
     async def next_steps(self, may: May) -> list[Next]:
-        """Return what is to be done now, by the catalogue, of what models *may* be asked to do."""
+        """Return the next work by the catalogue, as far as models *may* do it."""
         settings = self._settings.judge
         if not settings.use_cases:
             return []
@@ -177,7 +177,7 @@ class Judging:
         texts = {name: await self._texts(author, SERIES[name], steps) for name in job.suites}
 
         def change(before: Judged) -> Judged:
-            # What was found of other texts is over.
+            # Results for other texts no longer count.
             kept = {name: one for name, one in before.judgements.items() if name not in texts}
             tasks = before.tasks | {name: SERIES[name].name for name in texts}
             return msgspec.structs.replace(before, tasks=tasks, texts=before.texts | texts, judgements=kept)
@@ -202,7 +202,7 @@ class Judging:
     # Comparing -----------------------------------------------------------------------------------------------
 
     async def _compare(self, judge: Author, info: ModelInfo, job: Job) -> str:
-        """Have the texts of the pool compared, and publish what is found. Raises ProviderError and TooCostly."""
+        """Compare the texts of the pool, and publish the results. Raises ProviderError and TooCostly."""
         started = self._clock.monotonic()
         name, tasks = job.suites[0], self._settings.judge.tasks
         series, contenders = SERIES[name], self._contenders() | await self._now(job.pool)
@@ -213,7 +213,7 @@ class Judging:
         comparing = Comparing(judge, steps)
         test = await comparing.test(series, job)
         votes, unread = list[Vote](), 0
-        if is_passed(test):  # else it is asked no more: what it would say counts for nothing
+        if is_passed(test):  # otherwise it gets no more questions: its answers would not count
             texts = {model: _texts_of(contenders[model], name) for model in session.compared}
             texts[info.model] = _by_place(await self._texts(judge, series, steps))
             votes, unread = await comparing.votes(session, series, tasks, texts)

@@ -30,7 +30,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 def comparisons(
     session: Session, tasks: int, texts: Mapping[ModelRef, Mapping[int, str]]
 ) -> list[Comparison]:
-    """Return what the judge compares, task by task, each pair in both orders; a text that is missing never.
+    """Return the judge's comparisons, task by task, each pair in both orders, without missing texts.
 
     Its own texts, and those of a relative, meet one other text of each task.
     """
@@ -104,7 +104,7 @@ def _doubts(session: Session, test: Score, answers: int, unread: int) -> str:
 def judgements(
     session: Session, votes: Sequence[Vote], judge_report: JudgeReport, *, session_id: str, at: datetime
 ) -> dict[ModelRef, Judgement]:
-    """Return what is found of each model of the pool: by the votes about texts of the pool alone."""
+    """Return the result for each model of the pool, by the votes about texts of the pool only."""
     counted = [vote for vote in votes if vote.first in session.pool and vote.second in session.pool]
     fitted = strengths.fit(counted).strengths
     return {

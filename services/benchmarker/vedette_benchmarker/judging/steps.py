@@ -1,4 +1,4 @@
-"""What is to be done for a judge: texts that lack, then comparisons. Pure."""
+"""The next steps for a judge: missing texts first, then comparisons. Pure."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,7 +13,7 @@ from vedette.usecases import UseCase
 
 
 class Next(Struct, frozen=True, kw_only=True):
-    """What one model has to do next: write texts for use cases, or compare those of a *pool* for one."""
+    """The next work of one model: write texts for use cases, or compare the texts of a *pool* for one."""
 
     model: ModelRef
     use_cases: tuple[str, ...]
@@ -24,7 +24,7 @@ May = Callable[[Next], bool]  # whether a model may ever be asked to do that
 
 
 def allowed(one: Contender, may: May, use_cases: tuple[str, ...]) -> Contender:
-    """Return *one* with what it *may* be asked to do: to write for *use_cases*, and to compare."""
+    """Return *one* with the work that it *may* do: to write for *use_cases*, and to compare."""
     write = Next(model=one.model, use_cases=use_cases)
     return replace(one, writes=may(write), judges=may(replace(write, pool=(one.model,))))
 
@@ -32,7 +32,7 @@ def allowed(one: Contender, may: May, use_cases: tuple[str, ...]) -> Contender:
 def next_steps(
     contenders: Mapping[ModelRef, Contender], use_cases: Mapping[str, UseCase], settings: Judge, *, paid: bool
 ) -> list[Next]:
-    """Return what is to be done now: of each model one thing, first the texts that lack.
+    """Return the next work: one step for each model, missing texts first.
 
     A session that was held is not held again before its judge, its models or their weights change.
     """

@@ -1,4 +1,4 @@
-"""What a judge's answers say about the models whose texts it compared. Pure.
+"""Strengths of models, from a judge's answers about their texts. Pure.
 
 Each answer is about one task and two texts, of which one stands first. The model of Bradley and Terry with ties
 [Davidson 1970] and an effect of the order [Davidson & Beaver 1977]:
@@ -45,7 +45,7 @@ class Vote(Struct, frozen=True, kw_only=True):
     preferred: Preferred
 
     def points(self, model: ModelRef) -> float:
-        """Return what *model* has of it: 1 where it is preferred, one half for a tie."""
+        """Return the points of *model*: 1 if it is preferred, one half for a tie."""
         if self.preferred == "tie":
             return 0.5
         return float((self.first if self.preferred == "first" else self.second) == model)
@@ -92,7 +92,7 @@ def fit(votes: Sequence[Vote]) -> Fit:
 
 
 def _options(first: int, second: int, models: int) -> Floats:
-    """Return what each of the three outcomes is made of: a row for each, a column for each parameter."""
+    """Return the coefficients of the three outcomes: a row for each, a column for each parameter."""
     rows = np.zeros((3, models + 2))
     order, ties = models, models + 1
     rows[0, [first, order]] = 1.0

@@ -19,7 +19,7 @@ from vedette.endpoints.judging import TEST_PAIRS
 from vedette_benchmarker.suites.words import NAMES, SURNAMES, TOWNS
 
 MAX_TEXT_TOKENS: Final = 240
-MAX_TEXT_CHARACTERS: Final = 1_500  # of a text that is compared; what is beyond is cut
+MAX_TEXT_CHARACTERS: Final = 1_500  # of a text that is compared; the rest is cut off
 _TRIES: Final = 50
 
 

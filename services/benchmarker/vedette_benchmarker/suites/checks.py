@@ -1,4 +1,4 @@
-"""Checkers: whether an answer says what is true. Pure; none raises, whatever the answer.
+"""Checkers: whether an answer is right. Pure; none raises for any answer.
 
 They are strict about what is said and lenient about how it is wrapped: Markdown, quotation marks, a code fence, a
 line that leads up to the answer, "The answer is …", a full stop. An answer gets one guess: one that names two
@@ -145,7 +145,7 @@ def exact(*expected: str, case: bool = False, only: bool = False) -> Check:
 
 
 def _readings(text: str) -> list[str]:
-    """Return how the answer in *text* may be meant; what it says twice, and differently, is none."""
+    """Return the possible meanings of the answer in *text*; two different answers have none."""
     given = unwrapped(without_notes(text))
     said = {stripped(one) for one in _claims(given, _SAYING)} if _SAYING.search(given) else set()
     if len(said) > 1:

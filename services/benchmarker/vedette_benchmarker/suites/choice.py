@@ -13,7 +13,7 @@ from vedette_benchmarker.suites.words import NAMES, NOUNS, WEEKDAYS
 
 
 class _Scale(Struct, frozen=True, kw_only=True):
-    """What things are compared by: more and less of it, most and least."""
+    """The adjectives of a comparison: more and less, most and least."""
 
     more: str
     less: str

@@ -1,4 +1,4 @@
-"""Which suites there are here: the built-in ones, and those of the operator's folder."""
+"""The available suites: built-in ones, and those of the operator's folder."""
 
 from pathlib import Path
 

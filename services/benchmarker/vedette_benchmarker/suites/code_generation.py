@@ -16,7 +16,7 @@ _COMPARISONS = frozenset({"<", "<=", ">", ">="})
 
 
 class _Task(Struct, frozen=True, kw_only=True):
-    """A function to write: what it does, what it must use, a solution, and results for given arguments."""
+    """A function to write: its description, required features, a solution, and results for given arguments."""
 
     parameters: tuple[str, ...]
     does: str

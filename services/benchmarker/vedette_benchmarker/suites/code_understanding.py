@@ -1,4 +1,4 @@
-"""What a short Python program prints. The truth is computed next to each template; no program is run."""
+"""Questions about the output of short Python programs. Each template computes the answer; no program runs."""
 
 import re
 from collections.abc import Callable, Iterator

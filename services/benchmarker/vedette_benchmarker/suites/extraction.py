@@ -201,7 +201,7 @@ _MAKERS = tuple(map(_maker, (_note, _invoice, _minutes)))
 
 
 def items(rng: Random) -> Iterator[Item]:
-    """Yield paragraphs of two, four and five sentences, and what is asked of them."""
+    """Yield paragraphs of two, four and five sentences, with questions."""
     return rounds(rng, _MAKERS)
 
 

@@ -1,4 +1,4 @@
-"""Python programs in answers: where one is, and what its syntax tree says of it. Nothing is run."""
+"""Finds Python programs in answers, and checks their syntax trees. Nothing is run."""
 
 import ast
 import re
@@ -200,7 +200,7 @@ _STATEMENTS: dict[type[ast.AST], str] = {
 
 
 def features(tree: ast.AST) -> frozenset[str]:
-    """Return what *tree* uses: operators by their sign, statements, `name()`, `.method()`, and constants by repr."""
+    """Return the features of *tree*: operators by their sign, statements, `name()`, `.method()`, constants by repr."""
     return frozenset(found for node in ast.walk(tree) for found in _features(node))
 
 

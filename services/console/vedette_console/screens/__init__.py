@@ -1,1 +1,1 @@
-"""What each page shows: from replies of the queries to the values of its template."""
+"""The pages: from replies of queries to the values of their templates."""

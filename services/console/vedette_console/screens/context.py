@@ -1,4 +1,4 @@
-"""What every screen gets: the caller, the services that reply, and the parameters of the URL."""
+"""The context of every screen: the caller, the services that reply, and the parameters of the URL."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -86,7 +86,7 @@ async def gathered(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class Fresh:
-    """Keeps what is expensive for a moment, so that what twenty pages ask for at once costs what one does."""
+    """Caches expensive values for a moment, so that twenty pages cost as much as one."""
 
     def __init__(self, for_s: float, clock: Clock) -> None:
         self._for_s = for_s
@@ -94,7 +94,7 @@ class Fresh:
         self._kept: dict[Any, tuple[float, asyncio.Task[Any]]] = {}
 
     async def get(self, key: object, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what *make* makes, or what it made for *key* a moment ago."""
+        """Return the result of *make*, or its cached result for *key*."""
         now = self._clock.monotonic()
         for old in [old for old, (until, _) in self._kept.items() if until <= now]:
             del self._kept[old]

@@ -1,4 +1,4 @@
-"""*Change endpoint*: what an operator changes of an endpoint while Vedette runs, and who changed what before.
+"""*Change endpoint*: changes of an endpoint by operators at run time, and their history.
 
 A form holds the sequence of the definition that its page showed: of two operators who change the same endpoint, the
 second gets an error. Secrets are chosen by their names under `[discovery.keys]`; a form holds no other reference.
@@ -40,7 +40,7 @@ class Definer(Protocol):
         ...
 
     async def history(self, name: str) -> Sequence[EndpointDefined | EndpointAppeared]:
-        """Return what was changed of the endpoint *name*, the oldest first."""
+        """Return the changes of the endpoint *name*, oldest first."""
         ...
 
     async def define(self, name: str, change: Change, author: Author, *, expected: int) -> int:
@@ -70,7 +70,7 @@ async def define(sources: Sources, definer: Definer, view: View) -> dict[str, ob
 async def submit(sources: Sources, definer: Definer, form: Mapping[str, str]) -> None:
     """Publish the change that *form* asks for, and wait a moment until it is in force. Raises RequestError."""
     name, action = form.get("endpoint", "").strip(), form.get("action", "")
-    definitions.subject(name)  # refuses what is no name
+    definitions.subject(name)  # refuses an invalid name
     author = Author(
         by=form.get("by", "").strip()[:_MAX_TEXT] or "console",
         via="console",
@@ -151,7 +151,7 @@ def _refers(value: Any) -> bool:
 
 
 def _check(table: Mapping[str, Any]) -> None:
-    """Raise RequestError for what no endpoint can have."""
+    """Raise RequestError for settings that no endpoint can have."""
     try:
         providers.load(checked(table, "endpoint").provider)
     except ConfigurationError as error:

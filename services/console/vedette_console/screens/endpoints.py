@@ -1,4 +1,4 @@
-"""*Endpoints*: how each endpoint does, what it may be asked, its jobs, and those that an operator starts."""
+"""*Endpoints*: the state of each endpoint, its budget, its jobs, and buttons that start jobs."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -91,7 +91,7 @@ async def _day(sources: Sources, endpoint: str, at: datetime) -> Day:
 
 
 def remedy(one: EndpointView) -> tuple[str, str]:
-    """Return what was seen of an endpoint and what to do, or nothing twice where it is well."""
+    """Return the problem of an endpoint and the remedy, or nothing twice if it is well."""
     if one.state is None:
         return "not contacted yet", "wait for the first discovery"
     if one.state.outcome is Outcome.OK:

@@ -1,4 +1,4 @@
-"""*Changes*: what was found, changed, lost and won in the last day, as a list and in a few sentences."""
+"""*Changes*: the found, changed and lost models and the winners of the last day, as a list and in sentences."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +109,7 @@ def _place(one: Shown) -> str:
 
 
 def _difference(before: ModelView, after: ModelView) -> str:
-    """Return what differs between two views of a model, or nothing."""
+    """Return the difference between two views of a model, or nothing."""
     changed = [
         name.replace("_", " ")
         for name in before.info.__struct_fields__

@@ -1,4 +1,4 @@
-"""*Judge*: who would compare whose texts for a use case, what that takes, and what comes next.
+"""*Judge*: the judge and the pool for a use case, the cost, and the next step.
 
 A session has two steps: models write texts, then the judge compares them. What is written stays, so each press of the
 button starts the step that comes next. Only models whose calls cost nothing take part.
@@ -79,7 +79,7 @@ async def judge(sources: Sources, judging: Judging, view: View) -> dict[str, obj
 
 
 async def begin(sources: Sources, judging: Judging, enqueue: Enqueue, use_case: str) -> list[Job]:
-    """Queue what comes next of the session for *use_case*: texts that are missing, else the comparison.
+    """Queue the next step of the session for *use_case*: missing texts, else the comparison.
 
     Raises RequestError where there can be no session.
     """

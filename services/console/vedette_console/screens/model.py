@@ -117,7 +117,7 @@ async def _history(
 
 
 def facts(one: ModelView) -> list[Fact]:
-    """Return what is known of *one* without a call, and the source of each fact."""
+    """Return the facts of *one* that need no call, and the source of each fact."""
     found = [Fact("name", str(one.model), "")]
     found += [
         Fact(field.name.replace("_", " "), value, one.info.sources.get(field.name, ""))
@@ -142,7 +142,7 @@ def figures(one: ModelView) -> list[tuple[str, Figure]]:
 
 
 def reports(reported: Reported) -> Reports:
-    """Return what callers report, in figures that people read."""
+    """Return callers' reports, in figures for people."""
     return Reports(
         calls=reported.calls,
         succeeded=reported.succeeded / reported.calls if reported.calls else None,
@@ -153,7 +153,7 @@ def reports(reported: Reported) -> Reports:
 
 
 def call_usd(one: ModelView) -> float | None:
-    """Return what a call of PROMPT_TOKENS and OUTPUT_TOKENS costs (USD), or None where no price is known."""
+    """Return the cost (USD) of a call of PROMPT_TOKENS and OUTPUT_TOKENS, or None without a known price."""
     price = one.info.price
     if price is None:
         return None

@@ -1,4 +1,4 @@
-"""*Now*: the winner of each use case, how the fleet is, and what needs attention."""
+"""*Now*: the winner of each use case, the state of the fleet, and problems that need attention."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ from vedette_console.scored import score_interval
 from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View, gathered
 
-# What a model needs attention for while its endpoint answers, and what to do.
+# Problems of a model while its endpoint is reachable, and their remedies.
 _DOWN: Final = {
     Status.UNREACHABLE: "the page of a model shows its last failure",
     Status.DEGRADED: "some of their calls fail: the page of a model shows its last failure",
@@ -59,7 +59,7 @@ class Card(Struct, frozen=True, kw_only=True):
 
 
 class Attention(Struct, frozen=True, kw_only=True):
-    """Something that an operator should look at: what, and what to do."""
+    """A problem that an operator should look at, and the remedy."""
 
     kind: str  # down, warn or note
     what: str
@@ -148,7 +148,7 @@ def _answers(one: EndpointView) -> bool:
 
 
 def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
-    """Return what is wrong with *endpoints*, what they wait for, and whose budget is used up."""
+    """Return the problems of *endpoints*: failures, waiting, and used-up budgets."""
     found = []
     for one in endpoints:
         link = f"/endpoints#{one.endpoint}"
@@ -173,7 +173,7 @@ def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
 
 
 def worst_first(*found: Attention) -> list[Attention]:
-    """Return what was *found*, by how bad it is."""
+    """Return the problems *found*, worst first."""
     return sorted(found, key=lambda one: ("down", "warn", "note").index(one.kind))
 
 

@@ -30,7 +30,7 @@ async def explained(
 async def models(
     sources: Sources, asked: ModelsRequest, at: datetime | None
 ) -> tuple[ModelsReply, Sequence[str]]:
-    """Return the models as of *at* (None: now), and what is not known of that time."""
+    """Return the models as of *at* (None: now), and what is unknown about that time."""
     if at is None:
         return await sources.asking.ask("models.list", ModelsReply, asked), ()
     then = {**msgspec.to_builtins(asked), "at": at}

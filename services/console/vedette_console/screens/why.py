@@ -1,4 +1,4 @@
-"""*Why*: the ranking of a use case with its points, what was rejected, and what would change the answer."""
+"""*Why*: the ranking of a use case with its points, the rejections, and what would change the winner."""
 
 from collections.abc import Sequence
 from datetime import datetime

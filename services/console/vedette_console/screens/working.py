@@ -1,4 +1,4 @@
-"""What is being done now: which job, of what, since when, how far it is, and about how long the rest takes."""
+"""Running jobs: their target, start, progress, and the estimated remaining time."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -49,12 +49,12 @@ def running(known: Iterable[LastProgress], now: datetime) -> Sequence[Work]:
 
 
 def is_running(last: LastProgress, now: datetime) -> bool:
-    """Return whether a worker runs the job: one that lives repeats the last progress."""
+    """Return whether a worker runs the job: a live worker repeats its last progress."""
     return last.progress.state in ("started", "step") and now - last.at < _SILENT_AFTER
 
 
 def work_of(progress: Progress, now: datetime) -> Work:
-    """Return what *progress* says of a running job."""
+    """Return the state of a running job by its *progress*."""
     endpoint = endpoint_of(progress)
     target = str(progress.model or endpoint)
     return Work(

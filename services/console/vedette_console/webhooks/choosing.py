@@ -10,7 +10,7 @@ from vedette.settings import WEBHOOK_EVENTS, Webhook
 
 
 def kind_of(event: Event) -> str | None:
-    """Return what *event* is called when it is sent, or None for one that never is."""
+    """Return the public name of *event*, or None if it is never sent."""
     if isinstance(event, ModelProbed):
         return "model.status" if _changes_status(event) else None
     kind = PUBLIC_ANSWERS.rstrip(".") if isinstance(event, AnswerChanged) else event.TYPE
@@ -26,7 +26,7 @@ def _changes_status(event: ModelProbed) -> bool:
 def chosen(
     event: Event, stored_at: datetime, webhooks: Iterable[Webhook], states: Mapping[str, WebhookState]
 ) -> Iterator[Webhook]:
-    """Yield those of *webhooks* that *event*, stored in its stream at that time, is to be sent to."""
+    """Yield the *webhooks* that get *event*, which its stream stored at that time."""
     kind = kind_of(event)
     if kind is None:
         return

@@ -1,4 +1,4 @@
-"""Sends what is queued for one webhook, retries after failures, and makes a dead letter of it in the end."""
+"""Sends queued events to one webhook, retries after failures, and makes dead letters in the end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ class Delivering:
     def __init__(self, bus: Bus, sender: Sender, on_gone: Callable[[str], Awaitable[None]]) -> None:
         self.name = sender.target.webhook.name
         self.sender = sender
-        self.tally: Tally | None = None  # what was not published yet
+        self.tally: Tally | None = None  # not published yet
         self.open = asyncio.Event()  # not set: its receiver wants nothing more
         self.open.set()
         self._bus = bus

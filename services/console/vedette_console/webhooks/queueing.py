@@ -26,7 +26,7 @@ _RETRY_S: Final = 5.0
 
 
 class Queueing:
-    """Queues what the webhooks of this moment want."""
+    """Queues the events that the current webhooks want."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Queueing:
         await message.ack()
 
     async def _queue(self, webhook: Webhook, event: Event, message: Msg) -> None:
-        data: dict[str, Any] = msgspec.json.decode(message.data)  # with what a newer version has put in
+        data: dict[str, Any] = msgspec.json.decode(message.data)  # including fields of a newer version
         delivery = WebhookDelivery(
             id=ids.derive(event.at, "delivery", webhook.name, event.id),
             at=self._bus.clock.now(),

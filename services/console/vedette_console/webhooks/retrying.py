@@ -1,4 +1,4 @@
-"""What an attempt to deliver shows, when the next one is, and what is known of a webhook then. Pure."""
+"""The result of an attempt to deliver, the time of the next one, and the new state of the webhook. Pure."""
 
 from datetime import datetime
 from typing import Final
@@ -30,7 +30,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 def judged(reply: Reply) -> Attempt:
-    """Return what *reply* says: 2xx is delivered, anything else is not. A redirect is not followed."""
+    """Return the result of *reply*: 2xx is delivered, anything else is not. A redirect is not followed."""
     if 200 <= reply.status < 300:
         return Attempt()
     said = f": {reply.body}" if reply.body else ""
@@ -42,7 +42,7 @@ def judged(reply: Reply) -> Attempt:
 
 
 def failed(error: ProviderError) -> Attempt:
-    """Return what *error* says: there was no reply."""
+    """Return the result of *error*: there was no reply."""
     return Attempt(problem=str(error), retry_after_s=error.retry_after_s)
 
 
@@ -88,7 +88,7 @@ def registered(webhook: Webhook, url: str, before: WebhookState | None, now: dat
 
 
 class Tally(Struct, frozen=True, kw_only=True):
-    """What one console saw of a webhook since it last published."""
+    """The results of one console for a webhook since it last published."""
 
     delivered_at: datetime | None = None
     failed_at: datetime | None = None
@@ -106,7 +106,7 @@ class Tally(Struct, frozen=True, kw_only=True):
 
 
 def folded(state: WebhookState, tally: Tally, now: datetime) -> WebhookState:
-    """Return *state* with what *tally* adds; other consoles add theirs."""
+    """Return *state* with the results of *tally*; other consoles add theirs."""
     delivered_at = _later(state.delivered_at, tally.delivered_at)
     failed_at = _later(state.failed_at, tally.failed_at)
     failing = failed_at is not None and (delivered_at is None or failed_at > delivered_at)

@@ -1,4 +1,4 @@
-"""The webhooks of one console: begun, changed and ended as they are configured."""
+"""Starts, changes and ends the webhooks of one console by the configuration."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ STREAM: Final = "WEBHOOKS"
 
 
 class Webhooks:
-    """Queues events for the webhooks that are configured, and sends what is queued."""
+    """Queues events for the configured webhooks, and sends them."""
 
     def __init__(self, bus: Bus, *, publish_every_s: float = _PUBLISH_EVERY_S) -> None:
         self._bus = bus
@@ -128,7 +128,7 @@ class Webhooks:
         return await self._bus.publisher.advance(STREAM, f"webhook.{name}", on_last)
 
     def _apply(self, event: Event, _: int) -> None:
-        """Take in what this or another console published."""
+        """Store the state that this or another console published."""
         if not isinstance(event, WebhookState):
             return
         self._states[event.webhook] = event
@@ -137,7 +137,7 @@ class Webhooks:
             (sending[0].open.clear if event.stopped_at else sending[0].open.set)()
 
     async def _forget(self, name: str) -> None:
-        """Delete what is kept of a webhook that is configured no more."""
+        """Delete the state of a webhook that is no longer configured."""
         durable = deliveries(name)
         with suppress(nats.js.errors.NotFoundError):
             await self._bus.js.delete_consumer(durable.stream, durable.name)
@@ -163,7 +163,9 @@ class Webhooks:
         durable = deliveries(sending.name)
         try:
             info = await self._bus.js.consumer_info(durable.stream, durable.name)
-        except nats.js.errors.NotFoundError:  # deleted by others; the stream still has what waits
+        except (
+            nats.js.errors.NotFoundError
+        ):  # deleted by another process; the stream still has the waiting events
             self._bus.log.warning("webhook.consumer_made_again", webhook=sending.name)
             await ensure_durable(self._bus.connection, durable)
             return

@@ -1,4 +1,4 @@
-"""What an object says of itself by its annotations `vedette.dev/…` (labels of a container). Pure.
+"""Reads the annotations `vedette.dev/…` of an object (labels of a container). Pure.
 
 It is a stranger's text: each value has a form and a length, an unknown key is refused with the nearest known one.
 """
@@ -52,7 +52,7 @@ _FORMS: Final = {
 
 
 def asked(annotations: Mapping[str, Any], *, providers: Collection[str]) -> Asked:
-    """Return what *annotations* ask for. Raises Unfit, which names the annotation and what it should be."""
+    """Return the request in *annotations*. Raises Unfit, which names the annotation and its expected form."""
     ours = {key.removeprefix(PREFIX): value for key, value in annotations.items() if key.startswith(PREFIX)}
     known = [field.encode_name for field in msgspec.structs.fields(Asked)]
     for key in ours:

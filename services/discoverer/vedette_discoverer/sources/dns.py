@@ -47,7 +47,7 @@ class Names:
         yield
 
     async def view(self) -> View:
-        """Return what the records say now."""
+        """Return the current records."""
         views = await asyncio.gather(*(_ask(pool, settings) for pool, settings in self._pools.items()))
         return together(views)
 

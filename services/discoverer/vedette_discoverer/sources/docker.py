@@ -40,7 +40,7 @@ class Containers:
             yield
 
     async def view(self) -> View:
-        """Return what runs now."""
+        """Return the running containers."""
         assert self._engine is not None, "viewed before it was opened"  # noqa: S101 - a slip of ours
         try:
             found = await self._engine.containers(f"{PREFIX}provider")

@@ -46,7 +46,7 @@ class Files:
         yield
 
     async def view(self) -> View:
-        """Return what the files say now."""
+        """Return the endpoints in the files."""
         return await asyncio.to_thread(self._read_all)
 
     def _read_all(self) -> View:
@@ -144,7 +144,7 @@ def _tables(file: str, endpoints: Mapping[str, Any]) -> Iterator[Wanted | Refuse
 
 
 def _wrong_with(table: Mapping[str, Any]) -> str | None:
-    """Return what keeps *table* from being published: all clients may read it, so no secret may be in it."""
+    """Return why *table* may not be published: all clients may read it, so it must contain no secret."""
     for key in table:
         if key not in OF_SOURCES | {"key", "measure"}:
             return f"{key} may not be set by a file of the directory"

@@ -12,7 +12,7 @@ from vedette_discoverer.sources.view import View
 
 
 class Source(Protocol):
-    """What sees endpoints appear. Its `view` is taken every `every_s` seconds while it is open."""
+    """A source of endpoints. While it is open, its `view` is read every `every_s` seconds."""
 
     name: str
     every_s: float
@@ -22,7 +22,7 @@ class Source(Protocol):
         ...
 
     async def view(self) -> View:
-        """Return all that it sees now; what it cannot see is said there."""
+        """Return everything that it sees now, including the places that it cannot read."""
         ...
 
 

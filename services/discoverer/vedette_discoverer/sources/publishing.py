@@ -1,4 +1,4 @@
-"""Publishes what the sources see: `EndpointAppeared`, once, however many discoverers see it."""
+"""Publishes `EndpointAppeared` for the sources, once for any number of discoverers."""
 
 import asyncio
 import hashlib
@@ -52,7 +52,7 @@ class Off:
 
 
 class Appearing:
-    """Looks at each source of the configuration, and publishes what came, changed and left."""
+    """Reads each configured source, and publishes new, changed and missing endpoints."""
 
     def __init__(self, *, bus: Bus, clock: Clock, providers: Collection[str]) -> None:
         self._bus = bus
@@ -88,7 +88,7 @@ class Appearing:
         self._running, self._problems, self._logged = [], {}, {}
 
     async def note(self) -> str | None:
-        """Return what an operator should know of the sources, or None."""
+        """Return a note for operators about the sources, or None."""
         said = [f"{source}: {one}" for source, found in sorted(self._problems.items()) for one in found]
         if not said:
             return None
@@ -159,7 +159,7 @@ class Appearing:
 
 
 class _Published:
-    """What is published of all sources, by this discoverer and the others."""
+    """The published endpoints of all sources, by all discoverers."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self.bus = bus
@@ -182,7 +182,7 @@ class _Published:
 
 
 class _OfSource:
-    """What is published of one source."""
+    """The published endpoints of one source."""
 
     def __init__(self, published: _Published, source: str) -> None:
         self.source = source
@@ -192,7 +192,7 @@ class _OfSource:
 
     @property
     def last(self) -> dict[str, Shown]:
-        """What each of its endpoints is said to be, by name."""
+        """The published state of each of its endpoints, by name."""
         held = self._published.held.items()
         return {name: shown_by(event) for (source, name), event in held if source == self.source}
 
@@ -201,7 +201,7 @@ class _OfSource:
         return {name: one.origin for name, one in self.last.items() if one.live}
 
     async def open(self) -> None:
-        """Know what is published; now and then forget what went long ago."""
+        """Read the published endpoints; from time to time delete old ones."""
         await self._published.open()
         now_s = self._clock.monotonic()
         if self._forgot_at is None or now_s - self._forgot_at > _FORGET_EVERY_S:
@@ -209,7 +209,7 @@ class _OfSource:
             await self._forget()
 
     async def _forget(self) -> None:
-        """Delete what went long ago: a pod of each rollout would stay for good."""
+        """Delete endpoints that left long ago: otherwise the pods of each rollout would stay."""
         for key, event in list(self._published.held.items()):
             old = self._clock.now() - event.at > _FORGET_AFTER
             if event.source == self.source and event.state == "gone" and old:
@@ -260,7 +260,7 @@ def event_of(source: str, name: str, one: Shown, now: datetime) -> EndpointAppea
 
 
 def shown_by(event: EndpointAppeared) -> Shown:
-    """Return what *event* says."""
+    """Return the state in *event*."""
     settings: dict[str, Any] = dict(event.settings)
     return Shown(
         origin=event.origin, state=event.state, settings=settings, key=event.key, reason=event.reason

@@ -1,4 +1,4 @@
-"""What came, changed and left since the last publication: sets of endpoints compared. Pure.
+"""Compares sets of endpoints: new, changed and missing ones since the last publication. Pure.
 
 What is not found is asleep until the grace is over, and gone then. What belongs to a scope that cannot be seen stays as
 it was.
@@ -14,7 +14,7 @@ from vedette_discoverer.sources.view import MAX_REASON, View
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What is published of one endpoint."""
+    """The published state of one endpoint."""
 
     origin: str
     state: Literal["there", "asleep", "gone", "refused"]
@@ -29,7 +29,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 
 
 class Turnover(Struct, frozen=True, kw_only=True):
-    """What is to be published, by name, and since when names are missing (monotonic seconds)."""
+    """The states to publish, by name, and since when names are missing (monotonic seconds)."""
 
     changed: dict[str, Shown]
     missing: dict[str, float]

@@ -1,4 +1,4 @@
-"""What a source sees: endpoints, objects that may not be any, and places that it cannot see into. Pure."""
+"""The view of a source: endpoints, refused objects, and places that it cannot read. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
@@ -84,7 +84,7 @@ def settled(view: View, owners: Mapping[str, str]) -> View:
 
 
 def problems(view: View) -> list[str]:
-    """Return what an operator should know of *view*, a line each."""
+    """Return notes on *view* for operators, one a line."""
     scopes: dict[str, list[str]] = {}
     for scope, reason in sorted(view.unseen.items()):
         if not reason:

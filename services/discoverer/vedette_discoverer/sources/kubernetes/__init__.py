@@ -1,1 +1,1 @@
-"""Endpoints of a Kubernetes cluster: which kinds are read, what an object makes of an endpoint, and the watches."""
+"""Endpoints of a Kubernetes cluster: the kinds that are read, their conversion, and the watches."""

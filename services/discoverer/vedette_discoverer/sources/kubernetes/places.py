@@ -1,4 +1,4 @@
-"""Where an object leads: URLs inside its own namespace, and those that the operator allows. Pure."""
+"""URLs of an object: inside its own namespace, or allowed by the operator. Pure."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase

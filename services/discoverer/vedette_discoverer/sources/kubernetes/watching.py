@@ -33,7 +33,7 @@ _TIMEOUT_S: Final = 10.0
 _CHUNK: Final = 500
 _NOT_FOUND: Final = 404
 _MANY: Final = 6  # with the waits in between, a minute
-# What a reply that is none of Kubernetes leads to as well: a proxy in between may answer anything.
+# Errors of replies that are not from Kubernetes: a proxy in between may send anything.
 _FAILURES: Final = (
     httpx2.HTTPError,
     httpx2.InvalidURL,
@@ -55,16 +55,16 @@ class Scope(Struct, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> str:
-        """What the origins of its endpoints begin with."""
+        """The prefix of its endpoints' origins."""
         return f"{self.kind.name} {self.namespace}/"
 
 
 class _Known:
-    """What is known of one scope: its objects, and why they cannot be seen now."""
+    """The state of one scope: its objects, and why they cannot be read now."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Mapping[str, Any]] = {}
-        self.tried = False  # whether a first answer has come, be it a refusal
+        self.tried = False  # whether a first reply has come, even a refusal
         self.listed = False  # whether it has been listed once
         self.problem: str | None = None
         self.not_found = 0  # how often in a row the API did not know the kind
@@ -72,7 +72,7 @@ class _Known:
 
 
 class Watching:
-    """What is known of the namespaces of a cluster; `run` keeps it current."""
+    """The objects in the namespaces of a cluster; `run` keeps them current."""
 
     name = "kubernetes"
     every_s = 1.0

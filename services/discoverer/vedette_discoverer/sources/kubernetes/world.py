@@ -13,7 +13,7 @@ _SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What is known of one namespace: the objects of each kind, by the kind's name."""
+    """The objects of one namespace, by the name of their kind."""
 
     namespace: str
     objects: Mapping[str, Sequence[Object]]
@@ -33,7 +33,7 @@ class Pod(Struct, frozen=True, kw_only=True):
 
 
 class Behind(Struct, frozen=True, kw_only=True):
-    """What stands behind a Service: pods that are not ending, and the numbers of their ports by name."""
+    """The pods behind a Service that are not ending, and the numbers of their ports by name."""
 
     pods: tuple[Pod, ...] = ()
     ports: Mapping[str, int] = {}
@@ -60,7 +60,7 @@ def annotations_of(thing: Object) -> dict[str, str]:
 
 
 def behind(world: World, service: str) -> Behind | None:
-    """Return what stands behind the Service called *service*, or None where no EndpointSlice names it.
+    """Return the pods behind the Service *service*, or None if no EndpointSlice names it.
 
     A pod that is ending does not count. An absent `ready` means ready (discovery.k8s.io/v1, EndpointConditions).
     """
