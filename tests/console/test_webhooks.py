@@ -300,7 +300,7 @@ def test_a_right_table_is_taken() -> None:
         ({"url": "ftp://ops.example.com/"}, "is not an http or https URL"),
         ({"url": "https://me:t0p@ops.example.com/"}, "login"),
         ({"events": '["model.lots"]'}, 'did you mean "model.lost"?'),
-        ({"events": "[]"}, "leave it out for all"),
+        ({"events": "[]"}, "leave the key out to send all events"),
         ({"secret": "[]"}, "webhooks[0].secret"),
         ({"secret": "[{}]"}, "webhooks[0].secret[0]"),
         ({"secret": '"whsec_AAAA"'}, "webhooks[0].secret"),

@@ -83,7 +83,7 @@ async def test_a_login_that_may_not_is_told_so(server: NatsServer, tmp_path: Pat
     """A server refuses by silence; that is a sentence with the remedy, not a traceback."""
     ended = await vedette("provision", "--nats", server.url("agent"), "--state-dir", str(tmp_path))
     assert ended.code == 4
-    assert "a login that is not the operator's" in ended.err
+    assert "only the operator's login" in ended.err
     assert len(ended.said) == 1
 
 

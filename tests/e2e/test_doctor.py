@@ -202,7 +202,7 @@ async def _benchmarked(running: Found) -> bool:
         (
             'url = "nats://127.0.0.1:1"\npassword = { env = "VEDETTE_TEST_UNSET" }\nuser = "u"',
             "nats.password: the environment variable VEDETTE_TEST_UNSET is not set",
-            "set what it names",
+            "set the missing variable or file",
         ),
     ],
 )

@@ -84,7 +84,7 @@ async def test_what_this_version_cannot_read_is_kept_and_the_rest_recorded(
     rows = {row["subject"]: row for row in await store.read(sa.select(tables.dead_letters))}
     kept = rows["model.somethingnew.local.m"]
     assert (kept["payload"], kept["headers"]) == (future, {"Nats-Msg-Id": "x"})
-    assert "no event that this version of Vedette knows" in kept["reason"]
+    assert "this version of Vedette does not know this event" in kept["reason"]
     assert "belongs on model.probed.local.m" in rows["model.probed.local.other"]["reason"]
     assert metric("vedette_recorded_total", stream="MODELS", outcome="unknown") == unknown + 1
     assert metric("vedette_recorded_total", stream="MODELS", outcome="dead") == dead + 1
