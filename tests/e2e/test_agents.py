@@ -52,4 +52,4 @@ async def test_the_account_for_a_server_of_ones_own_is_an_entry_of_all_accounts(
     assert account in (await vedette("agents", "add", "support-bot", "--accounts")).out
     wrong = await vedette("agents", "add", "Support Bot", "--accounts")
     assert wrong.code == 2
-    assert "cannot name an agent" in wrong.err
+    assert "is not a valid name of an agent" in wrong.err

@@ -81,7 +81,7 @@ WRONG = {
         reply(200, {"name": "grafana"}), "did not list models", "check url and provider"
     ),
     "https-on-plain": Wrong(
-        LISTING, "plain HTTP|no connection|does not answer to TLS", "write http://", scheme="https"
+        LISTING, "plain HTTP|no connection|did not answer the TLS handshake", "write http://", scheme="https"
     ),
     "http-on-tls": Wrong(LISTING, "broke off", "write https://", tls=True),
     "self-signed": Wrong(
@@ -179,7 +179,7 @@ async def test_what_a_measurement_was_refused_for_is_named(server: NatsServer, t
         r"broke/m: HTTP 402: Insufficient credits \(benchmark of ", findings["models of broke"]["seen"]
     )
     assert "add credit" in findings["models of broke"]["remedy"]
-    assert "verified first" in findings["models of unknown"]["remedy"]
+    assert "a verified account" in findings["models of unknown"]["remedy"]
     assert "add credit at the service" in alone.out
 
 

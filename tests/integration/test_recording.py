@@ -163,7 +163,7 @@ async def test_letters_of_services_are_queued_again_only_where_that_is_safe(bus:
     assert [whole.letter.where for whole in found] == ["test"] * 3
     results = [await whole.replay() for whole in found]
     assert [result.done for result in results] == [True, False, False]
-    assert "taken for the newest" in results[1].detail
+    assert "count as newer" in results[1].detail
     assert results[2].detail.startswith("still: ")
     held = await bus.streams.last("JOBS", job.subject)
     assert held is not None

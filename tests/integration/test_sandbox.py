@@ -237,7 +237,7 @@ def drawn(): return random.SystemRandom().random() < 1
         extra = (
             "import os\ndef add(a, b):\n for fd in range(3, 8):\n  try: os.write(fd, b'{\"value\": 5}\\n')\n"
         )
-        assert "than was asked" in await why(extra + "  except OSError: pass\n return 5")
+        assert "than it got" in await why(extra + "  except OSError: pass\n return 5")
 
     async def test_expected_value_is_outside(self) -> None:
         """The program finds what it is called with, in the frames around it, and not what would be right."""
