@@ -143,7 +143,7 @@ def test_networks_are_of_addresses_only() -> None:
 def test_an_address_that_others_reach_needs_a_token() -> None:
     """It refuses to start, and says what to set."""
     with pytest.raises(
-        ConfigurationError, match=r"console.host: 0.0.0.0 can be reached from elsewhere.*token = "
+        ConfigurationError, match=r"console.host: 0.0.0.0 can be reached from other machines.*token = "
     ):
         keys(Console(host="0.0.0.0"))
     with pytest.raises(ConfigurationError, match=r"console.trusted_proxies: not set"):
