@@ -199,7 +199,7 @@ def test_the_speed_that_callers_reported_ends_without_reports_and_the_ttft_that_
     assert (later.output_tps, later.expected_output_tps) == (40.0, None)  # as at rest
     assert later.now is not None
     assert (later.now.output_times_slower, later.now.detected_by) == (1.0, "probes")
-    assert later.now.ttft_times_slower == pytest.approx(10.0)
+    assert later.now.ttft_times_slower == pytest.approx((180.0 + 900.0) / 180.0)
 
 
 def test_a_load_that_is_not_renewed_counts_as_none() -> None:

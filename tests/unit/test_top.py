@@ -15,9 +15,9 @@ from textual.widgets import Input, RichLog, Static
 
 from catalogues import Pair, catalogue
 from eventually import eventually
-from samples import benchmark_event, lifecycle_event, model_info, probe_event
+from samples import benchmark_event, lifecycle_event, model_info, probe_event, winner_event
 from scripted import Scripted
-from unit.test_live import CHAT, FOUND, NOW, A, B, best_is, feed_of
+from unit.test_live import CHAT, FOUND, NOW, A, B, feed_of
 from vedette.cli import viewing
 from vedette.cli.fitting import Column
 from vedette.cli.live.fleet import row
@@ -97,7 +97,7 @@ async def top(
 ) -> AsyncIterator[Shown]:
     """Run the screen on a recommender that knows *pairs*, from when it shows all models."""
     source = Scripted(*pairs)
-    feed = feed_of(source, best_is(A), use_cases=use_cases)
+    feed = feed_of(source, winner_event(A, at=NOW), use_cases=use_cases)
     app = Top(feed=feed, source=source, probe=probe, every_s=0.02)
     async with app.run_test(size=size) as pilot:
         shown = Shown(app, pilot, source)
