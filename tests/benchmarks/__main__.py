@@ -14,6 +14,7 @@ import uvloop
 from benchmarks import (
     answering,
     auto,
+    beside,
     busy,
     console,
     costs,
@@ -269,6 +270,20 @@ def load_a_real_server(
         _run(lambda directory: moving.noisy(directory, noisy_s))
     else:
         _run(lambda directory: moving.measure(directory, picture, signal, loaded_s, after_s, probed_every_s))
+
+
+@app.command(name="beside")
+def call_a_busy_server(*, threads: int = 1, seconds: float = 90.0) -> None:
+    """Call a real llama.cpp that decodes for others: what is expected of the call, and what it gets.
+
+    Parameters
+    ----------
+    threads
+        Of the server.
+    seconds
+        For how long to call, after the benchmark.
+    """
+    _run(lambda directory: beside.measure(directory, threads, seconds))
 
 
 @app.command(name="slowing")

@@ -9,11 +9,13 @@ import json
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import httpx
 import nats
@@ -33,7 +35,7 @@ from vedette.errors import ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointObserved
-from vedette.providers import Generation
+from vedette.providers import Generation, Metered
 from vedette.providers.counting import counting
 from vedette.runtime import nats_server
 from vedette.runtime.subprocesses import child, free_port
@@ -52,11 +54,16 @@ KINDS = (
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What one reading of a kind of server costs: requests, bytes, milliseconds of processor time."""
+    """What one reading of a kind of server costs: requests, bytes, milliseconds of processor time.
+
+    Bytes of the replies' bodies, and what connections carry there and back, with headers.
+    """
 
     kind: str
     requests: float
     bytes: float
+    there: float
+    back: float
     cpu_ms: float
 
 
@@ -137,14 +144,8 @@ async def costs(readings: int) -> tuple[list[Cost], float]:
 
 
 async def _cost(kind: str, url: str, readings: int) -> Cost:
-    provider = "ollama" if kind == "ollama" else "openai-compatible"
-    settings = Settings(endpoints={"one": EndpointSettings(provider=provider, url=url)})
-    async with open_endpoints(settings, clock=SystemClock()) as endpoints:
-        (endpoint,) = endpoints
-        meter = endpoint.meter
-        assert meter is not None
-        for _ in range(20):
-            await meter.load(None)
+    there, back = await carried(kind, url)
+    async with _metered(kind, url) as meter:
         began = time.process_time()
         with counting() as sent:
             for _ in range(readings):
@@ -154,8 +155,48 @@ async def _cost(kind: str, url: str, readings: int) -> Cost:
         kind=kind,
         requests=sent.requests / readings,
         bytes=sent.bytes / readings,
+        there=there,
+        back=back,
         cpu_ms=cpu_s / readings * 1000,
     )
+
+
+@asynccontextmanager
+async def _metered(kind: str, url: str) -> AsyncIterator[Metered]:
+    """Yield what reads the load of the server at *url*, after what it does at first alone."""
+    provider = "ollama" if kind == "ollama" else "openai-compatible"
+    settings = Settings(endpoints={"one": EndpointSettings(provider=provider, url=url)})
+    async with open_endpoints(settings, clock=SystemClock()) as (endpoint,):
+        assert endpoint.meter is not None
+        for _ in range(20):
+            await endpoint.meter.load(None)
+        yield endpoint.meter
+
+
+async def carried(kind: str, url: str, readings: int = 5) -> tuple[float, float]:
+    """Return how many bytes a reading sends to the server at *url*, and how many come back, by a relay."""
+    sizes: Counter[str] = Counter()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server, back = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+
+        async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter, direction: str) -> None:
+            with suppress(ConnectionError):
+                while piece := await source.read(65536):
+                    sizes[direction] += len(piece)
+                    target.write(piece)
+            target.close()
+
+        await asyncio.gather(pass_on(reader, back, "there"), pass_on(server, writer, "back"))
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with _metered(kind, f"http://127.0.0.1:{port}") as meter:
+            before = Counter(sizes)
+            for _ in range(readings):
+                await meter.load(None)
+            there, back = ((sizes[way] - before[way]) / readings for way in ("there", "back"))
+            return there, back
 
 
 async def rest(endpoints: int, seconds: float, every_s: float) -> Rest:
@@ -296,22 +337,24 @@ def lines_of_pairs(found: list[Pair], every_s: float) -> list[str]:
 def lines(found: list[Cost], bare_ms: float, kept: Rest, every_s: float) -> list[str]:
     """Return the tables of docs/benchmarks.md."""
     rows = [
-        f"| {one.kind} | {one.requests:.1f} | {one.bytes:,.0f} | {one.cpu_ms:.2f} | {one.cpu_ms / bare_ms:.1f} |"
+        f"| {one.kind} | {one.requests:.1f} | {one.bytes:,.0f} | {one.there:,.0f} | {one.back:,.0f} "
+        f"| {one.cpu_ms:.2f} | {one.cpu_ms / bare_ms:.1f} |"
         for one in found
     ]
     return [
-        "| reading of | requests | bytes | CPU ms | times a bare GET of httpx |",
-        "|---|---|---|---|---|",
+        "| reading of | requests | bytes of the replies | with headers: sent | received | CPU ms "
+        "| times a bare GET of httpx |",
+        "|---|---:|---:|---:|---:|---:|---:|",
         *rows,
-        f"| a bare GET of httpx | 1.0 | 129 | {bare_ms:.2f} | 1.0 |",
+        f"| a bare GET of httpx | 1.0 | 129 | | | {bare_ms:.2f} | 1.0 |",
         "",
         f"A prober of {kept.endpoints} endpoints, read every {every_s:g} s ({kept.readings} readings): "
         f"{kept.reading:.2%} of a core; {kept.idle:.2%} with readings turned off.",
     ]
 
 
-def serve_llama_cpp(port: int) -> None:
-    """Serve the demo's weights with two slots by one thread, never asleep, until told to stop."""
+def serve_llama_cpp(port: int, slots: int = 2, threads: int = 1) -> None:
+    """Serve the demo's weights, never asleep, until told to stop."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
@@ -319,9 +362,9 @@ def serve_llama_cpp(port: int) -> None:
     parameters.model_alias = MODEL if isinstance(parameters.model_alias, str) else [MODEL]
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
-    parameters.n_ctx, parameters.n_parallel = 8192, 2
+    parameters.n_ctx, parameters.n_parallel = 8192, slots
     parameters.endpoint_metrics = parameters.endpoint_slots = True
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(parameters)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     del server
@@ -329,6 +372,6 @@ def serve_llama_cpp(port: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        serve_llama_cpp(int(sys.argv[1]))
+        serve_llama_cpp(*map(int, sys.argv[1:]))
     else:
         asyncio.run(serve())

@@ -36,7 +36,7 @@ from vedette.types import (
 )
 from vedette.usecases import known
 from vedette_recommender.answers import Answers
-from vedette_recommender.loading import USUAL_SHARING, Load, shared, sharing
+from vedette_recommender.loading import TTFT_SHARING, USUAL_SHARING, Load, shared, sharing
 from vedette_recommender.spreading import Equal, Pressed, identity, order, taking, weights
 
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
@@ -155,9 +155,9 @@ def test_what_a_server_works_on_makes_it_slower_and_the_reply_moves_away() -> No
     assert loaded.ttft_ms == 180.0
     assert loaded.now is not None
     assert (loaded.now.running, loaded.now.waiting, loaded.now.slots) == (4, 3, 4)
-    p = 1 + 3 * USUAL_SHARING
+    p = 1 + 3 * sharing([], [], [shared(performance()).estimate])
     assert loaded.expected_output_tps == pytest.approx(40 / p)
-    assert loaded.expected_ttft_ms == pytest.approx(180 * p + 1000 * 200 / (40 / p))
+    assert loaded.expected_ttft_ms == pytest.approx(180 * (1 + 3 * TTFT_SHARING) + 1000 * 200 / (40 / p))
     (ttft,) = (part for part in loaded.contributions if part.signal == "ttft")
     assert "180 ms at rest" in ttft.note
     assert "4 running of 4 slots, 3 waiting" in ttft.note
@@ -286,8 +286,8 @@ def test_a_reply_says_what_a_call_may_unload() -> None:
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 16), st.integers(0, 20))
 def test_more_load_never_makes_a_model_better(running: int, waiting: int, slots: int, more: int) -> None:
     def pressure(running: int, waiting: int) -> tuple[float, float]:
-        crowding, ahead = Load(event=load("a", running, waiting=waiting, slots=slots)).pressure("m")
-        return crowding, crowding * ahead
+        found = Load(event=load("a", running, waiting=waiting, slots=slots)).pressure("m")
+        return found.output, found.output * found.ahead
 
     full = min(running, slots)
     assert pressure(full, waiting)[0] <= pressure(min(full + more, slots), waiting)[0] + 1.0
@@ -318,6 +318,53 @@ def test_how_much_requests_slow_each_other_is_learnt_from_sweeps_and_contention(
     assert sharing([one.total for one in none], [one.weight for one in none]) == USUAL_SHARING
     assert sharing([shared(batching).total], [shared(batching).weight]) < 0.15
     assert sharing([shared(sharer).total], [shared(sharer).weight]) > 0.75
+
+
+# Seen on real servers (2026-12-01): tokens/s at rest, TTFT of about 110 tokens, and how many times slower one, two and
+# three others that decode made the output.
+SEEN_BESIDE = {
+    "llama.cpp, one thread": (74.5, 574.0, (1.87, 2.78, 2.89)),
+    "llama.cpp, two threads": (90.3, 346.0, (1.84, 2.49, 2.57)),
+    "Ollama, one thread": (73.0, 545.0, (1.96, 2.81, 3.59)),
+}
+
+
+@pytest.mark.parametrize("server", SEEN_BESIDE)
+def test_the_output_rate_next_to_others_is_as_real_servers_showed_without_any_sweep(server: str) -> None:
+    """With p of 0.4, twice the rate was expected at some of them."""
+    tps, ttft_ms, slower = SEEN_BESIDE[server]
+    measured = performance(tps, ttft_ms, samples=(run(prompt_tokens=110),))
+    p = sharing([], [], [shared(measured).estimate])
+    for others, times in enumerate(slower, start=1):
+        assert 0.8 < times / (1 + p * others) < 1.25
+
+
+def run(**more: Any) -> RunSample:
+    return RunSample(job_id="b", at=EPOCH, cold=False, **{"prompt": "short", **more})
+
+
+def test_a_server_that_reads_prompts_much_faster_than_it_writes_is_hardly_slowed_by_others() -> None:
+    """The way through the network is no work: it is in short and long prompts alike."""
+    batching = performance(60.0, 350.0, ttft_long_ms=figure(400.0))
+    assert shared(batching).estimate == pytest.approx(0.05)
+    processor = performance(60.0, 350.0, ttft_long_ms=figure(350.0 + 900 * 5.0))
+    assert shared(processor).estimate == pytest.approx(0.6)
+
+
+def test_what_a_batch_gains_is_unknown_without_a_rate_and_a_sweep_counts_as_much_as_the_estimate() -> None:
+    assert math.isnan(shared(Performance(measured_at=EPOCH, n=1, ttft_ms=figure(1.0))).estimate)
+    assert math.isnan(shared(Performance(measured_at=EPOCH, n=1, output_tps=figure(1.0))).estimate)
+    assert sharing([], [], [math.nan]) == USUAL_SHARING
+    assert sharing([0.2], [1.0], [0.8, math.nan]) == pytest.approx(0.5)
+
+
+def test_the_first_token_hardly_waits_for_others_where_a_slot_is_free() -> None:
+    fleet = Fleet(("a",))
+    fleet.load("a", 2, waiting=0, slots=4)
+    (one,) = fleet.explain().recommendations
+    assert one.expected_ttft_ms == pytest.approx(180.0 * 1.1)
+    assert one.now is not None
+    assert one.now.running == 2
 
 
 # --- Crowds ----------------------------------------------------------------------------------------------------
@@ -403,6 +450,23 @@ def test_noise_below_half_of_the_slots_moves_no_caller() -> None:
                 fleet.load(host, n, waiting=0, slots=4)
             got.add(fleet.first(**asked))
         assert len(got) == 1
+
+
+def test_a_server_with_half_of_its_slots_free_is_not_left_however_much_requests_slow_each_other() -> None:
+    """On a processor two others make an answer three times slower. Callers would move with each reading."""
+    assert taking([Pressed(1.0, 0.0), Pressed(3.0, 0.5, room=True)]) == [0, 1]
+    assert taking([Pressed(1.0, 0.0), Pressed(4.0, 0.75)]) == [0]
+    fleet = Fleet(("a", "b"))
+    slow = performance(40.0, 2000.0)  # as long for a token of a prompt as for one of an answer
+    for host in "ab":
+        fleet.measure(ModelRef(host, "m:8b"), slow)
+        fleet.load(host, 0, waiting=0, slots=4)
+    first = fleet.first()
+    assert first is not None
+    fleet.load(first, 2, waiting=0, slots=4)
+    assert fleet.first() == first
+    fleet.load(first, 3, waiting=0, slots=4)
+    assert fleet.first() != first
 
 
 def test_beside_an_idle_equal_a_busy_one_takes_nobody_and_in_a_crowd_it_does() -> None:

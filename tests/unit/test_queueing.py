@@ -26,8 +26,8 @@ def expected(others: int) -> float:
         waiting=others - min(others, SLOTS),
         slots=SLOTS,
     )
-    slower, ahead = Load(event=event, sharing=SHARING).pressure("m")
-    return ahead * slower * MEAN_TOKENS
+    pressure = Load(event=event, sharing=SHARING).pressure("m")
+    return pressure.ahead * pressure.output * MEAN_TOKENS
 
 
 def waits(others: int, rng: Random) -> list[float]:

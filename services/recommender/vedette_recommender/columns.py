@@ -157,12 +157,14 @@ class Columns:
     speed_until: Floats
     failing: Floats  # share of calls that fail, beyond the usual
     failing_until: Floats
-    crowding: Floats  # how many times slower everything is with the requests that run now
+    ttft_crowding: Floats  # how many times slower the first token is with the requests that run now
+    output_crowding: Floats  # and the output
     ahead: Floats  # answers that must be complete before a further request begins
     load_until: Floats
     load_resident: Floats  # 1 where the load says that the model is loaded, 0 where it says that it is not
     shared_total: Floats  # how much requests slow each other down, by the model's own benchmarks
     shared_weight: Floats
+    shared_estimate: Floats
     weights_bytes: Floats  # to be loaded
     thought_tokens: Floats  # to expect before an answer
     expected_load_ms: Floats  # of a model that is not loaded, by its size
@@ -187,7 +189,8 @@ class Columns:
         self.ttft_change[:], self.speed_change[:], self.change_spread[:], self.failing[:] = 0.0, 0.0, 0.0, 0.0
         self.thought_tokens[:] = 0.0
         self._changed: set[int] = set()  # rows with a change that was detected
-        self.crowding[:], self.ahead[:], self.shared_total[:], self.shared_weight[:] = 1.0, 0.0, 0.0, 0.0
+        self.ttft_crowding[:], self.output_crowding[:], self.ahead[:] = 1.0, 1.0, 0.0
+        self.shared_total[:], self.shared_weight[:] = 0.0, 0.0
         self.loads: dict[str, Load] = {}  # the last of each endpoint
         self.present: Mask = np.zeros(room, np.bool_)
         # How often there was something new to judge the quality by: another description, answers, ratings.
@@ -306,7 +309,8 @@ class Columns:
         return self.press(load.event) if load else []
 
     def _sharing(self, rows: Sequence[int]) -> float:
-        return sharing(self.shared_total[rows].tolist(), self.shared_weight[rows].tolist())
+        columns = (self.shared_total, self.shared_weight, self.shared_estimate)
+        return sharing(*(column[rows].tolist() for column in columns))
 
     def at_endpoint(self, endpoint: str) -> list[int]:
         """Return the rows of the models at *endpoint*."""
@@ -324,7 +328,7 @@ class Columns:
             return []
         names = [facts.model.name for row in rows if (facts := self.facts[row])]
         here = np.array(rows, np.intp)
-        kept = (self.crowding, self.ahead, self.load_resident)
+        kept = (self.ttft_crowding, self.output_crowding, self.ahead, self.load_resident)
         after = np.array(load.figures(names)).T
         before = np.stack([column[here] for column in kept])
         same = ((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=0)
@@ -366,7 +370,7 @@ class Columns:
             getattr(self, name)[row] = _median(getattr(performance, name) if performance else None)
         self.output_tps_spread[row] = _spread(performance.output_tps if performance else None)
         self.ttft_spread[row] = _spread(performance.ttft_ms if performance else None)
-        self.shared_total[row], self.shared_weight[row] = shared(performance)
+        self.shared_total[row], self.shared_weight[row], self.shared_estimate[row] = shared(performance)
         self.runs[row] = performance.n - performance.contended / 2 if performance else np.nan
         self.measured_at[row] = _seconds(performance.measured_at if performance else None)
 
@@ -439,8 +443,8 @@ class Columns:
                 self.ttft_ms[rows] * begins, output_tps, self.expected_ttft_ms_warm[rows] * begins, usual_tps
             )
         counts = self.load_until[rows] >= at
-        crowding = np.where(counts, self.crowding[rows], 1.0)
-        begins, writes = begins * crowding, writes * crowding
+        begins = begins * np.where(counts, self.ttft_crowding[rows], 1.0)
+        writes = writes * np.where(counts, self.output_crowding[rows], 1.0)
         output_tps, usual_tps = self.output_tps[rows] / writes, self.expected_output_tps[rows] / writes
         rate = np.where(np.isnan(output_tps), usual_tps, output_tps)
         # How long a further request waits for a slot.

@@ -1,33 +1,53 @@
 """How much slower a model is next to the requests that its server works on now. Pure.
 
-A server gives each of c requests `1 / (1 + p · (c - 1))` of what it gives to one. p is 0 if requests do not slow each
-other down, and 1 if they share what there is. p is learnt of each endpoint: from concurrency sweeps, and from benchmark
-runs that met other requests. Where all slots are taken, a further request waits until one is free: for as many answers
-as are ahead of it, over the number of slots [Little 1961].
+A server gives each of c requests `1 / (1 + p · (c - 1))` of the output rate that it gives to one. p is 0 if requests do
+not slow each other down, and 1 if they share what there is. It is estimated from how fast the model reads a prompt, and
+learnt of each endpoint: from concurrency sweeps, and from benchmark runs that met other requests (docs/adr/0074). The
+first token hardly waits for others: a prompt goes through the model in one batch with their next tokens. Where all
+slots are taken, a further request waits until one is free: for as many answers as are ahead of it, over the number of
+slots [Little 1961].
 """
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from vedette.messages.events import EndpointLoad
-from vedette.types import Outcome, Performance, Value
+from vedette.types import Outcome, Performance, PromptLength, Value
 from vedette_recommender.candidate import median
 
 USUAL_SHARING: Final = (
     0.4  # p where nothing was measured: between a graphics card with batching and a processor
 )
+TTFT_SHARING: Final = 0.05  # the same of the first token, where a slot is free: 0.0 to 0.1 as measured
 BUSY_TOKENS: Final = 200.0  # of an answer that is waited for
 _USUAL_WEIGHT: Final = 1.0  # of the usual p, in sweeps of two streams
 _MAX_SHARING: Final = 1.5  # a server that swaps is worse than one that shares
 _RUN_WEIGHT: Final = 0.25  # of a benchmark that ran at the same time as others, in sweeps of two streams
+# A token of a second request costs this many times as much as one of a prompt: small batches gain less than large ones.
+_SMALL_BATCH: Final = 2.0
+_MIN_ESTIMATE, _MAX_ESTIMATE = 0.05, 1.0
+_PROMPT_TOKENS: Final = {"short": 100, "long": 1000}  # where the server does not count them
 
 
 class Shared(NamedTuple):
-    """Evidence for p by the benchmarks of a model: the weighted sum, and the weight."""
+    """Evidence for p by the benchmarks of a model: the weighted sum, and the weight; and an estimate without it."""
 
     total: float = 0.0
     weight: float = 0.0
+    estimate: float = math.nan
+
+
+class Pressure(NamedTuple):
+    """How many times slower a model is for a further request, and how many answers are ahead of it.
+
+    Of answers ahead, those that must be complete, over the slots that work on them.
+    """
+
+    ttft: float = 1.0
+    output: float = 1.0
+    ahead: float = 0.0
 
 
 def shared(performance: Performance | None) -> Shared:
@@ -35,13 +55,40 @@ def shared(performance: Performance | None) -> Shared:
     if performance is None:
         return Shared()
     found = list(_measured(performance))
-    return Shared(math.fsum(p * weight for p, weight in found), math.fsum(weight for _, weight in found))
+    return Shared(
+        math.fsum(p * weight for p, weight in found),
+        math.fsum(weight for _, weight in found),
+        _estimate(performance),
+    )
 
 
-def sharing(totals: Iterable[float], weights: Iterable[float]) -> float:
-    """Return p of an endpoint, by the measurements of its models in any order."""
+def sharing(totals: Iterable[float], weights: Iterable[float], estimates: Iterable[float] = ()) -> float:
+    """Return p of an endpoint, by the measurements and the estimates of its models in any order."""
+    known = [estimate for estimate in estimates if not math.isnan(estimate)]
+    usual = statistics.median(known) if known else USUAL_SHARING
     weight = math.fsum((_USUAL_WEIGHT, *weights))
-    return math.fsum((USUAL_SHARING * _USUAL_WEIGHT, *totals)) / weight
+    return math.fsum((usual * _USUAL_WEIGHT, *totals)) / weight
+
+
+def _estimate(performance: Performance) -> float:
+    """Return p by how long a token of a prompt takes, over a token of an answer; NaN where one is not known.
+
+    That is what a token costs in a batch, over what it costs alone.
+    """
+    rate, short = median(performance.output_tps), median(performance.ttft_ms)
+    if not rate or short is None:
+        return math.nan
+    took_ms, tokens = short, _tokens(performance, "short")
+    if (long := median(performance.ttft_long_ms)) is not None and _tokens(performance, "long") > tokens:
+        # The difference is without what each request costs, as its way through the network.
+        took_ms, tokens = long - short, _tokens(performance, "long") - tokens
+    return max(_MIN_ESTIMATE, min(_MAX_ESTIMATE, _SMALL_BATCH * took_ms / tokens * rate / 1000.0))
+
+
+def _tokens(performance: Performance, length: PromptLength) -> float:
+    """Return how many tokens the prompts of this *length* had."""
+    counted = [run.prompt_tokens for run in performance.samples if run.prompt == length and run.prompt_tokens]
+    return statistics.median(counted) if counted else _PROMPT_TOKENS[length]
 
 
 def _measured(performance: Performance) -> Iterator[tuple[float, float]]:
@@ -87,21 +134,18 @@ class Load(Value, frozen=True, kw_only=True):
             event.slots if own.slots is None else own.slots,
         )
 
-    def pressure(self, name: str) -> tuple[float, float]:
-        """Return how many times slower the model *name* is for a further request, and how many answers are ahead.
-
-        Of answers ahead, those that must be complete, over the slots that work on them.
-        """
+    def pressure(self, name: str) -> Pressure:
+        """Return what the load means for a further request to the model *name*."""
         running, waiting, slots = self.requests(name)
         if running is None:
-            return 1.0, 0.0
+            return Pressure()
         everywhere = max(running, self.event.running or 0)  # models of one server share its processor
         full = bool(waiting) or (slots is not None and running >= slots > 0)
         beside = max(0, everywhere - full)  # it begins when another ends
         ahead = ((waiting or 0) + 1) / max(1, running) if full else 0.0
-        return 1.0 + self.sharing * beside, ahead
+        return Pressure(1.0 + TTFT_SHARING * beside, 1.0 + self.sharing * beside, ahead)
 
-    def figures(self, names: Iterable[str]) -> list[tuple[float, float, float]]:
+    def figures(self, names: Iterable[str]) -> list[tuple[float, float, float, float]]:
         """Return of each model its `pressure`, and whether it is loaded: 1, 0, or NaN where the server does not say."""
         usual = self.pressure("")  # of all models of which the server says nothing of their own
         named = self.event.models

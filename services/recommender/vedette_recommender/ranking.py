@@ -23,7 +23,7 @@ from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import narrow
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, order, taking, weights
+from vedette_recommender.spreading import BUSY, MAX_EQUALS, Equal, Pressed, order, taking, weights
 
 _NO_MASK: Final[Mask] = np.zeros(0, np.bool_)
 
@@ -123,12 +123,15 @@ class Ranker:
         rest, places = self._board.field(ranking.field.use_case.name, load=False), np.array(rows)
         slower = ranking.field.answer_s[places] / rest.answer_s[places]
 
-        def busy(model: ModelRef) -> float:
+        def pressed(slower: float, model: ModelRef) -> Pressed:
             load = loads.get(model.endpoint)
-            return load.busy(model.name) if load and load.until >= at else 0.0
+            if load is None or load.until < at:
+                return Pressed(slower)
+            busy, (_, _, slots) = load.busy(model.name), load.requests(model.name)
+            return Pressed(slower, busy, room=slots is not None and busy <= BUSY)
 
         return [
-            Pressed(1.0 if math.isnan(times) else times, busy(self._board.model(row)))
+            pressed(1.0 if math.isnan(times) else times, self._board.model(row))
             for times, row in zip(slower.tolist(), rows, strict=True)
         ]
 

@@ -16,7 +16,7 @@ MAX_EQUALS: Final = 8  # among which callers are spread
 _MAX_SLOWER: Final = 1.9
 _MAX_SLOWER_IN_CROWD: Final = 4.0
 _PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
-_BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
+BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
 _BUSY_COUNTS: Final = 4.0
 _SCALE: Final = 2.0**-64
 
@@ -29,24 +29,33 @@ class Equal(NamedTuple):
 
 
 class Pressed(NamedTuple):
-    """What a server's load means for a model: how many times slower it is than at rest, and requests for each slot."""
+    """What a server's load means for a model: how many times slower it is than at rest, and requests for each slot.
+
+    It has room if half of its slots are known to be free.
+    """
 
     slower: float = 1.0
     busy: float = 0.0
+    room: bool = False
 
 
 def taking(equals: Sequence[Pressed]) -> list[int]:
     """Return the places of the *equals* that take callers now."""
     least, idle = min(one.slower for one in equals), min(one.busy for one in equals) == 0.0
     if idle:
-        return [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]
+        # Requests that leave half of the slots free come and go between two readings: to follow them would be to flap.
+        return [
+            n
+            for n, one in enumerate(equals)
+            if one.busy < 1.0 and (one.room or one.slower <= _MAX_SLOWER * least)
+        ]
     return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
 
 
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:
     """Return the weight of each equal: by the points it is *behind* at rest, and by how *busy* its slots are."""
     raw = [
-        math.exp(-points / _PREFERENCE_POINTS) / (1.0 + _BUSY_COUNTS * max(0.0, slots - _BUSY))
+        math.exp(-points / _PREFERENCE_POINTS) / (1.0 + _BUSY_COUNTS * max(0.0, slots - BUSY))
         for points, slots in zip(behind, busy, strict=True)
     ]
     total = math.fsum(raw)
