@@ -28,9 +28,9 @@ HINT: Final = {"hint": True}
 
 
 class Value(Struct, frozen=True, gc=False):
-    """What every noun is: a value, and none of the garbage collector's business, since no cycle leads back to it.
+    """The base of every noun: a value that the garbage collector ignores, because values form no cycles.
 
-    A catalogue of ten thousand models is a million values, over which it would walk again and again.
+    A catalogue of ten thousand models has a million values, which the collector would scan again and again.
     """
 
 
@@ -340,7 +340,7 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What a server does with one of its models now, as far as it says: requests, and output tokens per second."""
+    """The load of one model on its server, as far as the server reports it: requests, and output tokens per second."""
 
     running: Count | None = None
     waiting: Count | None = None
@@ -353,7 +353,7 @@ ProbeCause = Literal["model", "endpoint"]
 
 
 class ProbeSample(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One probe. `cause` is `endpoint` when the endpoint failed as a whole, once for all its models."""
+    """One probe. `cause` is `endpoint` if the endpoint itself failed, which counts for all its models."""
 
     job_id: str
     at: UtcTime
@@ -609,7 +609,7 @@ CHANGE_HOLDS_S = 1800.0  # without a further report, a detected change counts fo
 
 
 class Deviation(Value, frozen=True, kw_only=True, array_like=True):
-    """Reports of one account since a sum of the change detector was zero: how many, and what they deviate by in all."""
+    """Reports of one account since a sum of the change detector was zero: their number and total deviation."""
 
     n: float = 0.0
     total: float = 0.0
@@ -629,7 +629,8 @@ class Watch(Value, frozen=True, kw_only=True, omit_defaults=True):
     level: float = 0.0
     changed_at: Annotated[UtcTime | None, Meta(description="when the level last changed")] = None
     suspected_at: Annotated[
-        UtcTime | None, Meta(description="when a third of what a change needs was last reached")
+        UtcTime | None,
+        Meta(description="when the evidence last reached a third of the threshold for a change"),
     ] = None
     heard_at: Annotated[UtcTime | None, Meta(description="of the last report that counts here")] = None
     usual_n: Annotated[float, Meta(description="reports behind the usual value; halves every day")] = 0.0
@@ -765,7 +766,7 @@ class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Prose(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """A text that a model wrote for a judge, cut to what is compared. `place` is that of its task in the series."""
+    """A text that a model wrote for a judge, cut to the compared length. `place` is the position of its task."""
 
     place: int
     text: Text = ""
@@ -805,10 +806,10 @@ class JudgeReport(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Judgement(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What a judge found of the texts of a model for one use case, among those of `rivals`.
+    """The result of judging the texts of a model for one use case, compared with the texts of `rivals`.
 
-    Strengths are logits of being preferred [Bradley & Terry 1952; ties: Davidson 1970]; those of one `session` have
-    the mean 0 and compare with no others.
+    Strengths are logits of being preferred [Bradley & Terry 1952; ties: Davidson 1970]. The strengths of one `session`
+    have the mean 0, and compare only within it.
     """
 
     at: UtcTime
@@ -835,10 +836,10 @@ class Judgement(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Judged(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """Texts that a model wrote for judges, and what those found, by use case; of the weights `digest`."""
+    """Texts that a model with the weights `digest` wrote for judges, and the judgements, by use case."""
 
     digest: Text | None = None
-    tasks: Annotated[dict[str, Text], Meta(description="the series that the texts are of")] = {}
+    tasks: Annotated[dict[str, Text], Meta(description="the series of tasks of the texts")] = {}
     texts: dict[str, tuple[Prose, ...]] = {}
     judgements: dict[str, Judgement] = {}
 
@@ -897,8 +898,8 @@ class Intake(Value, frozen=True, kw_only=True, omit_defaults=True):
 class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The models that a measurement last saw loaded at an endpoint, and when it last saw use by others.
 
-    `loaded` is when each will be unloaded, by name; None if the server does not publish it. `ours` are those that
-    Vedette loaded and no other user was seen to use since.
+    `loaded` has the time of unloading of each model, by name; None if the server does not publish it. `ours` are the
+    models that Vedette loaded, and that no other user was seen to use since.
     """
 
     loaded: dict[str, UtcTime | None] = {}
@@ -927,12 +928,14 @@ class Pause(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an endpoint in force is from. One that only the file names, and no operator touched, has none."""
+    """The origin of an endpoint in force. An endpoint of the file alone, without changes, has none."""
 
-    source: Annotated[str, Meta(description="`file`, `operator`, or that of an endpoint that appeared")] = (
+    source: Annotated[str, Meta(description="`file`, `operator`, or the source that found the endpoint")] = (
         "file"
     )
-    seen_as: Annotated[str, Meta(description="what its source read it from, such as `Service ml/vllm`")] = ""
+    seen_as: Annotated[
+        str, Meta(description="the object that its source read, such as `Service ml/vllm`")
+    ] = ""
     changed: Annotated[tuple[str, ...], Meta(description="keys that an operator set over its source's")] = ()
     by: Annotated[str, Meta(description="who defined it last")] = ""
     at: UtcTime | None = None
@@ -941,7 +944,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asleep: Annotated[str | None, Meta(description="`scaled to zero`, or why else it is not contacted")] = (
         None
     )
-    trouble: Annotated[str, Meta(description="why what an operator set is not in force")] = ""
+    trouble: Annotated[str, Meta(description="why an operator's setting is not in force")] = ""
     left_behind: Annotated[
         tuple[str, ...],
         Meta(description="credentials that do not follow a URL to another host or port; give them again"),

@@ -20,7 +20,7 @@ Amount = Annotated[float, Meta(gt=0)]
 
 
 class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a model must satisfy. Omitted fields are unconstrained."""
+    """The requirements for a model. Omitted fields are unconstrained."""
 
     min_context_tokens: Annotated[
         Annotated[int, Meta(ge=1, le=2**40)] | None, Meta(description="Minimum context in tokens.")
@@ -60,7 +60,7 @@ class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     unknown_capabilities: Annotated[
         Literal["keep", "reject"],
         Meta(
-            description="Where no model is known to have a capability: keep or reject those that may have it.",
+            description="If no model is known to have a capability: keep or reject the models that may have it.",
             extra=HINT,
         ),
     ] = "reject"

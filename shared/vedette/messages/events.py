@@ -206,10 +206,10 @@ class Job(Event, frozen=True, kw_only=True):
 
 
 class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """An operator changed an endpoint at run time: the whole definition that holds from then on.
+    """An operator changed an endpoint at run time. The event has the complete definition from then on.
 
-    It is laid over what the configuration file or a source of endpoints says of that name, key by key, unless it is
-    `whole`. The last messages of a subject are the record of who changed what, and when.
+    Its keys take precedence over the configuration file and the sources of endpoints, unless it is `whole`: then it
+    replaces them. The last messages of a subject record who changed the endpoint, what and when.
     """
 
     TYPE = "endpoint.defined"
@@ -229,7 +229,7 @@ class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
             description="keys of `[endpoints.NAME]` as in the configuration file; secrets by reference only"
         ),
     ] = {}
-    whole: Annotated[bool, Meta(description="nothing beneath this definition counts")] = False
+    whole: Annotated[bool, Meta(description="this definition replaces the file and the sources")] = False
     removed: Annotated[bool, Meta(description="no endpoint of this name is used, wherever it is from")] = (
         False
     )
@@ -239,7 +239,7 @@ class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
         Meta(description="credentials set at run time that did not follow a URL to another host or port"),
     ] = ()
     by: Annotated[Text, Meta(description="who made the change, as they said themselves")] = ""
-    via: Annotated[Text, Meta(description="what it was made with: `command line`, `console`")] = ""
+    via: Annotated[Text, Meta(description="the tool that made it: `command line`, `console`")] = ""
     reason: Text = ""
 
     @property
@@ -281,7 +281,7 @@ class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
         Text | None,
         Meta(description="name under `[discovery.keys]` of the secret that becomes its `api_key`"),
     ] = None
-    origin: Annotated[Text, Meta(description="what it was read from, such as `Service ml/vllm`")] = ""
+    origin: Annotated[Text, Meta(description="the object it was read from, such as `Service ml/vllm`")] = ""
     state: Annotated[
         Literal["there", "asleep", "gone", "refused"],
         Meta(
@@ -345,11 +345,11 @@ class EndpointObserved(Event, frozen=True, kw_only=True):
 
 
 class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """What a model server is doing now, as it says itself. What it does not say is absent, never guessed.
+    """The load of a model server, as the server reports it. A figure that it does not report is absent, never guessed.
 
-    `running`, `waiting`, `slots`, `cache_use` and `output_tps` are of the whole server; `models` holds the same for
-    each model, where the server says. `running` and `waiting` are without the requests of Vedette itself, which are
-    `own`. With another `outcome` than `ok` there are no figures: the reading failed.
+    `running`, `waiting`, `slots`, `cache_use` and `output_tps` are figures of the whole server; `models` has the same
+    figures for each model, if the server reports them. `running` and `waiting` exclude the requests of Vedette itself,
+    which are `own`. If `outcome` is not `ok`, the reading failed and there are no figures.
     """
 
     TYPE = "endpoint.load"
@@ -366,7 +366,9 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
     every_s: Annotated[
         Positive, Meta(description="seconds until the next reading; a load of 2.5 times that age is stale")
     ]
-    source: Annotated[Text, Meta(description="what was read: `vllm metrics`, `llama.cpp slots`, `ollama ps`")]
+    source: Annotated[
+        Text, Meta(description="the page that was read: `vllm metrics`, `llama.cpp slots`, `ollama ps`")
+    ]
     running: Annotated[Count | None, Meta(description="requests that are being worked on, without `own`")] = (
         None
     )
@@ -400,7 +402,7 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def stale_at(self) -> float:
-        """From when it says nothing any more, because readings after it failed to come; seconds since 1970."""
+        """When the load becomes stale, because later readings are missing; in seconds since 1970."""
         return self.at.timestamp() + MISSED_READINGS * self.every_s
 
     def is_stale(self, now: datetime) -> bool:
@@ -617,12 +619,12 @@ class ModelBenchmarked(ModelEvent, frozen=True, kw_only=True):
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One capability check: what was asked, what came back, what that shows."""
+    """One capability check: the request, the reply, and the conclusion."""
 
     capability: Capability
     asked: Text
     answered: Text | None = None
-    proved: Annotated[bool | None, Meta(description="None: it failed, or showed nothing")] = None
+    proved: Annotated[bool | None, Meta(description="None: the check failed or was inconclusive")] = None
     detail: Text | None = None
 
 
@@ -879,9 +881,9 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
 
 
 class WebhookDelivery(Event, frozen=True, kw_only=True):
-    """An event that is queued for a webhook, until the receiver has taken it or it is a dead letter.
+    """An event in the queue of a webhook, until the receiver accepts it or it becomes a dead letter.
 
-    `event_id` and `event_at` are those of the event, `data` is the event itself.
+    `event_id` and `event_at` come from the event; `data` is the event itself.
     """
 
     TYPE = "delivery"
@@ -918,9 +920,9 @@ class WebhookDelivery(Event, frozen=True, kw_only=True):
 
 
 class WebhookState(Event, frozen=True, kw_only=True):
-    """How sending to a webhook goes. It gets what happened from `since` on; `fingerprint` is that of its configuration.
+    """The state of a webhook. It gets the events since `since`; `fingerprint` is the fingerprint of its configuration.
 
-    With `stopped_at`, its receiver replied 410 Gone: nothing more is sent until the configuration changes.
+    `stopped_at` is set if its receiver replied 410 Gone: then nothing is sent until the configuration changes.
     """
 
     TYPE = "webhook"
@@ -994,7 +996,8 @@ class ModelReported(Event, frozen=True, kw_only=True):
     included: dict[str, int] = {}
     reported: Reported
     watches: Annotated[
-        dict[Signal, Watch], Meta(description="what the last minutes show, of ttft, speed and reliability")
+        dict[Signal, Watch],
+        Meta(description="the state of the last minutes, for ttft, speed and reliability"),
     ] = {}
     renamed_from: ModelRef | None = None
 
@@ -1015,9 +1018,9 @@ class ModelReported(Event, frozen=True, kw_only=True):
 
 
 class CallerUsage(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """What a caller of the gateway has used in a day (UTC) of one replica: sums since the day began.
+    """The usage of a caller of the gateway at one replica in a day (UTC): sums since the day began.
 
-    A caller's usage is the sum over all replicas, those included that are gone.
+    The usage of a caller is the sum over all replicas, including replicas that have ended.
     """
 
     TYPE = "usage"

@@ -65,7 +65,7 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     weights: dict[Signal, Annotated[float, Meta(ge=0, le=1000)]] = {}
     bounds: Annotated[
         dict[Bound, Annotated[float, Meta(ge=0, le=1e9)]],
-        Meta(description="other bounds than those of the use case; 0 lifts one"),
+        Meta(description="bounds that replace those of the use case; 0 lifts one"),
     ] = {}
     risk: Risk = "neutral"
     caller: Annotated[
@@ -115,7 +115,7 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Now(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a model is now, where that differs from what was measured at rest. See docs/now.md."""
+    """The present state of a model, if it differs from the measurements at rest. See docs/now.md."""
 
     ttft_times_slower: Annotated[float, Meta(description="by a detected change")] = 1.0
     output_times_slower: Annotated[float, Meta(description="the same of the output rate")] = 1.0
@@ -157,7 +157,9 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
         float | None, Meta(description="expected now: cold if the model is not resident")
     ] = None
     expected_output_tps: Annotated[float | None, Meta(description="expected now")] = None
-    now: Annotated[Now | None, Meta(description="only if now differs from what was measured at rest")] = None
+    now: Annotated[
+        Now | None, Meta(description="only if the present differs from the measurements at rest")
+    ] = None
     multipliers: dict[str, float] = {}
     contributions: tuple[Contribution, ...] = ()
     score_without_reports: Annotated[
@@ -168,7 +170,8 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Meta(description="its former name, if its figures or scores were measured under that one"),
     ] = None
     retires_at: Annotated[
-        UtcTime | None, Meta(description="when the model ends, by its service or by what is published")
+        UtcTime | None,
+        Meta(description="when the model will be shut down, by its service or by published dates"),
     ] = None
 
     @classmethod
@@ -192,7 +195,7 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a model is not a candidate: a code, what the request needs, what the model has."""
+    """Why a model is not a candidate: a code, the requirement, and the model's value."""
 
     model: ModelRef
     code: str
@@ -232,7 +235,7 @@ UnknownCapabilities = Annotated[
 
 
 class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The best model, its fallbacks, and how many models were rejected for what."""
+    """The best model, its fallbacks, and the number of rejected models by reason."""
 
     use_case: str
     recommendation: Recommendation | None
@@ -372,7 +375,7 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: Text | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
     offset: Annotated[int, Meta(ge=0)] = 0
-    sort: Annotated[SortKey, Meta(description="`uptime` is that of the last 24 h")] = SortKey.NAME
+    sort: Annotated[SortKey, Meta(description="`uptime` is the uptime of the last 24 h")] = SortKey.NAME
     descending: bool = False
     distinct: Annotated[
         bool, Meta(description="of models with the same weights, only the first in this order")
@@ -455,7 +458,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     quality: Quality | None = None
     judged: Annotated[
         Judged | None,
-        Meta(description="what judges found of its texts; the texts only in replies to `models.get`"),
+        Meta(description="the judgements of its texts; the texts only in replies to `models.get`"),
     ] = None
     ratings: tuple[Rating, ...] = ()
     figures: Annotated[
@@ -466,7 +469,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     ] = ()
     published: Annotated[
         tuple[Published, ...],
-        Meta(description="what its service publishes; only in replies to `models.get`"),
+        Meta(description="figures that its service publishes; only in replies to `models.get`"),
     ] = ()
     attempts: Annotated[
         tuple[Attempt, ...],
@@ -561,7 +564,7 @@ MODELS_GET: Final = Query(
     service="recommender",
     askers=("console", "gateway"),
     path="/models/{model:path}",
-    doc="One model whole.",
+    doc="One model with all details.",
     example=lambda: (
         ModelRequest(model="gpu/qwen2.5:7b"),
         ModelsReply(
@@ -592,7 +595,7 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     state: EndpointState | None
     load: Annotated[
         EndpointLoad | None,
-        Meta(description="what it was doing when it was last read: stale after 2.5 times its `every_s`"),
+        Meta(description="the last reading of its load: stale after 2.5 times its `every_s`"),
     ] = None
     used: Annotated[
         Use, Meta(description="usage by Vedette itself today (UTC); by purpose in `state.ledger`")
@@ -603,7 +606,7 @@ class EndpointView(Struct, frozen=True, kw_only=True):
         Meta(description="models that are not benchmarked without permission, because calls may cost money"),
     ] = 0
     unmeasured_why: Annotated[
-        str, Meta(description="why calls may cost money, and what gives permission")
+        str, Meta(description="why calls may cost money, and which setting permits them")
     ] = ""
     origin: Annotated[
         Origin | None,
@@ -708,7 +711,7 @@ class MeasuredRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class MeasuredReply(Struct, frozen=True, kw_only=True):
-    """How many of the reports are counted. Those of models that are gone, or beyond the limits, are not."""
+    """How many of the reports count. Reports of models that are gone, or over the limits, do not count."""
 
     counted: int
 
@@ -750,7 +753,7 @@ class UsageRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Used(Struct, frozen=True, kw_only=True):
-    """What one caller used in a day."""
+    """The usage of one caller in a day."""
 
     requests: int = 0
     tokens: int = 0
@@ -766,7 +769,7 @@ class Used(Struct, frozen=True, kw_only=True):
 
 
 class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is left of the budgets of a day; absent: no limit."""
+    """The rest of the budgets of a day; absent: no limit."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -774,7 +777,7 @@ class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CallerView(Struct, frozen=True, kw_only=True):
-    """A caller of the gateway: what it has used today, by all replicas, and what is left."""
+    """A caller of the gateway: its usage today at all replicas, and the rest of its budgets."""
 
     name: str
     used: Used
@@ -879,7 +882,7 @@ class AvailabilityHistory(Struct, frozen=True, kw_only=True):
     probes: int
     uptime: float | None
     down_by_cause: Annotated[
-        dict[ProbeCause, int], Meta(description="probes that count as downtime, by what failed")
+        dict[ProbeCause, int], Meta(description="probes that count as downtime, by cause")
     ]
     endpoint: EndpointName | None = None
 
@@ -1034,7 +1037,7 @@ HISTORY_MODELS: Final = Query(
     reply=SummariesReply,
     service="recorder",
     path="/history/models",
-    doc="How many models did over time, in a line each.",
+    doc="The history of many models, one line each.",
     example=lambda: (
         SummariesRequest(endpoint="gpu", since=story.EARLIER, until=story.AT, limit=1),
         SummariesReply(
@@ -1072,7 +1075,7 @@ class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 class PastEvent(Struct, frozen=True, kw_only=True):
-    """A recorded event as it was in its stream, without what history does not keep."""
+    """A recorded event as it was in its stream, without the parts that the history does not keep."""
 
     subject: str
     sequence: int
@@ -1162,14 +1165,14 @@ RECOMMEND_ASOF: Final = Query(
 class ModelsPastRequest(
     ModelsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """The models as of `at`, as `models.list` has them; or one `model` whole, as `models.get` has it."""
+    """The models as of `at`, as in `models.list`; or one `model` with all details, as in `models.get`."""
 
     at: UtcTime
     model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
 
 
 class ModelsPastReply(Struct, frozen=True, kw_only=True):
-    """The models as of `at`, and what is not known of that time."""
+    """The models as of `at`, and which facts of that time are unknown."""
 
     at: UtcTime
     reply: ModelsReply
@@ -1183,7 +1186,7 @@ MODELS_ASOF: Final = Query(
     service="recommender",
     repeatable=False,
     path="/models/asof",
-    doc="The models as they were at a time, or one of them whole.",
+    doc="The models as they were at a time, or one model with all details.",
     example=lambda: (
         ModelsPastRequest(at=story.EARLIER, text="qwen", limit=1),
         ModelsPastReply(
@@ -1199,7 +1202,7 @@ MODELS_ASOF: Final = Query(
 
 
 class ErrorBody(Struct, frozen=True, kw_only=True):
-    """What is wrong with a request: a stable code, a sentence, and the path of the field."""
+    """The error of a request: a stable code, a sentence, and the path of the field."""
 
     code: str
     message: str
