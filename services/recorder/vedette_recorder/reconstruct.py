@@ -23,8 +23,7 @@ from vedette.messages.queries import PastEvent, PastModel
 from vedette.types import Health, ModelRef, ProbeSample, Tally
 from vedette_recorder.history import by_outcome, counted, counts_of
 from vedette_recorder.probes import Probes
-from vedette_recorder.record import RENAMED
-from vedette_recorder.tables import AS_OF, COPIES
+from vedette_recorder.record import COPIED, RENAMED
 
 Row = Mapping[str, Any]
 E = TypeVar("E", bound=ModelEvent | ModelReported)
@@ -137,10 +136,13 @@ def reported(row: Row) -> ModelReported:
     return _event(ModelReported, row, "calls", **row["figures"])
 
 
-_COPIED = {COPIES[kind.TYPE]: kind for kind in KINDS if issubclass(kind, ModelEvent) and kind.TYPE in COPIES}
 # The tables of which a model's last row becomes an event by itself.
 EVENTS: dict[str, Callable[[Row], ModelEvent | ModelReported]] = {
-    **{table.name: copied(kind, table.info[AS_OF]) for table, kind in _COPIED.items() if table.info[AS_OF]},
+    **{
+        one.table: copied(kind, one.catalogued)
+        for kind in KINDS
+        if issubclass(kind, ModelEvent) and (one := COPIED.get(kind.TYPE)) and one.catalogued
+    },
     "model_performance_history": benchmarked,
     "model_quality_history": evaluated,
     "model_reports": reported,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import singledispatch
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +25,6 @@ from vedette.messages.events import (
 )
 from vedette.messages.tolerance import is_future
 from vedette.types import UP, FieldChange, ModelRef
-from vedette_recorder.tables import COPIES
 
 Values = dict[str, object]
 # The reason of a row of `model_info_history` by which a model goes on under a new name.
@@ -163,16 +163,39 @@ def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
     return _rows(event, message)
 
 
+class Copied(Struct, frozen=True):
+    """The table of an event that is stored as it is: each of its fields in a column of the same name.
+
+    A catalogue of the past needs the `catalogued` fields, not the `others`.
+    """
+
+    table: str
+    catalogued: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+COPIED: Final = {
+    "model.verified": Copied(
+        "model_capability_history",
+        ("job_id", "outcome", "digest", "claims", "embedding_dimensions"),
+        others=("attempts",),
+    ),
+    "model.regressed": Copied(
+        "model_regression_history", (), others=("job_id", "digest", "server_version", "before", "drops")
+    ),
+    "model.judged": Copied("model_judgement_history", ("job_id", "took_s", "judged"), others=("use",)),
+    "model.rated": Copied("model_rating_history", ("ratings",)),
+}
+
+
 @singledispatch
 def _rows(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
     """Return the tables and the values of the rows of *event*, by its kind: none of one that is no history."""
-    table = COPIES.get(event.TYPE)
-    if table is None or not isinstance(event, ModelEvent):
+    copied = COPIED.get(event.TYPE)
+    if copied is None or not isinstance(event, ModelEvent):
         return iter(())
-    about = _about_model(event, message)
-    own = (column.name for column in table.columns if column.name not in about)
-    fields = {name: getattr(event, name) for name in own}
-    return iter([(table.name, {**about, **fields})])
+    fields = {name: getattr(event, name) for name in (*copied.catalogued, *copied.others)}
+    return iter([(copied.table, {**_about_model(event, message), **fields})])
 
 
 def _when(event: Event, message: Message) -> datetime:

@@ -7,7 +7,7 @@ message that arrives twice is stored once. `sequence` is the message's place in 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -91,12 +91,6 @@ KeptJson = sa.JSON(none_as_null=True)
 metadata = sa.MetaData()
 
 
-# The tables of events that are stored as they are, by the type of the event.
-COPIES: Final[dict[str, sa.Table]] = {}
-# The columns of a copied event that a catalogue of the past needs: a key of the table's `info`.
-AS_OF: Final = "as_of"
-
-
 def _history(name: str, *columns: sa.Column[Any], covering: Sequence[str] = ()) -> sa.Table:
     """Return a table of events, each about a model; what is *covering* of many of them is in the index as well."""
     return sa.Table(
@@ -111,13 +105,6 @@ def _history(name: str, *columns: sa.Column[Any], covering: Sequence[str] = ()) 
         sa.Index(f"ix_{name}_model", "endpoint", "model", "measured_at", *covering),
         sa.Index(f"ix_{name}_measured_at", "measured_at"),
     )
-
-
-def _copy(event: str, name: str, *columns: sa.Column[Any], as_of: Sequence[str] = ()) -> sa.Table:
-    """Return the table of an event, by its type, that is stored as it is: each column is the field of that name."""
-    table = COPIES[event] = _history(name, *columns)
-    table.info[AS_OF] = tuple(as_of)
-    return table
 
 
 current_state = sa.Table(
@@ -246,18 +233,15 @@ model_quality_history = _history(
     sa.Column("quality", Json),
 )
 
-model_judgement_history = _copy(
-    "model.judged",
+model_judgement_history = _history(
     "model_judgement_history",
     sa.Column("job_id", sa.Text, nullable=False),
     sa.Column("use", Json, nullable=False),
     sa.Column("took_s", sa.Double, nullable=False),
     sa.Column("judged", KeptJson, nullable=False),  # with texts of models, which nothing asks about
-    as_of=("job_id", "took_s", "judged"),
 )
 
-model_capability_history = _copy(
-    "model.verified",
+model_capability_history = _history(
     "model_capability_history",
     sa.Column("job_id", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
@@ -265,11 +249,9 @@ model_capability_history = _copy(
     sa.Column("claims", Json, nullable=False),
     sa.Column("attempts", KeptJson, nullable=False),
     sa.Column("embedding_dimensions", sa.BigInteger),
-    as_of=("job_id", "outcome", "digest", "claims", "embedding_dimensions"),
 )
 
-model_regression_history = _copy(
-    "model.regressed",
+model_regression_history = _history(
     "model_regression_history",
     sa.Column("job_id", sa.Text, nullable=False),
     sa.Column("digest", sa.Text),
@@ -278,11 +260,9 @@ model_regression_history = _copy(
     sa.Column("drops", Json, nullable=False),
 )
 
-model_rating_history = _copy(
-    "model.rated",
+model_rating_history = _history(
     "model_rating_history",
     sa.Column("ratings", Json, nullable=False),
-    as_of=("ratings",),
 )
 
 model_reports = _history(
