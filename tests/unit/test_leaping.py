@@ -22,7 +22,7 @@ async def test_timers_go_off_in_their_order() -> None:
         done.append("timeout")
     assert done == ["soon", "late", "timeout"]
     assert HOURS_S < loop.time() - began_s < HOURS_S + 10 * MINUTE_S
-    assert time.monotonic() - real_s < HOURS_S / 10
+    assert time.monotonic() - real_s < 10.0
 
 
 @leaping

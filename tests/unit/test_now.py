@@ -455,7 +455,8 @@ def test_noise_below_half_of_the_slots_moves_no_caller() -> None:
 def test_a_server_with_half_of_its_slots_free_is_not_left_however_much_requests_slow_each_other() -> None:
     """On a processor two others make an answer three times slower. Callers would move with each reading."""
     assert taking([Pressed(1.0, 0.0), Pressed(3.0, 0.5, room=True)]) == [0, 1]
-    assert taking([Pressed(1.0, 0.0), Pressed(4.0, 0.75)]) == [0]
+    assert taking([Pressed(1.0, 0.0), Pressed(3.0, 0.75)]) == [0]
+    assert taking([Pressed(1.0, 0.0), Pressed(5.0, 0.5, room=True)]) == [0]
     fleet = Fleet(("a", "b"))
     slow = performance(40.0, 2000.0)  # as long for a token of a prompt as for one of an answer
     for host in "ab":
@@ -467,6 +468,24 @@ def test_a_server_with_half_of_its_slots_free_is_not_left_however_much_requests_
     assert fleet.first() == first
     fleet.load(first, 3, waiting=0, slots=4)
     assert fleet.first() != first
+
+
+def test_room_is_known_and_that_of_the_whole_server() -> None:
+    def room(event: EndpointLoad) -> bool:
+        return Load(event=event).has_room("m", 0.5)
+
+    assert room(load("a", 2, waiting=0, slots=4))
+    assert not room(load("a", 2, waiting=1, slots=4))
+    assert not room(load("a", 1, waiting=0, slots=0))
+    assert not room(replace(load("a", 0, waiting=0, slots=4), running=None))
+    of_the_model = {"m": ModelLoad(running=0, waiting=0, slots=4)}
+    assert room(replace(load("a", 1, waiting=0, slots=16), models=of_the_model))
+    assert not room(replace(load("a", 20, waiting=0, slots=16), models=of_the_model))
+
+
+def test_a_long_prompt_that_was_no_slower_says_nothing_of_the_time_of_a_token() -> None:
+    faster = performance(60.0, 180.0, ttft_long_ms=figure(175.0))
+    assert shared(faster).estimate == shared(performance(60.0, 180.0)).estimate
 
 
 def test_beside_an_idle_equal_a_busy_one_takes_nobody_and_in_a_crowd_it_does() -> None:

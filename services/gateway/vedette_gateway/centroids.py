@@ -40,7 +40,7 @@ class Centroids(Struct, frozen=True):
 
 def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        raise ValueError("the vectors differ in length")
+        raise ValueError("the vectors are no numbers, or there are none")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not lengths.all():
         raise ValueError("a vector is zero")

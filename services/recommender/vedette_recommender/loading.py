@@ -79,7 +79,7 @@ def _estimate(performance: Performance) -> float:
     if not rate or short is None:
         return math.nan
     took_ms, tokens = short, _tokens(performance, "short")
-    if (long := median(performance.ttft_long_ms)) is not None and _tokens(performance, "long") > tokens:
+    if (long := median(performance.ttft_long_ms)) and long > short and _tokens(performance, "long") > tokens:
         # The difference is without what each request costs, as its way through the network.
         took_ms, tokens = long - short, _tokens(performance, "long") - tokens
     return max(_MIN_ESTIMATE, min(_MAX_ESTIMATE, _SMALL_BATCH * took_ms / tokens * rate / 1000.0))
@@ -161,6 +161,16 @@ class Load(Value, frozen=True, kw_only=True):
         if slots:
             return ((running or 0) + (waiting or 0)) / slots
         return 1.0 + (waiting or 0) / max(1, running or 0) if waiting else 0.5
+
+    def has_room(self, name: str, share: float) -> bool:
+        """Return whether no more than a *share* of the slots of the model *name* is known to be taken.
+
+        Requests to all models of the server count, because they share its processor.
+        """
+        running, waiting, slots = self.requests(name)
+        if running is None or not slots:
+            return False
+        return (max(running, self.event.running or 0) + (waiting or 0)) / slots <= share
 
     def resident(self, name: str) -> bool | None:
         """Return whether the model *name* is loaded, None where the server does not say."""

@@ -127,8 +127,7 @@ class Ranker:
             load = loads.get(model.endpoint)
             if load is None or load.until < at:
                 return Pressed(slower)
-            busy, (_, _, slots) = load.busy(model.name), load.requests(model.name)
-            return Pressed(slower, busy, room=slots is not None and busy <= BUSY)
+            return Pressed(slower, load.busy(model.name), room=load.has_room(model.name, BUSY))
 
         return [
             pressed(1.0 if math.isnan(times) else times, self._board.model(row))

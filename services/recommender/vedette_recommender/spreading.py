@@ -47,7 +47,7 @@ def taking(equals: Sequence[Pressed]) -> list[int]:
         return [
             n
             for n, one in enumerate(equals)
-            if one.busy < 1.0 and (one.room or one.slower <= _MAX_SLOWER * least)
+            if one.busy < 1.0 and one.slower <= (_MAX_SLOWER_IN_CROWD if one.room else _MAX_SLOWER) * least
         ]
     return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
 
