@@ -562,7 +562,7 @@ async def _nothing(tasks: object, *, cancel: bool) -> None:
 async def test_nothing_is_under_way_when_the_store_is_closed(postgres_url: str, cancelled: bool) -> None:
     """A connection that is in use then would never be closed."""
     async with Store(postgres_url) as store, Store(postgres_url) as other:
-        query = sa.select(sa.func.pg_sleep(30))
+        query = sa.select(sa.func.pg_sleep(300))
         reading = asyncio.create_task(store.read(query))
 
         async def sleeping() -> int:
@@ -575,6 +575,11 @@ async def test_nothing_is_under_way_when_the_store_is_closed(postgres_url: str, 
         if cancelled:
             reading.cancel()
         await store.__aexit__()
-        assert await sleeping() == 0
+
+        async def ended() -> bool:
+            return await sleeping() == 0
+
+        # The server was asked to end it, and does so a moment later; by itself the query would go on for minutes.
+        await eventually(ended, within_s=60.0, what="the server ended the query")
         await asyncio.wait([reading])
         assert reading.cancelled()
