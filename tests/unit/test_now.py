@@ -37,7 +37,7 @@ from vedette.types import (
 from vedette.usecases import known
 from vedette_recommender.answers import Answers
 from vedette_recommender.loading import TTFT_SHARING, USUAL_SHARING, Load, shared, sharing
-from vedette_recommender.spreading import Equal, Pressed, identity, order, taking, weights
+from vedette_recommender.spreading import Equal, Pressed, identity, leading, order, taking, weights
 
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
 HOSTS = ("a", "b", "c", "d", "e")
@@ -468,6 +468,36 @@ def test_a_server_with_half_of_its_slots_free_is_not_left_however_much_requests_
     assert fleet.first() == first
     fleet.load(first, 3, waiting=0, slots=4)
     assert fleet.first() != first
+
+
+def test_a_better_model_with_half_of_its_slots_free_keeps_callers_though_another_scores_higher_now() -> None:
+    """The two are no equals: two measurements on one busy machine may be some points apart."""
+    fleet = Fleet(("a",))
+    fleet.measure(ModelRef("a", "m:8b"), performance(40.0, 2000.0))
+    fleet.add(ModelRef("b", "m:8b"), performance(32.0, 2000.0))
+    fleet.load("b", 0, waiting=0, slots=4)
+    got = set()
+    for running in (0, 1, 2, 0, 2):
+        fleet.load("a", running, waiting=0, slots=4)
+        got |= {fleet.first(), fleet.first(caller="one"), fleet.first(caller="two")}
+    assert got == {"a"}
+    explained = fleet.explain()
+    first, second = explained.recommendations[:2]
+    assert (first.model.endpoint, second.model.endpoint) == ("a", "b")
+    assert first.score < second.score - 1.0
+    assert "Callers get a/m:8b: it is better than b/m:8b at rest, and half of its slots are free." in (
+        explained.summary
+    )
+    fleet.load("a", 3, waiting=0, slots=4)
+    assert {fleet.first(), fleet.first(caller="one"), fleet.first(caller="two")} == {"b"}
+
+
+def test_no_better_model_is_left_for_a_worse_one_that_has_room() -> None:
+    rest, full = [60.0, 50.0], Pressed(2.0, 1.0)
+    assert leading(rest, [full, Pressed(1.0, 0.0, room=True)]) == 0
+    assert leading([50.0, 60.0], [Pressed(1.0, 0.0, room=True), full]) == 0
+    assert leading([50.0, 60.0], [Pressed(1.0, 0.0), Pressed(3.0, 0.5, room=True)]) == 1
+    assert leading([50.0, 60.0], [Pressed(1.0, 0.0), Pressed(5.0, 0.5, room=True)]) == 0
 
 
 def test_room_is_known_and_that_of_the_whole_server() -> None:

@@ -23,7 +23,7 @@ from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import narrow
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.spreading import BUSY, MAX_EQUALS, Equal, Pressed, order, taking, weights
+from vedette_recommender.spreading import BUSY, MAX_EQUALS, Equal, Pressed, leading, order, taking, weights
 
 _NO_MASK: Final[Mask] = np.zeros(0, np.bool_)
 
@@ -35,7 +35,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     terms: Terms
     narrowed: FilterResult
     ranked: list[Place]  # by score
-    equals: tuple[Equal, ...] = ()  # over which callers are spread
+    equals: tuple[Equal, ...] = ()  # over which callers are spread; a single one takes all
     places: tuple[int, ...] = ()  # of the equals in `ranked`
     calm: tuple[int, ...] = ()  # the order of the equals by their scores at rest, for a caller without a name
 
@@ -89,16 +89,16 @@ class Ranker:
         return Ranking(field=field, terms=terms, narrowed=narrowed, ranked=field.best(narrowed, terms, most))
 
     def spread(self, ranking: Ranking) -> Ranking:
-        """Return *ranking* with the equals of the best: as good at rest, and not much slower for their load."""
+        """Return *ranking* with the models that take callers: as good at rest, and not much slower for their load."""
         ranked = ranking.ranked[:MAX_EQUALS]
         if len(ranked) < 2 or (not self._board.columns.loads and not ranked[1].equivalent):
             return ranking
-        rest = self._at_rest(ranking, ranked)
-        near = [n for n, score in enumerate(rest) if abs(score - rest[0]) <= ERROR_BAND_POINTS]
-        pressed = self._pressed(ranking, [ranked[n].row for n in near])
-        places = [near[n] for n in taking(pressed)]
+        rest, pressed = self._at_rest(ranking, ranked), self._pressed(ranking, [one.row for one in ranked])
+        first = rest[leading(rest, pressed)]
+        near = [n for n, score in enumerate(rest) if abs(score - first) <= ERROR_BAND_POINTS]
+        places = [near[n] for n in taking([pressed[n] for n in near])]
         best = max(rest[n] for n in places)
-        shares = weights([best - rest[n] for n in places], [pressed[near.index(n)].busy for n in places])
+        shares = weights([best - rest[n] for n in places], [pressed[n].busy for n in places])
         named = [str(self._board.model(ranked[n].row)) for n in places]
         calm = sorted(range(len(places)), key=lambda one: (-rest[places[one]], named[one]))
         return replace(

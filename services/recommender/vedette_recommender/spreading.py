@@ -52,6 +52,17 @@ def taking(equals: Sequence[Pressed]) -> list[int]:
     return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
 
 
+def leading(rest: Sequence[float], pressed: Sequence[Pressed]) -> int:
+    """Return the place of the model whose equals take callers, of models in the order of their scores now.
+
+    It is the first, unless another is better at *rest* and has room: the requests of that one may be over before the
+    next load is read, so callers would move with each reading.
+    """
+    least = min(one.slower for one in pressed)
+    calm = [n for n, one in enumerate(pressed) if one.room and one.slower <= _MAX_SLOWER_IN_CROWD * least]
+    return max((0, *calm), key=lambda n: rest[n])
+
+
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:
     """Return the weight of each equal: by the points it is *behind* at rest, and by how *busy* its slots are."""
     raw = [
