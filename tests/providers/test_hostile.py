@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
@@ -21,6 +22,7 @@ from vedette.endpoints import MAX_MODELS, OpenEndpoint
 from vedette.endpoints.contact import Contact
 from vedette.errors import ProviderError
 from vedette.providers import Access, Delta, Endpoint, Finished, Generation, ToolCall
+from vedette.providers._http import translated
 from vedette.providers.passing import Passing
 from vedette.providers.posting import Poster
 from vedette.providers.redaction import Secrets
@@ -122,6 +124,20 @@ async def test_nothing_listens(provider: str, port: int) -> None:
         with pytest.raises(ProviderError, match="nothing listens") as caught:
             await endpoint.list_models()
     assert caught.value.outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("url", "outcome", "words"),
+    [
+        ("http://box:1", Outcome.REFUSED, "nothing listens at http://box:1"),
+        ("https://box:1", Outcome.RESET, "https://box:1: the connection broke off"),
+    ],
+)
+def test_a_server_that_ends_while_one_connects_is_down(url: str, outcome: Outcome, words: str) -> None:
+    """Its system resets connections that it had not accepted. By TLS, it may have accepted this one before."""
+    with pytest.raises(ProviderError, match=words) as caught, translated(url):
+        raise httpx.ConnectError("[Errno 104] Connect call failed") from ConnectionResetError(104, "reset")
+    assert caught.value.outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -485,7 +485,11 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
     found = list(causes(error))
     if forbidden := next((cause for cause in found if isinstance(cause, Forbidden)), None):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: {forbidden}")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in found):
+    is_reset = any(isinstance(cause, ConnectionResetError) for cause in found)
+    if is_reset and url.startswith("https:"):
+        return ProviderError(Outcome.RESET, f"{url}: the connection broke off")
+    # A server that ends resets the connections that wait to be accepted.
+    if is_reset or any(isinstance(cause, ConnectionRefusedError) for cause in found):
         return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
     if any(isinstance(cause, FileNotFoundError) for cause in found):
         return ProviderError(Outcome.REFUSED, f"{url}: there is no such socket; is the server running?")
