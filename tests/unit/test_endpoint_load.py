@@ -25,6 +25,7 @@ from vedette_prober.load import (
     is_news,
     is_suspicious,
     look_s,
+    mean_running,
     next_every_s,
     silence,
 )
@@ -63,6 +64,15 @@ def test_at_a_start_readings_are_spread_over_the_interval() -> None:
         ]
         assert due == sorted(set(due))
         assert due[0] == started
+
+
+def test_the_mean_of_the_running_requests_follows_from_the_event_before() -> None:
+    """Whichever replica reads next. A reading of 20 s ago counts half as much as this one."""
+    last = replace(LAST, mean_running=2.0)
+    after = {s: mean_running(0, last, EPOCH + timedelta(seconds=s)) for s in (-1, 0, 20, 25, 26)}
+    assert after == {-1: 0, 0: 2.0, 20: 1.0, 25: 0.84, 26: 0}
+    assert mean_running(3, LAST, EPOCH) == mean_running(3, None, EPOCH) == 3
+    assert mean_running(None, last, EPOCH) is None
 
 
 @pytest.mark.fault("the load that was read last has a wrong date", "I5")

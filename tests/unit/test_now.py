@@ -452,65 +452,64 @@ def test_noise_below_half_of_the_slots_moves_no_caller() -> None:
         assert len(got) == 1
 
 
-def test_a_server_with_half_of_its_slots_free_is_not_left_however_much_requests_slow_each_other() -> None:
+def two_slow_hosts(*tps: float) -> Fleet:
+    """Return two servers that take as long for a token of a prompt as for one of an answer, at *tps* tokens/s."""
+    fleet = Fleet(())
+    for host, rate in zip("ab", tps, strict=True):
+        fleet.add(ModelRef(host, "m:8b"), performance(rate, 2000.0))
+        fleet.load(host, 0, mean_running=0.0, waiting=0, slots=4)
+    return fleet
+
+
+CALLERS: tuple[dict[str, str], ...] = ({}, {"caller": "one"}, {"caller": "two"}, {"caller": "three"})
+
+
+def test_requests_that_come_and_go_move_no_caller_however_much_they_slow_each_other() -> None:
     """On a processor two others make an answer three times slower. Callers would move with each reading."""
-    assert taking([Pressed(1.0, 0.0), Pressed(3.0, 0.5, room=True)]) == [0, 1]
-    assert taking([Pressed(1.0, 0.0), Pressed(3.0, 0.75)]) == [0]
-    assert taking([Pressed(1.0, 0.0), Pressed(5.0, 0.5, room=True)]) == [0]
-    fleet = Fleet(("a", "b"))
-    slow = performance(40.0, 2000.0)  # as long for a token of a prompt as for one of an answer
-    for host in "ab":
-        fleet.measure(ModelRef(host, "m:8b"), slow)
-        fleet.load(host, 0, waiting=0, slots=4)
-    first = fleet.first()
-    assert first is not None
-    fleet.load(first, 2, waiting=0, slots=4)
-    assert fleet.first() == first
-    fleet.load(first, 3, waiting=0, slots=4)
-    assert fleet.first() != first
+    fleet = two_slow_hosts(40.0, 40.0)
+    before = [fleet.first(**caller) for caller in CALLERS]
+    for running in ((2, 0), (0, 2), (1, 2), (2, 1), (0, 0)):
+        for host, now in zip("ab", running, strict=True):
+            fleet.load(host, now, mean_running=0.8, waiting=0, slots=4)
+        assert [fleet.first(**caller) for caller in CALLERS] == before
 
 
-def test_a_better_model_with_half_of_its_slots_free_keeps_callers_though_another_scores_higher_now() -> None:
+def test_requests_that_last_move_callers_though_half_of_the_slots_are_free() -> None:
+    fleet = two_slow_hosts(40.0, 40.0)
+    before = [fleet.first(**caller) for caller in CALLERS]
+    fleet.load("a", 2, mean_running=1.5, waiting=0, slots=4)
+    assert {fleet.first(**caller) for caller in CALLERS} == {"b"}
+    fleet.load("a", 0, mean_running=0.5, waiting=0, slots=4)
+    assert [fleet.first(**caller) for caller in CALLERS] == before
+
+
+def test_a_server_without_a_free_slot_is_left_at_once() -> None:
+    fleet = two_slow_hosts(40.0, 40.0)
+    fleet.load("a", 4, mean_running=0.5, waiting=1, slots=4)
+    assert {fleet.first(**caller) for caller in CALLERS} == {"b"}
+
+
+def test_a_better_model_keeps_callers_though_another_scores_higher_by_one_reading() -> None:
     """The two are no equals: two measurements on one busy machine may be some points apart."""
-    fleet = Fleet(("a",))
-    fleet.measure(ModelRef("a", "m:8b"), performance(40.0, 2000.0))
-    fleet.add(ModelRef("b", "m:8b"), performance(32.0, 2000.0))
-    fleet.load("b", 0, waiting=0, slots=4)
-    got = set()
+    fleet = two_slow_hosts(40.0, 32.0)
     for running in (0, 1, 2, 0, 2):
-        fleet.load("a", running, waiting=0, slots=4)
-        got |= {fleet.first(), fleet.first(caller="one"), fleet.first(caller="two")}
-    assert got == {"a"}
+        fleet.load("a", running, mean_running=0.5, waiting=0, slots=4)
+        assert {fleet.first(**caller) for caller in CALLERS} == {"a"}
     explained = fleet.explain()
     first, second = explained.recommendations[:2]
     assert (first.model.endpoint, second.model.endpoint) == ("a", "b")
     assert first.score < second.score - 1.0
-    assert "Callers get a/m:8b: it is better than b/m:8b at rest, and half of its slots are free." in (
-        explained.summary
-    )
-    fleet.load("a", 3, waiting=0, slots=4)
-    assert {fleet.first(), fleet.first(caller="one"), fleet.first(caller="two")} == {"b"}
+    assert explained.summary[-1].startswith("Callers get a/m:8b: it is better than b/m:8b at rest")
+    fleet.load("a", 2, mean_running=1.5, waiting=0, slots=4)
+    assert {fleet.first(**caller) for caller in CALLERS} == {"b"}
 
 
-def test_no_better_model_is_left_for_a_worse_one_that_has_room() -> None:
-    rest, full = [60.0, 50.0], Pressed(2.0, 1.0)
-    assert leading(rest, [full, Pressed(1.0, 0.0, room=True)]) == 0
-    assert leading([50.0, 60.0], [Pressed(1.0, 0.0, room=True), full]) == 0
-    assert leading([50.0, 60.0], [Pressed(1.0, 0.0), Pressed(3.0, 0.5, room=True)]) == 1
-    assert leading([50.0, 60.0], [Pressed(1.0, 0.0), Pressed(5.0, 0.5, room=True)]) == 0
-
-
-def test_room_is_known_and_that_of_the_whole_server() -> None:
-    def room(event: EndpointLoad) -> bool:
-        return Load(event=event).has_room("m", 0.5)
-
-    assert room(load("a", 2, waiting=0, slots=4))
-    assert not room(load("a", 2, waiting=1, slots=4))
-    assert not room(load("a", 1, waiting=0, slots=0))
-    assert not room(replace(load("a", 0, waiting=0, slots=4), running=None))
-    of_the_model = {"m": ModelLoad(running=0, waiting=0, slots=4)}
-    assert room(replace(load("a", 1, waiting=0, slots=16), models=of_the_model))
-    assert not room(replace(load("a", 20, waiting=0, slots=16), models=of_the_model))
+def test_no_better_model_is_left_for_a_worse_one_that_is_idle() -> None:
+    idle, full = Pressed(1.0, 0.0), Pressed(2.0, 1.0)
+    assert leading([60.0, 50.0], [full, idle]) == 0
+    assert leading([50.0, 60.0], [idle, full]) == 0
+    assert leading([50.0, 60.0], [idle, Pressed(1.8, 0.5)]) == 1
+    assert leading([50.0, 60.0], [idle, Pressed(2.0, 0.5)]) == 0
 
 
 def test_a_long_prompt_that_was_no_slower_says_nothing_of_the_time_of_a_token() -> None:
@@ -522,8 +521,8 @@ def test_beside_an_idle_equal_a_busy_one_takes_nobody_and_in_a_crowd_it_does() -
     assert taking([Pressed(1.0, 0.0), Pressed(1.5, 1.0)]) == [0]
     assert taking([Pressed(1.0, 0.0), Pressed(2.0, 0.5)]) == [0]
     assert taking([Pressed(1.0, 0.0), Pressed(1.8, 0.5)]) == [0, 1]
-    assert taking([Pressed(1.5, 1.0), Pressed(3.0, 1.5)]) == [0, 1]
-    assert taking([Pressed(1.5, 1.0), Pressed(7.0, 4.0)]) == [0]
+    assert taking([Pressed(2.0, 1.0), Pressed(4.0, 1.5)]) == [0, 1]
+    assert taking([Pressed(2.0, 1.0), Pressed(9.0, 4.0)]) == [0]
 
 
 def test_a_worse_model_takes_callers_only_where_it_is_better_now() -> None:

@@ -33,6 +33,7 @@ _LOOK_SHARE: Final = 0.2  # of the shortest interval
 # Of a budget of requests, this share at most goes into readings of the load.
 SHARE_OF_BUDGET: Final = 0.5
 _MAX_NAMES: Final = 64
+_MEAN_HALF_LIFE_S: Final = 20.0  # in the mean of the running requests
 _DAY_S: Final = 86_400.0
 
 
@@ -170,6 +171,7 @@ def event(
         load,
         source=seen.source,
         running=seen.running,
+        mean_running=mean_running(seen.running, last, now),
         waiting=seen.waiting,
         own=(reading.activity.requests or 0) - (seen.requests or 0),
         slots=seen.slots,
@@ -178,6 +180,20 @@ def event(
         loaded=_loaded(seen),
         models=_of_models(seen, earlier, passed_s),
     )
+
+
+def mean_running(running: int | None, last: EndpointLoad | None, now: datetime) -> float | None:
+    """Return the mean of the running requests after a reading of *running*; *last* is the event of the reading before.
+
+    It follows from the two alone, so another replica that goes on reading goes on with the mean.
+    """
+    if running is None or last is None or last.mean_running is None:
+        return running
+    passed_s = (now - last.at).total_seconds()
+    if not 0.0 <= passed_s <= MISSED_READINGS * last.every_s:
+        return running
+    kept: float = 0.5 ** (passed_s / _MEAN_HALF_LIFE_S)
+    return round(running + (last.mean_running - running) * kept, 2)
 
 
 def _of_models(seen: Activity, earlier: Activity | None, passed_s: float) -> dict[str, ModelLoad]:

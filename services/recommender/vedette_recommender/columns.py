@@ -65,6 +65,15 @@ class Pace(NamedTuple):
         """Return the pace of *room* models of which nothing is known."""
         return cls(*(np.full(room, np.nan) for _ in cls._fields))
 
+    def next_to(self, ttft: Floats, output: Floats) -> "Pace":
+        """Return the pace if the first token takes *ttft* times as long, and each other one *output* times."""
+        return Pace(
+            self.ttft_ms * ttft,
+            self.output_tps / output,
+            self.usual_ttft_ms * ttft,
+            self.usual_output_tps / output,
+        )
+
     def of(self, rows: Rows) -> "Pace":
         """Return the pace of the models in *rows*."""
         return Pace(*(figures[rows] for figures in self))

@@ -141,9 +141,16 @@ class Load(Value, frozen=True, kw_only=True):
             return Pressure()
         everywhere = max(running, self.event.running or 0)  # models of one server share its processor
         full = bool(waiting) or (slots is not None and running >= slots > 0)
-        beside = max(0, everywhere - full)  # it begins when another ends
         ahead = ((waiting or 0) + 1) / max(1, running) if full else 0.0
-        return Pressure(1.0 + TTFT_SHARING * beside, 1.0 + self.sharing * beside, ahead)
+        return self._next_to(max(0, everywhere - full), ahead)  # it begins when another ends
+
+    def lasting_pressure(self, name: str) -> Pressure:
+        """Return what the load of the last readings means, as long as a slot is free."""
+        now, mean = self.pressure(name), self.event.mean_running
+        return now if now.ahead or mean is None else self._next_to(mean)
+
+    def _next_to(self, others: float, ahead: float = 0.0) -> Pressure:
+        return Pressure(1.0 + TTFT_SHARING * others, 1.0 + self.sharing * others, ahead)
 
     def figures(self, names: Iterable[str]) -> list[tuple[float, float, float, float]]:
         """Return of each model its `pressure`, and whether it is loaded: 1, 0, or NaN where the server does not say."""
@@ -161,16 +168,6 @@ class Load(Value, frozen=True, kw_only=True):
         if slots:
             return ((running or 0) + (waiting or 0)) / slots
         return 1.0 + (waiting or 0) / max(1, running or 0) if waiting else 0.5
-
-    def has_room(self, name: str, share: float) -> bool:
-        """Return whether no more than a *share* of the slots of the model *name* is known to be taken.
-
-        Requests to all models of the server count, because they share its processor.
-        """
-        running, waiting, slots = self.requests(name)
-        if running is None or not slots:
-            return False
-        return (max(running, self.event.running or 0) + (waiting or 0)) / slots <= share
 
     def resident(self, name: str) -> bool | None:
         """Return whether the model *name* is loaded, None where the server does not say."""

@@ -16,14 +16,14 @@ from vedette.errors import RequestError
 from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import folded, unknown_name
 from vedette.settings import EndpointSettings
-from vedette.types import ModelRef
 from vedette.usecases import bounds_with
 from vedette_recommender.columns import Columns, Mask
 from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import narrow
+from vedette_recommender.loading import Pressure
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.spreading import BUSY, MAX_EQUALS, Equal, Pressed, leading, order, taking, weights
+from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, leading, order, taking, weights
 
 _NO_MASK: Final[Mask] = np.zeros(0, np.bool_)
 
@@ -120,18 +120,22 @@ class Ranker:
         loads, at = self._board.columns.loads, self._board.scored_at.timestamp()
         if not loads:
             return [Pressed()] * len(rows)
+        models = [self._board.model(row) for row in rows]
+        known = [load if (load := loads.get(one.endpoint)) and load.until >= at else None for one in models]
+        lasting = [
+            load.lasting_pressure(model.name) if load else Pressure()
+            for load, model in zip(known, models, strict=True)
+        ]
         rest, places = self._board.field(ranking.field.use_case.name, load=False), np.array(rows)
-        slower = ranking.field.answer_s[places] / rest.answer_s[places]
-
-        def pressed(slower: float, model: ModelRef) -> Pressed:
-            load = loads.get(model.endpoint)
-            if load is None or load.until < at:
-                return Pressed(slower)
-            return Pressed(slower, load.busy(model.name), room=load.has_room(model.name, BUSY))
-
+        ttft, output, ahead = np.array(lasting).T
+        slower = np.where(
+            ahead > 0.0,
+            ranking.field.answer_s[places] / rest.answer_s[places],
+            rest.times_slower(places, ttft, output),
+        )
         return [
-            pressed(1.0 if math.isnan(times) else times, self._board.model(row))
-            for times, row in zip(slower.tolist(), rows, strict=True)
+            Pressed(1.0 if math.isnan(times) else times, load.busy(model.name) if load else 0.0)
+            for times, load, model in zip(slower.tolist(), known, models, strict=True)
         ]
 
 

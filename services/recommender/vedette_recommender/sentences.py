@@ -90,7 +90,7 @@ def kept(best: str, taker: str) -> str:
     """Return why callers get the *taker*, although the model *best* has the highest score now."""
     return (
         f"Callers get {quoted_name(taker)}: it is better than {quoted_name(best)} at rest, "
-        "and half of its slots are free."
+        "and by the load of the last minute not much slower."
     )
 
 

@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 
 MAX_EQUALS: Final = 8  # among which callers are spread
 # By how many times more than that of another equal a model's load may slow it down, while it still takes callers. Where
-# no equal is idle, there is a crowd: who leaves a busy server then meets all others who leave it at the next one.
+# none is nearly idle, there is a crowd: who leaves a busy server then meets all others who leave it at the next one.
+_NEARLY_IDLE: Final = 1.2  # times slower than at rest
 _MAX_SLOWER: Final = 1.9
 _MAX_SLOWER_IN_CROWD: Final = 4.0
 _PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
-BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
+_BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
 _BUSY_COUNTS: Final = 4.0
 _SCALE: Final = 2.0**-64
 
@@ -29,44 +30,36 @@ class Equal(NamedTuple):
 
 
 class Pressed(NamedTuple):
-    """What a server's load means for a model: how many times slower it is than at rest, and requests for each slot.
-
-    It has room if half of its slots are known to be free.
-    """
+    """How many times slower than at rest a model is by its server's lasting load, and requests for each slot now."""
 
     slower: float = 1.0
     busy: float = 0.0
-    room: bool = False
 
 
 def taking(equals: Sequence[Pressed]) -> list[int]:
     """Return the places of the *equals* that take callers now."""
-    least, idle = min(one.slower for one in equals), min(one.busy for one in equals) == 0.0
-    if idle:
-        # Requests that leave half of the slots free come and go between two readings: to follow them would be to flap.
-        return [
-            n
-            for n, one in enumerate(equals)
-            if one.busy < 1.0 and one.slower <= (_MAX_SLOWER_IN_CROWD if one.room else _MAX_SLOWER) * least
-        ]
-    return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
+    least = min(one.slower for one in equals)
+    if least > _NEARLY_IDLE:
+        return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
+    calm = [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]
+    return calm or [n for n, one in enumerate(equals) if one.slower == least]
 
 
 def leading(rest: Sequence[float], pressed: Sequence[Pressed]) -> int:
     """Return the place of the model whose equals take callers, of models in the order of their scores now.
 
-    It is the first, unless another is better at *rest* and has room: the requests of that one may be over before the
-    next load is read, so callers would move with each reading.
+    It is the first, unless another is better at *rest* and not much slower by its lasting load: by the scores now,
+    callers would move with each reading.
     """
     least = min(one.slower for one in pressed)
-    calm = [n for n, one in enumerate(pressed) if one.room and one.slower <= _MAX_SLOWER_IN_CROWD * least]
+    calm = [n for n, one in enumerate(pressed) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]
     return max((0, *calm), key=lambda n: rest[n])
 
 
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:
     """Return the weight of each equal: by the points it is *behind* at rest, and by how *busy* its slots are."""
     raw = [
-        math.exp(-points / _PREFERENCE_POINTS) / (1.0 + _BUSY_COUNTS * max(0.0, slots - BUSY))
+        math.exp(-points / _PREFERENCE_POINTS) / (1.0 + _BUSY_COUNTS * max(0.0, slots - _BUSY))
         for points, slots in zip(behind, busy, strict=True)
     ]
     total = math.fsum(raw)

@@ -372,6 +372,12 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
     running: Annotated[Count | None, Meta(description="requests that are being worked on, without `own`")] = (
         None
     )
+    mean_running: Annotated[
+        Positive | None,
+        Meta(
+            description="mean of `running` over the last readings; one counts half as much as one 20 s later"
+        ),
+    ] = None
     waiting: Annotated[Count | None, Meta(description="requests that wait in the server's queue")] = None
     own: Annotated[
         Count, Meta(description="requests of Vedette itself: of a measurement or a probe in progress")

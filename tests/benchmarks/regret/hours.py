@@ -55,6 +55,10 @@ try:
 except ImportError:
     suspicion = None  # type: ignore[assignment]
 try:
+    from vedette_prober.load import mean_running
+except ImportError:
+    mean_running = None  # type: ignore[assignment]
+try:
     from vedette_prober.verdict import in_doubt
 except ImportError:
     in_doubt = None  # type: ignore[assignment]
@@ -300,6 +304,9 @@ class World:
     def read_load(self, server: Server) -> None:
         """Publish what *server* works on now."""
         running, waiting = server.busy(self.at)
+        more = {}
+        if mean_running is not None:
+            more["mean_running"] = mean_running(running, self.catalogue.load(server.name), self.clock.at)
         self._apply(
             EndpointLoad(
                 id=self._id(),
@@ -312,6 +319,7 @@ class World:
                 running=running,
                 waiting=waiting,
                 slots=self.slots,
+                **more,
             )
         )
 
