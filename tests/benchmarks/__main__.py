@@ -289,7 +289,7 @@ def call_a_busy_server(*, threads: int = 1, seconds: float = 90.0) -> None:
 @app.command(name="slowing")
 def slow_a_server_behind_the_gateway(
     *,
-    picture: Path = Path("docs/slowing.svg"),
+    picture: Path = Path("../docs/slowing.svg"),
     quiet_s: float = 30.0,
     slow_s: float = 60.0,
     after_s: float = 90.0,
