@@ -4,9 +4,9 @@ from prometheus_client import REGISTRY, Gauge
 
 from vedette_recommender.model_series import ModelSeries
 
-MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
+MODELS = Gauge("vedette_models", "Present models, by status.", ["status"])
 ENDPOINT_OK = Gauge(
-    "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["vedette_endpoint"]
+    "vedette_endpoint_ok", "1 if the last contact with an endpoint succeeded.", ["vedette_endpoint"]
 )
 SEQUENCE = Gauge(
     "vedette_catalogue_sequence", "The stream sequence that the catalogue reflects; -1 until it is warm."

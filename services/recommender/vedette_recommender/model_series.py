@@ -51,7 +51,7 @@ def families(figures: Iterable[ModelFigures], winners: Mapping[str, ModelRef]) -
     )
     uptime = GaugeMetricFamily(
         "vedette_model_uptime_ratio",
-        "Part of the probes and calls of the last 24 hours that succeeded.",
+        "Share of probes and calls of the last 24 hours that succeeded.",
         None,
         ["vedette_endpoint", "model"],
     )

@@ -2,17 +2,17 @@
 
 from prometheus_client import Counter, Gauge
 
-RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
+RECORDED = Counter("vedette_recorded_total", "Messages that the recorder has stored, as history or as dead letters.", ["stream", "outcome"])
 LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
 LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])
 LAG_ROOM_USED = Gauge(
     "vedette_lag_room_used",
-    "Part of the room before a stream drops unrecorded messages (at 1 it does).",
+    "Share of a stream that unrecorded messages use; at 1, the stream drops them.",
     ["stream"],
 )
 STREAM_USED = Gauge(
     "vedette_stream_used",
-    "Part of a stream's limit in bytes or messages that is used, the larger.",
+    "Used share of a stream's limit in bytes or in messages, the larger of the two.",
     ["stream"],
 )
 LAST_LOSS = Gauge(

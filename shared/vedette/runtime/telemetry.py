@@ -41,7 +41,7 @@ REQUEST_SECONDS = Histogram(
 )
 REQUESTS_REFUSED = Counter(
     "vedette_requests_refused_total",
-    "Requests that were ignored because their reply subject is no inbox.",
+    "Requests that got no reply, because their reply subject is not an inbox.",
     ["subject"],
 )
 CLOCK_OFFSET = Gauge(
