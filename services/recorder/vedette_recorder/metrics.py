@@ -2,7 +2,11 @@
 
 from prometheus_client import Counter, Gauge
 
-RECORDED = Counter("vedette_recorded_total", "Messages that the recorder has stored, as history or as dead letters.", ["stream", "outcome"])
+RECORDED = Counter(
+    "vedette_recorded_total",
+    "Messages that the recorder has stored, as history or as dead letters.",
+    ["stream", "outcome"],
+)
 LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
 LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])
 LAG_ROOM_USED = Gauge(
