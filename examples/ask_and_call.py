@@ -35,7 +35,7 @@ async def main() -> int:
 
 
 async def call(base_url: str, model: str, key_ref: str | None, question: str) -> str:
-    """Return the model's answer. `key_ref` says where its key is ("env:NAME"); Vedette never sends keys."""
+    """Return the model's answer. `key_ref` names the variable with its key ("env:NAME"); Vedette never sends keys."""
     headers = {}
     if key_ref and key_ref.startswith("env:"):
         headers["Authorization"] = f"Bearer {os.environ[key_ref.removeprefix('env:')]}"

@@ -1,4 +1,4 @@
-"""An agent without Vedette's client: a question and a subscription over NATS, in whatever language speaks it.
+"""An agent without Vedette's client: a query and a subscription over NATS. Any language with a NATS client will do.
 
 `vedette up` writes the URL, with an agent's credentials, into connection.json in its state directory.
 """
@@ -11,7 +11,7 @@ import nats
 
 
 async def main() -> None:
-    """Ask for the best model once, then print every model that is found."""
+    """Query the best model once, then print every model that is found."""
     connection = json.loads((pathlib.Path.home() / ".local/share/vedette/connection.json").read_text())
     nc = await nats.connect(connection["nats_url"])
     found = await nc.subscribe("model.found")

@@ -1,4 +1,4 @@
-"""Have LiteLLM choose only among the deployments that Vedette ranks best now.
+"""Let LiteLLM choose only among the deployments that Vedette ranks best now.
 
 In a program, give it to LiteLLM: `litellm.callbacks = [VedetteRouting("chat")]`. For the proxy, copy this file next to
 its configuration and name the callback there:
@@ -30,8 +30,9 @@ _RETRY_S = 5.0
 class VedetteRouting(CustomLogger):  # type: ignore[misc]
     """Narrows the deployments of a model group to the *keep* that rank best for *use_case*.
 
-    A deployment is matched by its `api_base` and model name, or by `model_info: {vedette: endpoint/name}`. Where none
-    matches, or Vedette gives no reply, LiteLLM chooses as it would without this.
+    It finds a deployment in Vedette's ranking by its `api_base` and model name, or by
+    `model_info: {vedette: endpoint/name}`. If no deployment is in the ranking, or Vedette does not reply, LiteLLM
+    chooses among all.
     """
 
     def __init__(self, use_case: str = "chat", *, keep: int = 1, **wanted: Any) -> None:
@@ -74,7 +75,7 @@ class VedetteRouting(CustomLogger):  # type: ignore[misc]
 def narrowed(
     deployments: list[dict[str, Any]], ranking: Sequence[Recommendation], keep: int
 ) -> list[dict[str, Any]]:
-    """Return the *keep* of *deployments* that stand first in *ranking*; all of them where none stands there."""
+    """Return the first *keep* of *deployments* by *ranking*, or all of them if none is in it."""
     places = {str(one.model): place for place, one in enumerate(ranking)}
     places |= {
         _key(one.base_url, one.model.name): place
@@ -87,7 +88,7 @@ def narrowed(
 
 
 def _place_of(deployment: dict[str, Any]) -> str:
-    """Return what a deployment is called in a ranking."""
+    """Return the name of a deployment in the ranking."""
     named = (deployment.get("model_info") or {}).get("vedette")
     if named:
         return str(named)

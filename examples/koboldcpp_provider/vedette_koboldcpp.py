@@ -1,7 +1,7 @@
-"""KoboldCpp, by its own API, as a provider in a package of its own.
+"""KoboldCpp, by its own API, as a provider in a separate package.
 
-`pip install` this folder next to Vedette, and `provider = "koboldcpp"` works in vedette.toml: the entry point in
-pyproject.toml is all the registration there is. KoboldCpp serves one model; it has no digests and no embeddings.
+`pip install` this folder next to Vedette, and `provider = "koboldcpp"` works in vedette.toml. The entry point in
+pyproject.toml registers it. KoboldCpp serves one model; it has no digests and no embeddings.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping

@@ -1,7 +1,7 @@
 """The requests of a benchmark, and the figures of one run.
 
-Runs follow each other, none is retried, and each looks first whether the model is loaded. Every prompt opens
-with a nonce, because servers keep the prefixes they have seen and a repeated prompt measures that cache.
+Runs follow each other. No run is retried. Each run first checks whether the model is loaded. Every prompt starts with
+a nonce, because servers cache the prefixes of prompts, and a repeated prompt would measure that cache.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -118,10 +118,9 @@ async def measure(
 ) -> list[RunSample]:
     """Make the runs of *plan* one after another and return their samples, failures among them.
 
-    `on_step(step, steps, message)` is awaited before each run, then *turn*. A warm-up is a sample
-    only when it found the model not resident, or failed. A failed warm-up ends the job, since nothing after it
-    would be warm; so does a failure of the whole endpoint, which is one failure and not as many as there are runs
-    left.
+    `on_step(step, steps, message)` is awaited before each run, then *turn*. A warm-up is a sample only if the model
+    was not loaded, or if it failed. A failed warm-up ends the job, because no later run would be warm. A failure of
+    the whole endpoint ends it too, and counts as one failure, not as one for each remaining run.
     """
     bench = _Bench(
         endpoint=endpoint,

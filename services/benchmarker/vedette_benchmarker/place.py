@@ -1,7 +1,7 @@
-"""The place of a measured model at a server that may load another in its place.
+"""The place of a measured model in the memory of a server, which another model may take.
 
-One rule: before each request of a measurement, and while one waits, Vedette reads what is loaded. Where another
-took the place of its model, the measurement gives way: its next request would push that model out.
+One rule: before each request of a measurement, and while a request waits, Vedette reads the loaded models. If another
+model replaced the measured one, the measurement ends, because its next request would unload that model.
 """
 
 import asyncio
@@ -60,9 +60,9 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 def is_lost(before: Loaded, now: Loaded, names: Collection[str]) -> bool | None:
-    """Return whether another model took the place of the one with these *names* between two looks. Pure.
+    """Return whether another model replaced the one with these *names* between two looks. Pure.
 
-    None where the place became empty: a swap ends the one model before it starts the other.
+    None if no model is loaded now: a server that swaps models unloads the one before it loads the other.
     """
     if any(name in now for name in names):
         return False
@@ -83,10 +83,10 @@ class Looks(Struct, frozen=True):
     def then(
         self, seen: Activity, *, at: float, names: Collection[str], ours: int, ended_at: float | None
     ) -> tuple["Looks", str | None]:
-        """Return the looks with *seen*, begun *at*, and what another user did since the look before, or None. Pure.
+        """Return the looks with *seen*, begun *at*, and what another user did since the last look, or None. Pure.
 
-        *ours*: Vedette's own requests meanwhile, of which the last *ended_at*. One look may meet the end of one and
-        the beginning of the next, so a count needs a second look.
+        *ours*: the number of Vedette's own requests meanwhile; the last one *ended_at*. A look may count a request that
+        ends and the next one that begins. So a count of requests is certain only after a second look.
         """
         since = at if self.before is None else self.at
         ended = ended_at is not None and ended_at > since - SETTLES_S
@@ -98,9 +98,9 @@ class Looks(Struct, frozen=True):
 
 
 class Place:
-    """The place of the model with these *names*, while *sent* counts what Vedette sends to it.
+    """The place of the model with these *names*, while *sent* counts Vedette's requests to it.
 
-    *loaded* is what was loaded before, None where the server does not report it.
+    *loaded* are the models that were loaded before, or None if the server does not report them.
     """
 
     def __init__(
@@ -123,9 +123,9 @@ class Place:
         self._empties = False  # whether the server unloads our model at once, also where no other comes
 
     async def turn(self) -> None:
-        """Return when a request of Vedette pushes out no model of a user. Raises GaveWay.
+        """Return when a request of Vedette unloads no model of a user. Raises GaveWay.
 
-        While another of its requests runs, the model cannot lose its place.
+        While another request of Vedette runs, the server cannot unload the measured model.
         """
         ended_at = self._sent.ended_at
         if self._sent.in_flight:
@@ -137,7 +137,7 @@ class Place:
         await self._require_place()
 
     async def _require_place(self) -> None:
-        """Return where the model has its place, or nothing has. Raises GaveWay, also where that is not known.
+        """Return if the model is loaded, or no model is. Raises GaveWay, also if the loaded models are unknown.
 
         A place that is empty is watched once for as long as a load of another takes to show.
         """
@@ -188,10 +188,11 @@ class Place:
     def _held(self, held: Mapping[str, Residency], before: Loaded) -> Loaded:
         """Return the models that have a place at a look after *before*.
 
-        While a request runs, Ollama keeps the time of unloading that was set before it, also when that has passed. A
-        new one that has passed means that the model goes when its request ends: it is in use, but ours has lost its
-        place. Where ours is seen for the first time, the server may also unload each model at once
-        (`OLLAMA_KEEP_ALIVE=0`): what comes after its request shows which it is.
+        While a request runs, Ollama keeps the unload time that was set before the request, even after that time. If
+        it sets a new unload time that is already over, it will unload the model when its request ends: the model is
+        in use, but ours has lost its place. At the first look at our model there is another possible reason: the
+        server unloads every model at once (`OLLAMA_KEEP_ALIVE=0`). The look after its request shows which reason
+        applies.
         """
         now = self._clock.now()
         return {

@@ -1,19 +1,18 @@
-"""Which questions are asked next, and to which models: those whose answers can change a recommendation. Pure.
+"""Which questions are asked next, and which models get them: questions that can change a recommendation. Pure.
 
-Every model is asked a few questions of each suite first. After that, models race within each use case. For each of them
+First, every model gets a few questions of each suite. After that, models race within each use case. For each model:
 
-    behind   points by which its score is below that of the best; for the best, points by which it leads
+    behind   points by which its score is below the score of the best model; for the best model, its lead
     change   standard deviation by which more questions are expected to move its score (points)
-    gain     E[max(0, change · Z - behind)], Z standard normal: the chance that the answer flips, times the gap
+    gain     E[max(0, change · Z - behind)], Z standard normal: the probability of another winner, times the improvement
 
-[knowledge gradient: Frazier, Powell & Dayanik 2008]. A few questions seldom move a score enough to flip an answer,
-though more would; so the gain is that of the number of questions that gain most for each [KG(*): Frazier & Powell
-2010]. A model far below the best has nearly no gain, so it drops out of the race. The best among free models is looked
-for, too: many may call no others.
+[knowledge gradient: Frazier, Powell & Dayanik 2008]. A few questions seldom change the winner, although more questions
+would. So the gain is computed for several numbers of questions, and the highest gain for each question counts [KG(*):
+Frazier & Powell 2010]. A model far below the best has nearly no gain, so it drops out of the race. There is a second
+race among the free models, because many agents may call no others.
 
-Scores are as the recommender counts them, from quality, speed, TTFT and price, and from the bounds on seconds and US
-dollars; what is the same before and after a question is left out. `docs/benchmarks.md` says what the figures here are
-worth.
+Scores are computed as in the recommender, from quality, speed, TTFT and price, and from the bounds on seconds and US
+dollars. Terms that a question cannot change are left out. `docs/benchmarks.md` shows the effect of the constants here.
 """
 
 import math
@@ -50,7 +49,7 @@ _erf = np.vectorize(math.erf, otypes=[float])
 class Entrant(Struct, frozen=True, kw_only=True):
     """One model in a race.
 
-    `askable` are the kinds of questions that it may be asked, and their levels, named as the scores are.
+    `askable` has the kinds and levels of questions that it may get, under the names of their scores.
     """
 
     info: ModelInfo
@@ -71,7 +70,7 @@ class Entrant(Struct, frozen=True, kw_only=True):
 
 
 class Questions(Struct, frozen=True, kw_only=True):
-    """How many questions of each kind to ask a model, and what they are expected to gain (points a question)."""
+    """The number of questions of each kind for a model, and their expected gain (points a question)."""
 
     model: ModelRef
     items: Mapping[str, int]
@@ -223,7 +222,7 @@ def _gain(behind: Floats, change: Floats) -> Floats:
 
 
 class _Scored(NamedTuple):
-    """The models that can serve a use case: a figure for each, by what is known now."""
+    """The models that can serve a use case: the figures of each by present knowledge."""
 
     score: Floats  # points of 100
     points: Floats  # of the score for a logit of quality; none where a user vouches

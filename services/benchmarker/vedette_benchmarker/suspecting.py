@@ -1,8 +1,8 @@
 """Which models may have changed since they were measured, so that one small benchmark is due at once. Pure.
 
-The suspicions: reports that show a change or nearly one, two answers to probes that took far longer than usual or one
-that took far less, a server that writes far fewer tokens for all its requests together than one alone got, a model that
-is available again, a last benchmark that is far from those before it.
+A model is suspected in these cases: reports show a change, or nearly one; two answers to probes took far longer than
+usual, or one took far less; a server generates far fewer tokens for all its requests together than a single request
+got; a model is available again; the last benchmark is far from the earlier ones.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Whose turn it is on one host: endpoints take turns, so that many models of one keep no other waiting. Pure."""
+"""The next endpoint on one host: endpoints take turns, so that one with many models does not delay the others. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, zip_longest
@@ -15,8 +15,9 @@ _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 def at_first(wanted: Collection[JobKind], *, is_paid: bool) -> list[JobKind]:
     """Return which of the *wanted* measurements of a new model are queued at once.
 
-    An evaluation is long, and every model's speed should be known soon: it is queued when the last of the others is
-    done (`following`). Where there are no others, or none may be made of a model whose calls are paid, it is at once.
+    An evaluation is long, and every model's speed should be known soon. So the evaluation is queued after the last of
+    the other measurements (`following`). It is queued at once if no other is wanted, or if calls are paid, because then
+    the others may not be allowed.
     """
     soon = [kind for kind in _FIRST if kind in wanted]
     return [*soon, *_evaluation(wanted)] if is_paid or not soon else soon
@@ -35,13 +36,13 @@ def _evaluation(wanted: Collection[JobKind]) -> list[JobKind]:
 def in_turns(
     jobs: Sequence[Job], last: Job, promise: Callable[[ModelRef], float] = lambda _: 0.0
 ) -> list[Job]:
-    """Return the unrequested *jobs* of one host, oldest first, in the order of their turns after *last*.
+    """Return the scheduled *jobs* of one host, given oldest first, in the order of their turns after *last*.
 
-    A turn is the benchmark and the capability check of one model, which is loaded once for both, or an evaluation, or
-    what it has to do for a judge. The endpoint of *last* comes after the others. Evaluations and judging are long: they
-    wait while a new model waits for its first figures, and at each endpoint evaluations of new models come first, the
-    ones with the most *promise* before the others. A model that may have changed comes before all: its benchmark is
-    small. An operator's job is not in the result: it keeps its place.
+    A turn is the benchmark and the capability check of one model, which is loaded once for both; or an evaluation; or
+    a model's part in a judge's session. The endpoint of *last* comes after the others. Evaluations and judging are
+    long, so they wait until every new model has its first figures. At each endpoint, evaluations of new models come
+    first, the models with the most *promise* before the others. A model that may have changed comes before all,
+    because its benchmark is small. Operators' jobs are not in the result: they keep their places.
     """
     scheduled = _promising_first([job for job in jobs if job.cause != "manual"], promise)
     going_on = [job for job in scheduled if _unit(job) == _unit(last)] if last.kind not in _LONG else []

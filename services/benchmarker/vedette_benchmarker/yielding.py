@@ -1,7 +1,7 @@
-"""Who else uses a server: an unrequested measurement gives way to them, and pushes no model out that is in use.
+"""Who else uses a server: a scheduled measurement is deferred for them, and unloads no model that is in use.
 
-What counts as use: a model is loaded, or its unloading is postponed, and neither by Vedette. What a measurement
-leaves loaded is kept with the endpoint's state, for other replicas and after a restart (`Occupancy`).
+Use is: a model was loaded, or its unload time moved, and Vedette caused neither. The endpoint's state contains the
+models that a measurement leaves loaded (`Occupancy`), for other replicas and after a restart.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ def other_use(
 ) -> str | None:
     """Return another user's activity between two looks, or None, while *ours* requests of Vedette run. Pure.
 
-    Only the model with these *names* is loaded by ours. Each use moves the time at which a model is unloaded. Ours do
-    too, so that time shows nothing where *ours_ended*.
+    Our requests load only the model with these *names*. Each use moves the unload time of a model. Our requests move it
+    too, so if *ours_ended*, that time shows nothing.
     """
     if seen.requests is not None and seen.requests > ours:
         return counted(seen.requests - ours, "other request runs", "other requests run")
@@ -74,8 +74,8 @@ def other_use(
 def without_marks(seen: Activity, names: Collection[str]) -> Activity:
     """Return *seen* without the marks of the models with these *names*. Pure.
 
-    For a model that is loading, and until its first request ends, Ollama reports a time of unloading that moves with
-    the clock [server/routes.go, PsHandler]. Our own first request would look like many uses by others.
+    While a model is loading, and until its first request ends, Ollama reports an unload time that moves with the clock
+    [server/routes.go, PsHandler]. So our own first request would look like many uses by others.
     """
     used = {name: mark for name, mark in seen.used.items() if name not in names}
     return msgspec.structs.replace(seen, used=used)
@@ -127,10 +127,10 @@ def after(
     gave_way: bool = False,
     measured: Collection[str] = (),
 ) -> Occupancy:
-    """Return what is seen at *now*, when *ours* may have been used by Vedette since the look before. Pure.
+    """Return the state at *now*, when Vedette may have used *ours* since the last look. Pure.
 
-    A measurement that *gave_way* saw use by others, also of a model that was loaded a moment before it. Of those
-    *measured* since, Vedette loaded what was not there before.
+    A measurement that *gave_way* saw use by others, even of a model that was loaded a moment before it. Vedette loaded
+    those of the *measured* models that were not loaded before.
     """
     before = seen.loaded if seen else {}
     used = {name for name, at in loaded.items() if name not in ours and _is_used(name, at, before)}
@@ -162,10 +162,10 @@ def pinned(
 
 
 def claimed(seen: Occupancy, names: Collection[str]) -> Occupancy:
-    """Return *seen* with *names* as used by Vedette, whenever they will be unloaded, and loaded by it. Pure.
+    """Return *seen* with *names* as used and loaded by Vedette, for any later unload time. Pure.
 
-    Written down before a measurement: its process may end before it can say what it left loaded. What was loaded
-    before stays whose it was.
+    This is stored before a measurement, because its process may end before it can store which models it left loaded.
+    Models that were loaded before keep their user.
     """
     ours = {*seen.ours, *(name for name in names if name not in seen.loaded)}
     return msgspec.structs.replace(

@@ -1,1 +1,1 @@
-"""The recommender: which model to use now, and why; answered from memory."""
+"""The recommender: says from memory which model to use now, and why."""

@@ -1,7 +1,7 @@
 """Decides when another model becomes the best for a use case, and its announcement. Pure.
 
-The one that was announced stays until it is not a candidate any more, or until another beats it by the switch
-margin: two near equals would else take turns at every measurement.
+The announced winner stays while it is a candidate and no other model is better by the switch margin. Without the
+margin, two near equals would alternate at every measurement.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Announces, once for all replicas, when another model becomes the best for a use case."""
+"""Announces the new winner of a use case, once for all replicas."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _MINUTE_S = 60
 
 
 class Announcing:
-    """Looks at every use case after a change of the catalogue (`poke`) and at each new minute."""
+    """Checks every use case after a change of the catalogue (`poke`) and at each new minute."""
 
     def __init__(
         self, *, bus: Bus, answers: Answers, use_cases: Iterable[str], clock: Clock, log: Any

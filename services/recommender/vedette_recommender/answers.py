@@ -1,8 +1,8 @@
-"""Replies to agents' queries, from memory alone.
+"""Replies to agents' queries, from memory only.
 
 One request is one pass over columns: decode, filter, score, take the first few, encode. While the catalogue and the
-minute stay the same, the same request gets the same bytes. So do requests that differ only in what no reply depends
-on: the caller, or where a limit lies between two values that models have.
+minute stay the same, the same request gets the same bytes. Two requests also get the same bytes if they differ only
+in the caller, or in a limit that lies between the same two values of models.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -61,7 +61,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 class _Spread(Struct):
-    """A ranking over whose equals callers are spread, and the replies by the order of these equals."""
+    """A ranking in which callers are spread over equals, and its replies by the order of these equals."""
 
     ranking: Ranking
     replies: dict[tuple[int, ...], bytes]

@@ -1,6 +1,6 @@
-"""What would have been recommended at a time: the same pure scoring, over the catalogue that history gives.
+"""What would have been recommended at an earlier time: the same pure scoring, over a catalogue from history.
 
-It takes the recorder, and as long as that needs; every other answer comes from memory and does not wait for it.
+These replies need the recorder and wait for it. All other replies come from memory and do not wait for these.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class At:
 
 
 class Moment:
-    """The answers as of a time in the past, from one thread at once."""
+    """The replies as of a time. One thread at a time uses it."""
 
     def __init__(self, at: datetime, answers: Answers, unknown: tuple[str, ...]) -> None:
         self.at = at

@@ -1,7 +1,7 @@
-"""Bounds that no signal outweighs: slow or expensive answers, low quality, a context that is too small. Pure.
+"""Bounds: limits that no signal outweighs. For slow or expensive answers, low quality, a too small context. Pure.
 
-Within a bound a model keeps its score. Beyond it, the score is divided by the ratio to the bound: the order stays, no
-score jumps, and where all models are beyond the bound, one is still recommended.
+Within a bound a model keeps its score. Beyond it, the score is divided by the ratio of the value to the bound. So the
+order of such models stays, no score jumps, and if all models are beyond the bound, one is still recommended.
 """
 
 from typing import Final
@@ -37,8 +37,8 @@ def multipliers(
 ) -> Floats:
     """Return the factor of each of *bounds* for the scores of models, in the order of BOUNDS: 1 within it.
 
-    A typical answer of each *takes_s* seconds and *costs_usd*. *quality* is what to expect of each, *best* the most
-    that is to be expected of any candidate, *context* what each takes (tokens; NaN: not known).
+    For each model, a typical answer takes *takes_s* seconds and costs *costs_usd*. *quality* is its expected quality,
+    *context* its context (tokens; NaN: not known). *best* is the highest expected quality of a candidate.
     """
     made = np.ones((len(BOUNDS), len(quality)))
     if bounds.answer_s is not None:

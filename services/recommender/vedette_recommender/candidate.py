@@ -1,4 +1,4 @@
-"""One model: its known facts, and which of them count at one moment. Pure."""
+"""One model: its known facts, and those that count at a given moment. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ _OF_LOCAL = Price(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, source="local
 
 
 class Facts(Value, frozen=True, kw_only=True):
-    """What is known of a present model, whenever it is asked."""
+    """The known facts of a present model that do not depend on the time of a query."""
 
     info: ModelInfo
     health: Health | None = None
@@ -110,7 +110,7 @@ class Facts(Value, frozen=True, kw_only=True):
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A model at the moment `at`, with the status that may still be believed then."""
+    """A model at the moment `at`, with its status: `unknown` if the last probe is too old then."""
 
     facts: Facts
     at: datetime

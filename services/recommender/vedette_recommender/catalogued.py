@@ -32,7 +32,7 @@ _FREE: Final = Constraints()
 class Catalogued:
     """Lists models and endpoints. Call `changed` when the catalogue changes.
 
-    What compares each model with all others is kept until a model comes, changes or goes.
+    Results of comparing each model with all others are cached until a model is found, changed or lost.
     """
 
     def __init__(

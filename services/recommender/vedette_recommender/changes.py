@@ -1,9 +1,9 @@
-"""Whether a model changed within minutes, by what callers report: a change detector for each signal. Pure.
+"""Whether a model changed within minutes, by the reports of callers: a change detector for each signal. Pure.
 
-A two-sided CUSUM [Page 1954] on how far each report is from what is usual. A report of a latency counts as the
-logarithm of "times slower than measured at rest, for such a prompt", so that long prompts and large answers count as
-short ones do. Each account adds at most half of what a change needs, so that two accounts must agree. The level that is
-believed is one that at least two of them reach: a single account changes nothing, whatever it reports.
+A two-sided CUSUM [Page 1954] of the difference between each report and the usual reports. A latency counts as the
+logarithm of "times slower than measured at rest, for a prompt of this length", so that long prompts and answers count
+like short ones. Each account adds at most half of the threshold, so two accounts must agree. The detected change is
+one that at least two accounts reach. So a single account changes nothing.
 """
 
 import math
@@ -36,7 +36,7 @@ _FAILING_PRIOR: Final = (10.0, 0.2)  # reports, of them failed
 
 
 class Tuning(NamedTuple):
-    """What a detector takes for a change, in the unit of its signal. Chosen by `python -m benchmarks now`."""
+    """The settings of a detector, in the unit of its signal. Chosen by `python -m benchmarks now`."""
 
     allowance: float  # half of the change that is worth detecting
     threshold: float  # by how much all reports together must exceed the allowance

@@ -1,7 +1,7 @@
 """All present models as columns of numbers, a row for each, so that a request is a few passes over arrays. Pure.
 
-A row holds what does not depend on the time of asking nor on the request. What is not known is NaN, or the code 0.
-Rows of models that are lost are empty until another model takes them.
+A row contains only values that depend neither on the time nor on the request. An unknown value is NaN, or the code 0.
+The row of a lost model is empty until another model gets it.
 """
 
 import math
@@ -53,7 +53,7 @@ _DAYS = RELIABILITY_WINDOW_H // 24 + 1
 
 
 class Pace(NamedTuple):
-    """How fast models are now: as measured (NaN: not at all), and as others of their endpoint are by their size."""
+    """The speeds of models: measured (NaN: not measured), and expected from others of their endpoint by size."""
 
     ttft_ms: Floats  # of a model that is loaded
     output_tps: Floats
@@ -102,7 +102,7 @@ class Names:
 
 
 class Tallies:
-    """Probes by hour or day: `width` tallies a row, of which those count that lie within a window."""
+    """Probes by hour or day: `width` tallies a row. Only the tallies within a window count."""
 
     def __init__(self, rows: int, width: int) -> None:
         self._start = np.full((rows, width), -np.inf)
@@ -128,7 +128,7 @@ class Tallies:
 
 
 class Columns:
-    """The columns, and which model is in which row. `room` is how many rows there are, empty ones too."""
+    """The columns, and the row of each model. `room` is the number of rows, including empty ones."""
 
     # NaN where unknown; times are seconds since 1970
     parameters: Floats

@@ -1,8 +1,8 @@
-"""Every constant of the scoring, with its unit, its meaning and where it comes from.
+"""Every constant of the scoring, with its unit, its meaning and its source.
 
-`docs/adr/0004-scoring-constants.md` gives the reasons, and `python -m benchmarks regret` what they are worth. Halves
-are the values that earn a utility of one half. What differs by use case, and what other services use, is
-in `vedette.usecases`.
+`docs/adr/0004-scoring-constants.md` gives the reasons. `python -m benchmarks regret` shows their effect. A half is the
+value that earns a utility of one half. Constants that differ by use case, or that other services use too, are in
+`vedette.usecases`.
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
-"""How fast a model will be that was not measured: by its size, as fast as others of its endpoint are. Pure.
+"""The expected speed of a model that was not measured: from its size and from other models of its endpoint. Pure.
 
-Tokens come as fast as a machine reads the weights that a token takes, so the speed of one model of an endpoint
-shows what to expect of the others there. Where none was measured, a modest machine is assumed. A hosted model is
-expected to be as fast as others of its service, whatever its size: each may run on another machine. Where none was
-measured, it is as fast as services publish.
+A machine generates tokens as fast as it reads the weights for each token. So the speed of one model of an endpoint
+gives an expectation for the others there. If no model there was measured, a modest machine is assumed. A hosted model
+is expected to be as fast as the other models of its service, for any size, because each may run on another machine. If
+none of them was measured, the expectation is a speed that services publish.
 """
 
 from typing import Final

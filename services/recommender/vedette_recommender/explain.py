@@ -80,7 +80,7 @@ def _one(signal: Evidence, place: int) -> Evidence:
 
 
 class Account:
-    """The account of one model's score: the value of each signal, and its points."""
+    """How one model's score comes about: the value of each signal, and its points."""
 
     def __init__(self, among: "_Known", place: int) -> None:
         self.row: int = among.rows[place].item()

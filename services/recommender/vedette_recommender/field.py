@@ -45,7 +45,7 @@ _MAY_SERVE: Final = np.array([status in STATUS_MULTIPLIERS for status in STATUSE
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """Request weights: the share of each signal, the context that it wants, bounds, the risk."""
+    """How a request weighs models: the share of each signal, the wanted context, the bounds, the risk."""
 
     shares: tuple[float, ...]  # in the order of SIGNALS; they add up to one
     wanted_context: int
@@ -67,9 +67,9 @@ class Scores(NamedTuple):
 
 
 class FilterResult(Struct, frozen=True):
-    """The candidates that a request's rules leave, and how many models each rule was the first to reject.
+    """The candidates of a request, and how many models each rule rejected. A model counts for the first rule only.
 
-    *unknown* are the capabilities that some candidate may lack, because nothing is known of them.
+    *unknown*: required capabilities that are unknown for some candidate.
     """
 
     candidates: Mask
@@ -92,7 +92,7 @@ class Place(Struct, frozen=True):
 class UseCaseScores:
     """The scores of all models for a use case. Call `refresh` before reading.
 
-    What does not depend on the use case is in *standing*, which other use cases share.
+    Values that do not depend on the use case are in *standing*, which all use cases share.
     """
 
     def __init__(self, use_case: UseCase, columns: Columns, standing: Standing) -> None:

@@ -1,9 +1,9 @@
 """Which models are candidates, and why the others are not. Pure.
 
-Every rule gives a code, what was needed and what the model has. Where a value is not known, the code ends in
-`_unknown`. The request decides what becomes of an unknown value: under a numeric limit (`unmeasured`), and where no
-model is known to have a capability (`unknown_capabilities`). Where the caller names a set (families, licences,
-locality), what is not known to be in it is not.
+Every rule gives a code, the needed value, and the value of the model. If the value of the model is unknown, the code
+ends in `_unknown`. The request decides about unknown values under a numeric limit (`unmeasured`), and about unknown
+capabilities (`unknown_capabilities`). If the caller names a set (families, licences, locality), an unknown value is
+not in it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -62,7 +62,7 @@ class Rule(Struct, frozen=True):
 
 
 class FactRule(Rule, frozen=True):
-    """A rule about something that is no number."""
+    """A rule about a value that is not a number."""
 
     value: Callable[[int], object]
 
@@ -72,7 +72,7 @@ class FactRule(Rule, frozen=True):
 
 
 class LimitRule(Rule, frozen=True):
-    """A numeric limit, which the models' *values* are beyond."""
+    """A numeric limit that the models' *values* exceed."""
 
     need: float
     values: Floats
@@ -97,10 +97,10 @@ class Unmeasured(Rule, frozen=True):
 
 
 def alike(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> Hashable:
-    """Return what the candidates for *request* and their scores depend on: if it is equal, the rankings are equal.
+    """Return a key with everything that a ranking for *request* depends on: equal keys mean equal rankings.
 
-    A limit counts by its place among the values that models have. (All candidates have the requested context, so its
-    size makes no difference between them.)
+    Of a limit, the key contains its place among the values of the models. (All candidates have the requested context,
+    so its size does not distinguish them.)
     """
     need, places = request.constraints, []
     free: dict[str, None] = {}
@@ -122,7 +122,7 @@ def alike(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> 
 
 
 class Limit(NamedTuple):
-    """A numeric limit that a request may set: the code of its rejections, and the values that it is about."""
+    """A numeric limit that a request may set: the code of its rejections, and the values that it limits."""
 
     name: str
     code: str

@@ -1,4 +1,4 @@
-"""Which models are the same weights, at several endpoints or by several names. Pure."""
+"""Which models have the same weights, at several endpoints or under several names. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ from vedette.types import ModelInfo, ModelRef
 
 
 def same_weights(models: Iterable[ModelInfo]) -> dict[ModelRef, tuple[ModelRef, ...]]:
-    """Return, for each of *models* that has any, the others with its weights, in order.
+    """Return the other models with the same weights, in order, for each of *models* that has such others.
 
-    The same digest joins models for certain; the same canonical identity joins models of which one has no digest or
-    another kind of digest (servers hash different files). Two digests of one endpoint that differ are never joined.
+    Models with the same digest have the same weights. If one model has no digest, or another kind of digest (servers
+    hash different files), the same canonical identity is enough. Different digests at one endpoint are never joined.
     """
     known = list(models)
     by_digest: dict[str, list[ModelInfo]] = defaultdict(list)

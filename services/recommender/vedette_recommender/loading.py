@@ -1,11 +1,11 @@
-"""How much slower a model is next to the requests that its server works on now. Pure.
+"""How much slower a model is next to the current requests of its server. Pure.
 
-A server gives each of c requests `1 / (1 + p · (c - 1))` of the output rate that it gives to one. p is 0 if requests do
-not slow each other down, and 1 if they share what there is. It is estimated from how fast the model reads a prompt, and
-learnt of each endpoint: from concurrency sweeps, and from benchmark runs that met other requests (docs/adr/0074). The
-first token hardly waits for others: a prompt goes through the model in one batch with their next tokens. Where all
-slots are taken, a further request waits until one is free: for as many answers as are ahead of it, over the number of
-slots [Little 1961].
+With c requests, each gets `1 / (1 + p · (c - 1))` of the output rate of a single request. p is 0 if requests do not
+slow each other down, and 1 if they divide a fixed rate. p is estimated from how fast the model reads a prompt. It is
+also measured for each endpoint, by concurrency sweeps and by benchmark runs next to other requests (docs/adr/0074).
+Other requests hardly delay the first token, because a prompt goes through the model in one batch with their next
+tokens. If all slots are taken, a further request waits for one: for the number of answers ahead of it, divided by the
+number of slots [Little 1961].
 """
 
 import math
@@ -40,9 +40,9 @@ class Shared(NamedTuple):
 
 
 class Pressure(NamedTuple):
-    """How many times slower a model is for a further request, and how many answers are ahead of it.
+    """How many times slower a model is for a further request, and how long that request waits for a slot.
 
-    Of answers ahead, those that must be complete, over the slots that work on them.
+    `ahead` is the number of answers that must end before a slot is free, divided by the number of slots.
     """
 
     ttft: float = 1.0

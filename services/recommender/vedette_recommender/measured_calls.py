@@ -1,7 +1,7 @@
 """Outcomes of Vedette's own calls except probes: benchmarks, capability checks, evaluations. Pure.
 
-A probe may do no more than describe a model. These calls ask for an answer: one that fails is a failure of the model,
-whatever its listing says.
+Some probes only describe a model. These calls request an answer. So a call that fails is a failure of the model, even
+if the model is listed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -57,10 +57,9 @@ def all_failed(
 
 
 def is_only_listed(info: ModelInfo, calls: Sequence[MeasuredCall], health: Health) -> bool:
-    """Return whether all that is known of a model behind a gateway is its name in the listing: no probe saw more.
+    """Return whether only the listing shows that a model behind a gateway exists: no probe and no call showed more.
 
-    One of Vedette's calls that was answered shows more. Reports do not: they may move a score by a point, and a status
-    moves it by thirty.
+    Reports of callers do not count: they may move a score by one point, but a status moves it by thirty.
     """
     if (
         info.passed_on is None

@@ -1,4 +1,4 @@
-"""The figures of each model as series for Prometheus, which dashboards plot and routers choose by. Pure.
+"""The figures of each model as series for Prometheus, for dashboards and routers. Pure.
 
 Replicas export the same, so queries take `max by (vedette_endpoint, model)`.
 """
@@ -13,7 +13,7 @@ from vedette_recommender.figures import ModelFigures
 
 
 class ModelSeries(Collector):
-    """Gives Prometheus the last figures that `tell` got: a model that is gone has no series any more."""
+    """Gives Prometheus the last figures of `update`. A lost model has no series any more."""
 
     def __init__(self) -> None:
         self._figures: tuple[ModelFigures, ...] = ()

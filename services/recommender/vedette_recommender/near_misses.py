@@ -17,7 +17,7 @@ _OUT_OF_REACH: Final = 1000  # more than a request has fields
 
 
 class Distance(NamedTuple):
-    """By row: how many fields of the request are in the way, and how far they are off in all."""
+    """By row: how many fields of the request reject the model, and by how much in total."""
 
     fields: NDArray[np.int64]
     gap: Floats

@@ -82,10 +82,10 @@ def _by_probes(
 
 
 def _delayed(times: ProbeTimes, performance: Performance | None) -> float:
-    """Return the logarithm of how many times longer a call takes that waits as long as the probes did.
+    """Return how many times longer a call takes with the delay of the last probes, as a logarithm.
 
-    A wait in a queue is as long for a short prompt as for a long one. A probe's prompt is shorter than that of a
-    benchmark, so its own ratio would be too much.
+    A wait in a queue is as long for a short prompt as for a long one. The prompt of a probe is shorter than the prompt
+    of a benchmark, so the ratio of the probe itself would be too large.
     """
     usual_ms = times.usual_ms or 0.0
     rest_ms = performance.ttft_ms.median if performance and performance.ttft_ms else 0.0

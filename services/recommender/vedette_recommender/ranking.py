@@ -1,6 +1,6 @@
-"""Which models are candidates for a request, in which order, and which of several equals a caller gets.
+"""The candidates for a request, their order, and which of several equals a caller gets.
 
-All of it follows from the columns and the field of the use case: nothing here waits or changes anything.
+These follow from the columns and the field of the use case. Nothing here waits or changes anything.
 """
 
 import math
@@ -58,7 +58,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
 
 
 class Ranker:
-    """Ranks the models of *board* for requests. A request may name any of *endpoints*, too."""
+    """Ranks the models of *board* for requests. A request may name any of *endpoints*, also one without models."""
 
     def __init__(self, *, board: Scoreboard, endpoints: Mapping[str, EndpointSettings]) -> None:
         self._board = board

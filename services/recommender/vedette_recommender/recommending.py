@@ -1,4 +1,4 @@
-"""The replies to `recommend.best`, `recommend.top` and `recommend.explain`, made of a ranking."""
+"""The replies to `recommend.best`, `recommend.top` and `recommend.explain`, made from a ranking."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ _MAX_REJECTIONS = 200
 
 
 class Recommending:
-    """Makes replies of rankings. What a reply says of a model, except for its scores, is made once until `forget`."""
+    """Makes replies from rankings. The part about each model, except its scores, is cached until `forget`."""
 
     def __init__(self, *, board: Scoreboard, base_url: BaseUrl) -> None:
         self._board = board

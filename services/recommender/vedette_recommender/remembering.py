@@ -1,4 +1,4 @@
-"""The bytes of replies to requests that come more than once, until something changes."""
+"""A cache of encoded replies to requests that come more than once, until something changes."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ Asked = tuple[str, bytes, str | None]
 
 
 class Remembered:
-    """Replies by request. One is kept from the second time on: most requests that differ at all never come again."""
+    """Replies by request. A reply is cached at the second request, because most requests never come again."""
 
     def __init__(self) -> None:
         self._replies: dict[Asked, bytes] = {}

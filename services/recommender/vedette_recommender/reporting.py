@@ -1,7 +1,7 @@
-"""Takes agents' reports, and every few seconds publishes their sums, an event per reported model.
+"""Receives agents' reports, and publishes their sums every few seconds, one event for each reported model.
 
-What cannot be published stays in memory, two sums per model at most, and goes later. A replica that is killed
-loses what it has not published: the last window.
+If an event cannot be published, it stays in memory (at most two sums for each model) and is published later. A killed
+replica loses its last window.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _MAX_REPLICAS = 32  # whose last window an event names; each entry matters for a
 
 
 class Reporting:
-    """Answers `report.outcome`, and publishes what was reported every *every_s*, once `run` is running."""
+    """Replies to `report.outcome`. While `run` is running, it publishes the reports every *every_s*."""
 
     def __init__(
         self, *, bus: Bus, catalogue: Catalogue, use_cases: Collection[str], every_s: float = 10.0

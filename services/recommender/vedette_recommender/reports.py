@@ -1,8 +1,8 @@
 """Callers' reports of models: counted within limits, summed over a window, folded into `Reported`. Pure.
 
-No report can be verified, so no single account may move much: see the limits. The name of a caller is text that the
-caller writes, so it raises no limit. What a report says of latencies goes in as a logarithm between sane limits, so
-that one absurd figure hardly moves the mean.
+Reports cannot be verified, so limits keep the effect of each account small. Callers choose their own names, so another
+name does not raise a limit. A latency counts as a logarithm within fixed limits, so that one absurd figure hardly
+moves the mean.
 """
 
 import math
@@ -47,7 +47,7 @@ CALLERS_OWN: Final = NOT_DOWNTIME | {
 
 
 class Sums(Struct, frozen=True, kw_only=True):
-    """Reports of one model with the weights `digest` from `since` to `until`, added up. See `ModelReported`."""
+    """The sums of all reports on one model with the weights `digest`, from `since` to `until`. See `ModelReported`."""
 
     since: datetime
     until: datetime
@@ -190,7 +190,7 @@ def fold(previous: Reported | None, sums: Sums, now: datetime, digest: str | Non
 
 
 class Reports:
-    """The reports of one window: added one by one, taken all at once."""
+    """The reports of one window: added one by one, and removed all at once."""
 
     def __init__(self) -> None:
         self._sums: dict[ModelRef, Sums] = {}

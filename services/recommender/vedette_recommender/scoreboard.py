@@ -1,4 +1,4 @@
-"""The catalogue as columns, and the field of each use case, kept current by the events that come. Pure."""
+"""The catalogue as columns, and the field of each use case; events keep both current. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta

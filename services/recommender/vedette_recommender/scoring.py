@@ -1,13 +1,13 @@
 """From columns to scores: the utility of each signal, and its confidence. Pure.
 
 u   utility of each signal, in [0, 1], absolute: the same value is worth the same tomorrow
-u₀  the utility to expect where nothing was measured
-c   confidence: the part of what counts that comes from measurements
-û   the utility that counts: c·u + (1 - c)·u₀; of quality and reliability, what answers and probes make of u₀
+u₀  the expected utility without a measurement
+c   confidence: the share of û that comes from measurements
+û   the utility that counts: c·u + (1 - c)·u₀; for quality and reliability, u₀ updated by answers and probes
 S   raw score:               100 · Σ w·û / Σ w     C   confidence:  Σ w·c / Σ w
 score                        S · the multipliers: of the status, of each bound that is exceeded, of the risk
 
-Every formula is worked out for many models at once: arrays have a place per model, in the order of the rows asked for.
+Every formula is computed for many models at once: arrays have one value for each model, in the order of the given rows.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ _WEEK_S: Final = 7 * 86_400.0
 
 
 class Evidence(NamedTuple):
-    """What is known of one signal: the value (NaN: nothing), the utility that counts, how much of it is measured."""
+    """The evidence of one signal: its value (NaN: unknown), the utility that counts, and the measured share of it."""
 
     raw: Floats
     utility: Floats
@@ -156,7 +156,7 @@ def ttft(
 
 
 class _Runs(NamedTuple):
-    """What our own runs measured, by how much they differ, the utility to expect without them, and that of a value."""
+    """Our own runs: the measured value, its spread, the expected utility without them, and the utility of a value."""
 
     value: Floats
     spread: Floats

@@ -1,8 +1,8 @@
-"""Which of several equals a caller gets: so that not all agents are sent to the same model at once. Pure.
+"""Which of several equals a caller gets, so that not all agents use the same model at once. Pure.
 
-Weighted rendezvous hashing [Thaler, Ravishankar 1998; weights: Schindelhauer, Schomaker 2005]. A caller always gets the
-same model while the weights are the same, and when they change as few callers as possible move. Replicas need not agree
-on anything but what they score by.
+Weighted rendezvous hashing [Thaler, Ravishankar 1998; weights: Schindelhauer, Schomaker 2005]. While the weights stay
+the same, a caller always gets the same model. When they change, as few callers as possible get another one. Replicas
+share no state for this.
 """
 
 import math
@@ -23,7 +23,7 @@ _SCALE: Final = 2.0**-64
 
 
 class Equal(NamedTuple):
-    """A model among equals: its name, and by what share of all weights callers are sent to it."""
+    """A model among equals: its name, and the share of callers that get it."""
 
     name: str
     weight: float

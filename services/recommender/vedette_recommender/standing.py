@@ -1,6 +1,6 @@
 """Values of all models at one minute that do not depend on the use case, kept current row by row. Pure.
 
-Every use case needs it, so it is worked out once for all of them.
+Every use case needs these values, so they are computed once for all.
 """
 
 import math
@@ -17,7 +17,7 @@ ALL = slice(None)
 class Standing:
     """Pace, status and reliability of all models. `refresh` before reading.
 
-    Without *load*, the requests that servers work on now do not count.
+    Without *load*, the current requests of servers do not count.
     """
 
     def __init__(self, columns: Columns, stale_after_s: float, *, load: bool = True) -> None:

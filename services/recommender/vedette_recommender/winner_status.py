@@ -37,7 +37,7 @@ def winner_status(
 ) -> WinnerStatus:
     """Return the best model on *board* for *use_case*, and how *before* compares to it.
 
-    What servers work on at the moment does not count: it moves replies, and is over before it is announced.
+    The current load of servers does not count: it affects replies, but it would be over before an announcement.
     If the endpoint of *before* was renamed after the sequence *since*, the model of the new name counts as *before*.
     """
     renamed_to = catalogue.renamed_since(before, since) if before else None

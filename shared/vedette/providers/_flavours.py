@@ -1,11 +1,13 @@
-"""What differs between servers that speak OpenAI's protocol: a row of data each, and a reader of what it says.
+"""The differences between servers with OpenAI's protocol: a row of data for each, and a reader of its facts.
 
-From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
-documentation (/api/v0; /api/v1 on 2026-11-29) and Text Generation Inference's API description (/info, metrics),
-2026-11-27; from what the sources of the servers from SGLang on write into `owned_by`, 2026-11-29; infinity,
-text-embeddings-inference, KoboldCpp and Xinference from their sources, 2026-11-29; transformers 5.23 and MLX 0.32
-from recorded replies, LocalAI from its source, 2026-11-29; Lemonade, exo, Ray Serve, Triton and GPUStack from their
-sources, 2026-11-30.
+Sources of the rows:
+
+- recorded replies: llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; transformers 5.23 and MLX 0.32,
+  2026-11-29
+- API descriptions: LM Studio (/api/v0; /api/v1 on 2026-11-29) and Text Generation Inference (/info, metrics),
+  2026-11-27
+- source code: infinity, text-embeddings-inference, KoboldCpp, Xinference and LocalAI, and the `owned_by` of the servers
+  from SGLang on, 2026-11-29; Lemonade, exo, Ray Serve, Triton and GPUStack, 2026-11-30
 """
 
 import re

@@ -1,6 +1,6 @@
 """Use cases: the weights of signals, a typical call, and the required capabilities. Pure.
 
-The weights are normalised on use, so only their ratios count.
+Only the ratios of the weights count: they are normalised when they are used.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UseCase(Struct, frozen=True, kw_only=True):
-    """A purpose: weights by signal, the capabilities that a candidate needs, the kinds that measure its quality."""
+    """A use case: weights by signal, the capabilities that a candidate needs, the kinds that measure its quality."""
 
     name: str
     means: str = ""  # what a model does for it, for people who see the name for the first time

@@ -1,17 +1,17 @@
 """A model's quality: the expectation, and the estimate after its answers in evaluations. Pure.
 
-Quality is a share of right answers. It is estimated on the scale of logits, where a model that is expected to be good
-stays apart from one that is not, even if both answered everything right, or nothing. The expectation is a normal
-distribution there, the answers are binomial; the estimate is the mode of what the two say together:
+Quality is a share of right answers. It is estimated on the scale of logits. There, a model with a higher expectation
+keeps a higher estimate, even if two models answered everything right, or nothing. The expectation is a normal
+distribution in logits, the answers are binomial. The estimate is the mode of both together:
 
     n · (rate - shown(l + ease)) = (l - μ - raise) / τ²        shown(x) = Σ mix · share(x - difficulty)
                                                               share(x) = 1 / (1 + e^-x)
 
-`mix` is how much of the answers is at each level of difficulty (`levels.py`); quality is the share of right answers at
-the standard level. More right answers never lower it, and neither does a better expectation. What all models that were
-evaluated do better than expected, raises what is expected of all models, so that those that were not evaluated are
-compared on the same scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail
-it, it does not distinguish them.
+`mix` is the share of the answers at each level of difficulty (`levels.py`). Quality is the share of right answers at
+the standard level. It never falls with more right answers or a higher expectation. If the evaluated models together are
+better or worse than expected (`Scale.raised`), the expectation of all models moves in the same direction, so that
+evaluated and other models are compared on one scale. A difference beyond a limit is attributed to the suites
+(`Scale.eased`): a suite that all models pass, or all fail, does not distinguish them.
 """
 
 import math
@@ -69,10 +69,10 @@ NOTHING: Final = Answered(math.nan, 0.0, 0)
 
 
 def answered(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> Answered:
-    """Return what the answers in *scores* say about a use case with these weights of *kinds*.
+    """Return the evidence of the answers in *scores* for a use case with these weights of *kinds*.
 
-    Many answers in a kind of little weight say less than their number, and kinds that were not asked leave open what
-    asking them would have shown.
+    Many answers in a kind of little weight count less than their number. Kinds without answers make the result less
+    certain.
     """
     given = {name: score for name, score in scores.items() if score.trials}
     asked = {kind: found for kind in kinds if (found := levels.of(given, kind))}
@@ -97,10 +97,10 @@ def _rate(scores: Sequence[Score]) -> float:
 
 
 def weighed(counted: Mapping[str, float], kinds: Mapping[str, float]) -> tuple[float, Mix]:
-    """Return how many answers to one question each carry the information of the *counted* answers, and their mix.
+    """Return the effective number of the *counted* answers, and their mix.
 
-    *counted* are by kind and level. Levels may be easier or harder than they state, so answers at a level other than
-    the standard one carry less.
+    That is the number of answers to one kind of question with the same information. *counted* is by kind and level.
+    Levels may be easier or harder than stated, so answers at other levels than the standard one contain less of it.
     """
     asked = {kind: found for kind in kinds if (found := levels.of(counted, kind))}
     weight = math.fsum(kinds[kind] for kind in asked)
@@ -150,10 +150,10 @@ def at_standard(rate: float, effective: float, mix: Mix) -> float:
 def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[float, float] | None:
     """Return the 95 % interval of the share of right answers to other tasks of a use case; None without answers.
 
-    Suites are a sample of what a use case may ask, and so are the tasks of a caller: both may be easier or harder than
-    usual for a model, by TEST_SPREAD, and more where the suites themselves differ more for this model. More answers do
-    not make that smaller, more suites only a part of it [prediction interval of a random-effects model: Higgins,
-    Thompson & Spiegelhalter 2009].
+    Suites are a sample of the tasks of a use case, and so are the tasks of a caller. Both may be easier or harder than
+    usual for a model: by TEST_SPREAD, and by more if the scores of the suites differ more for this model. More answers
+    do not narrow this spread; more suites narrow only a part of it [prediction interval of a random-effects model:
+    Higgins, Thompson & Spiegelhalter 2009].
     """
     seen = answered(scores, kinds)
     if not seen.trials:
@@ -197,14 +197,14 @@ def _surely(freedom: float) -> float:
 
 
 class Estimated(NamedTuple):
-    """The quality to count with, and how much of it comes from answers."""
+    """The quality that counts, and the share of it that comes from answers."""
 
     quality: Floats
     confidence: Floats
 
 
 class Scale(NamedTuple):
-    """How the answers of all models together differ from what was expected of them, in logits."""
+    """The difference between the answers of all models together and their expectations, in logits."""
 
     raised: float = 0.0  # added to every expectation
     eased: float = 0.0  # by which the suites are too easy to distinguish models; negative: too hard
@@ -213,10 +213,10 @@ class Scale(NamedTuple):
 def scale(
     logit: Floats, effective: Floats, expected: Floats, spread: Floats, mix: Floats = _STANDARD
 ) -> Scale:
-    """Return by how much the answers of all models together are better than expected, as far as that is sure.
+    """Return by how much the answers of all models together are better than expected, shrunk towards 0.
 
-    *logit* and *mix* (a row a level) are as in `Answered`. It does not depend on the order of the models, and it moves
-    in steps, so that one answer does not move everything.
+    *logit* and *mix* (one row for each level) are as in `Answered`. The result does not depend on the order of the
+    models. It changes in steps, so that one answer does not change the scores of all models.
     """
     seen = (effective > 0) & np.isfinite(effective)
     middle, deviation = _expectation(expected[seen], spread[seen])
@@ -288,7 +288,7 @@ def log_odds(quality: Floats) -> Floats:
 
 
 def expectation(expected: Floats, spread: Floats, scale: Scale) -> Floats:
-    """Return what to expect of models here, given what is published of them."""
+    """Return the expected quality of models here, from the published expectation and the *scale*."""
     return _share(_expectation(expected, spread)[0] + scale.raised)
 
 

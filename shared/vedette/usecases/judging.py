@@ -1,12 +1,13 @@
-"""How a judge's preferences count for the quality of models, and how sure a quality is without them. Pure.
+"""How a judge's preferences count for the quality of models, and how certain a quality is without them. Pure.
 
-A judge says only which of some models writes better, never how well. So its session moves models apart around the mean
-of their qualities by checked answers, and leaves that mean where it is:
+A judge says only which model writes better, never how well. So a session moves its models apart around the mean of
+their qualities by checked answers, and does not change that mean:
 
     l* = mean of l + SLOPE · (θ - mean of θ)          in logits, over the models of the session
 
-This counts as answers with that share of right ones: as many as θ is surer than before any answer of the judge, at most
-MAX_SHARE of the checked answers. Without checked answers it counts for nothing.
+This counts as a number of answers with that share of right ones. The number follows from how much the judge's answers
+reduced the uncertainty of θ; it is at most MAX_SHARE of the checked answers. Without checked answers, the session does
+not count.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Levels of suites: questions of the same kind that are easier or harder than the standard ones. Pure.
 
-A level has a score of its own next to that of its kind, under `kind:level`. Its difficulty is how many logits harder it
-is: a model with even odds at the standard level has odds of 1 to 7 at `hard` [Rasch 1960]. The difficulties are stated;
-LEVEL_SPREAD is how far the levels of one suite may be from them.
+The score of a level is stored under `kind:level`, next to the score of its kind. The difficulty of a level says how
+many logits harder it is: a model with even odds at the standard level has odds of 1 to 7 at `hard` [Rasch 1960]. The
+difficulties are stated, not measured. LEVEL_SPREAD is how far the levels of one suite may differ from them.
 """
 
 import math
@@ -45,10 +45,10 @@ def of(found: Mapping[str, T], kind: str) -> list[tuple[int, T]]:
 
 
 def fitting(answers: Mapping[str, tuple[float, float]], kind: str, declared: Collection[str]) -> str:
-    """Return the level whose next questions say most: where about half of the answers will be right.
+    """Return the level whose next questions give the most information: where about half of the answers will be right.
 
-    *answers* are the right and all answers by kind and level, *declared* the kinds and levels that may be asked.
-    Without answers it is the standard level.
+    *answers* has the numbers of right answers and of all answers, by kind and level. *declared* are the existing kinds
+    and levels. Without answers, the standard level is returned.
     """
     given = tuple((DIFFICULTIES[place], *counts) for place, counts in of(answers, kind))
     ability = _ability(given) if given else 0.0

@@ -1,4 +1,4 @@
-"""The thoughts before an answer: how many tokens, measured or expected, and what speed makes up for them. Pure."""
+"""The thoughts before an answer: their tokens, measured or expected, and the speed that offsets them. Pure."""
 
 from typing import Final
 
@@ -15,10 +15,10 @@ _PRIOR_ANSWERS: Final = 3  # that the expectation counts for
 def thought_tokens(
     thinks: bool | None, thoughts: Thoughts | None, prior: float = float(THOUGHT_TOKENS)
 ) -> float:
-    """Return the tokens of thoughts to expect before an answer, by the *thoughts* of its answers so far.
+    """Return the expected thinking tokens before an answer, from the *thoughts* of the answers so far.
 
-    *thinks* says whether the model is known to think; what is not known of it is no reason to expect thoughts. *prior*
-    is what to expect of a model that thinks before any answer.
+    *thinks* says whether the model is known to think; a model of which this is unknown is expected not to think.
+    *prior* is the expectation for a model that thinks, before its first answer.
     """
     expected = prior if thinks else 0.0
     if thoughts is None:

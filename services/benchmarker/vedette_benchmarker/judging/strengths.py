@@ -1,17 +1,17 @@
 """Strengths of models, from a judge's answers about their texts. Pure.
 
-Each answer is about one task and two texts, of which one stands first. The model of Bradley and Terry with ties
+Each answer compares two texts for one task; one text comes first. The model is that of Bradley and Terry with ties
 [Davidson 1970] and an effect of the order [Davidson & Beaver 1977]:
 
     first : second : tie  =  e^(θᵢ + δ) : e^θⱼ : e^(λ + (θᵢ + θⱼ + δ)/2)
 
-θ are the strengths of the models, δ the judge's preference for the text that stands first, λ its readiness for ties. It
-is fitted with normal priors around 0. So a judge that always names the first text, or always a tie, gives no evidence:
-its answers hold no information about θ, and the errors stay those of the prior.
+θ are the strengths of the models, δ is the judge's preference for the first text, λ its tendency to ties. The fit uses
+normal priors around 0. If a judge always prefers the first text, or always answers with a tie, its answers contain no
+information about θ, and the errors stay those of the prior.
 
-Answers about one task are not independent: the same text is compared several times. So the variance is also computed
-from the sums over each task [sandwich with clusters: Liang & Zeger 1986, with the factor G/(G-1)], and the larger one
-counts; a t distribution with G-1 degrees of freedom widens it.
+Answers about one task are not independent, because each text is compared several times. So the variance is also
+computed from the sums over each of the G tasks [sandwich with clusters: Liang & Zeger 1986, with the factor G/(G-1)].
+The larger variance counts. A t distribution with G-1 degrees of freedom widens it.
 """
 
 import math
@@ -37,7 +37,7 @@ _OUTCOMES: Final[tuple[Preferred, ...]] = ("first", "second", "tie")
 
 
 class Vote(Struct, frozen=True, kw_only=True):
-    """One answer of a judge: which of two texts that were written for one task it prefers."""
+    """One answer of a judge: which of two texts for one task it prefers."""
 
     task: int
     first: ModelRef
@@ -52,14 +52,14 @@ class Vote(Struct, frozen=True, kw_only=True):
 
 
 class Strength(Struct, frozen=True, kw_only=True):
-    """The strength of a model, and its error: 1.96 times that is half the width of the 95 % interval."""
+    """The strength of a model, and its error: half the width of the 95 % interval is 1.96 times the error."""
 
     value: float
     error: float
 
 
 class Fit(Struct, frozen=True, kw_only=True):
-    """Strengths by model, of mean 0, and the preference for the text that stands first, in logits."""
+    """Strengths by model, with mean 0, and the preference for the first text, in logits."""
 
     strengths: Mapping[ModelRef, Strength]
     order: float

@@ -1,8 +1,7 @@
 """Checkers: whether an answer is right. Pure; none raises for any answer.
 
-They are strict about what is said and lenient about how it is wrapped: Markdown, quotation marks, a code fence, a
-line that leads up to the answer, "The answer is …", a full stop. An answer gets one guess: one that names two
-things names neither.
+They are strict about the content of an answer, and lenient about the text around it: Markdown, quotation marks, a code
+fence, an introductory line, "The answer is …", a full stop. An answer that names two things is wrong.
 """
 
 import json as _json
@@ -168,10 +167,10 @@ def contains(*expected: str) -> Check:
 
 
 def choice(right: Sequence[str], wrong: Sequence[str]) -> Check:
-    """Return a check that the answer names what is *right*, by any of its names, and nothing that is *wrong*.
+    """Return a check that the answer contains one of the names in *right*, and no name in *wrong*.
 
-    Where a sentence says "answer is" or "answer:", only what follows counts, up to its end or a "because". Names are
-    whole words, the longest first. An answer that denies something names nothing.
+    If a sentence contains "answer is" or "answer:", only the text after it counts, up to the end of the sentence or a
+    "because". Names match as whole words, the longest first. An answer with a negation names nothing.
     """
 
     @cache
@@ -201,12 +200,12 @@ def choice(right: Sequence[str], wrong: Sequence[str]) -> Check:
 def number(expected: float | Decimal, given: Sequence[float] = ()) -> Check:
     r"""Return a check that the answer states the number *expected*.
 
-    What counts is each sentence with "answer is" or "answer:" and a number; where there is none, the last sentence
-    with a number. Of a sentence counts what follows its last sign of a result (`=`, `:`, "is", "makes", …) that still
-    has a number behind it; all of it where there is no such sign. There, one value must stand, or one besides
-    those *given* in the question, and all that counts must say the same. Two values with "or" between them, a
-    denial, and a number at which the answer was cut off are wrong. `1,234`, `1 234` (no-break space), `42.0` and
-    `\u22125` are read as one would; a unit may follow. "forty-two" counts where there are no digits at all.
+    The sentences with "answer is" or "answer:" and a number count; if there are none, the last sentence with a number.
+    Of each sentence, the part after the last sign of a result (`=`, `:`, "is", "makes", …) with a number after it
+    counts; without such a sign, the whole sentence. This part must contain one value, not counting values *given* in
+    the question, and all parts must contain the same value. Two values with "or" between them are wrong, and so are a
+    negation and a number at which the answer was cut off. `1,234`, `1 234` (no-break space), `42.0` and `\u22125`
+    are numbers as usual; a unit may follow. "forty-two" counts if the answer has no digits.
     """
     wanted, passed_over = Decimal(str(expected)), {Decimal(str(value)) for value in given}
 
@@ -262,8 +261,8 @@ def _value(digits: str) -> Decimal:
 def regex(pattern: str) -> Check:
     """Return a check that the bare answer matches *pattern* as a whole.
 
-    Raises ValueError for a pattern that is not one, or that could take long: only `(…)`, `(?:…)` and `(?i)` are
-    understood, what is repeated must have one length only, and there may be three open repetitions at most.
+    Raises ValueError for an invalid pattern, and for a pattern that could take long: only the groups `(…)`, `(?:…)`
+    and `(?i)` are allowed, a repeated part must have a fixed length, and at most three repetitions may be open.
     """
     if len(pattern) > MAX_PATTERN_CHARS:
         raise ValueError(f"longer than {MAX_PATTERN_CHARS} characters")
