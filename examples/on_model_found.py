@@ -1,4 +1,4 @@
-"""Print each model when it is found, without Vedette's client. Any NATS client in any language can do this.
+"""List all models, then print each new one, without Vedette's client. Any NATS client in any language can do this.
 
 Start Vedette, then run `python examples/on_model_found.py ~/.local/share/vedette/connection.json`.
 """
