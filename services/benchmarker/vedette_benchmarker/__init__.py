@@ -1,1 +1,1 @@
-"""Measure how fast models answer, one at a time per host group."""
+"""Measures the speed, the capabilities and the quality of models, one model at a time in each host group."""

@@ -1,4 +1,4 @@
-"""A complete output, put together from its stream. Pure."""
+"""A complete output, assembled from its stream. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _CHARACTERS_A_TOKEN: Final = 4
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A complete output: its text, the thoughts before it, the tools that it called, and how it ended."""
+    """A complete output: its text, the thoughts before it, its tool calls, and how it ended."""
 
     text: str
     thinking: str = ""
@@ -72,9 +72,10 @@ THOUGHT_MARKS: Final = (
 
 
 def thoughts_apart(deltas: Sequence[Delta]) -> list[Delta]:
-    """Return *deltas* with the thoughts that stand in their text, between marks at its beginning, as thinking.
+    """Return *deltas* with the thoughts at the beginning of their text, between marks, as thinking.
 
-    A closing tag alone ends thoughts too: some templates open them in the prompt. The marks are left out.
+    A closing mark without an opening one ends thoughts too, because some templates open them in the prompt. The marks
+    are removed.
     """
     text = "".join(delta.text for delta in deltas)
     begun = text.lstrip()

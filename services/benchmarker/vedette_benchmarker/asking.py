@@ -59,7 +59,7 @@ class Spent(Struct):
 
 
 class Asker:
-    """Asks one model; `spent` counts the usage, and says why no more can be asked."""
+    """Asks one model. `spent` has the usage, and the reason why no more questions are possible."""
 
     def __init__(
         self,
@@ -218,7 +218,7 @@ class Asker:
         return answered
 
     async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of *call*; where the service limits the rate, wait as it asks, and call again."""
+        """Return the result of *call*. If the service limits the rate, wait as long as it says, and call again."""
         for turn in range(_RATE_LIMIT_WAITS):
             try:
                 return await call()

@@ -23,7 +23,7 @@ class DayLimit:
     def gives_leave(
         self, endpoint: OpenEndpoint, info: ModelInfo, usd: float | None, *, today: bool = True
     ) -> bool:
-        """Return whether the limit permits a model whose calls cost: *usd* are affordable today, or a day."""
+        """Return whether *usd* for paid calls are within the limit: what is left of it *today*, or else a whole day."""
         limit = self._settings.usd_per_day
         if not limit or usd is None or endpoint.settings.measure is False or info.disturbs:
             return False

@@ -88,9 +88,10 @@ class Evaluation:
         self._vouched = vouched
 
     def is_due(self, state: ModelState) -> bool:
-        """Return whether a tick is to evaluate the model: a suite was never asked, or the model has no digest.
+        """Return whether a tick should evaluate the model: a suite was never asked, or the model has no digest.
 
-        Without a digest, other weights under the same name do not show. Models with a digest race for more questions.
+        Without a digest, Vedette does not notice other weights under the same name. Models with a digest race for
+        more questions.
         """
         info = state.known
         return info is not None and (info.digest is None or bool(self._first_share(state, info)))
@@ -98,8 +99,8 @@ class Evaluation:
     def _first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
         """Return how many items to ask of each suite without a score: few, unless the suite does not race.
 
-        A suite that measures no use case does not race. New weights, or a new server, are asked at the same levels as
-        before, so that the scores can be compared.
+        A suite that measures no use case does not race. New weights, or a new server, get questions at the same
+        levels as before, so that the scores can be compared.
         """
         scores = self._scores_so_far(state, info)
         before = state.evaluated.event.quality.scores if state.evaluated and not scores else {}
@@ -235,10 +236,10 @@ class Evaluation:
         return Ended(ok=ok, detail=_summary(event) if event else "", use=use)
 
     async def _wanted(self, state: ModelState, info: ModelInfo, job: Job) -> list[tuple[Suite, int]]:
-        """Return which suites to ask, and how many items of each. Raises RequestError for one that is unknown here.
+        """Return the suites to ask, and the number of items of each. Raises RequestError for an unknown suite.
 
-        An operator's job asks every suite. Any other asks the first share, or what is worth asking now: others may
-        have been evaluated since it was queued.
+        An operator's job asks every suite. Other jobs ask the first share, or the questions with the highest gain
+        now, because other models may have been evaluated since the job was queued.
         """
         named = self._known(job.suites)
         suites = self._fitting(info, named)

@@ -1,8 +1,8 @@
 """Grades answers in a separate process, so that no answer can delay the service.
 
-A check is linear in an answer's length, yet what reads hostile text can still take long, or much memory. The grading
-process has a deadline and limits; over either, the answer is not graded: neither right nor wrong. The next answer
-starts a new process. See docs/adr/0016.
+A check is linear in an answer's length, but reading hostile text can still take long, or much memory. The grading
+process has a deadline and limits. If an answer exceeds one of them, it is not graded: neither right nor wrong. The
+next answer starts a new process. See docs/adr/0016.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ Answer = Answered | Sequence[Sequence[float]]  # a text, or the vectors of texts
 class Given(Struct, frozen=True, kw_only=True):
     """An answer, and its question: the item at `place` of the suite with the seed.
 
-    Checks are functions, which cannot be sent, so the grading process makes the item again. `prompt` shows whether
-    it made the same one.
+    Checks are functions, which cannot be sent to a process, so the grading process makes the item again. `prompt`
+    shows whether it made the same item.
     """
 
     suite: str
@@ -64,7 +64,7 @@ def asked(item: Item | VectorItem) -> str:
 
 
 class Grader:
-    """Has one grading process, which starts with the first answer; one answer at a time."""
+    """Owns one grading process, which starts with the first answer. It grades one answer at a time."""
 
     def __init__(self, folder: str | None = None, *, deadline_s: float = DEADLINE_S) -> None:
         self._folder = folder

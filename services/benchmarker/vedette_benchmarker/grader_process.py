@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class Suites:
-    """The suites, and where in the one asked last the grading is."""
+    """The suites, and the place of the last graded item in the suite that is being graded."""
 
     def __init__(self, found: Sequence[Suite]) -> None:
         self._suites: Mapping[str, Suite] = {

@@ -62,10 +62,10 @@ def compared(suite: Suite, before: Mapping[str, Score], items: int) -> dict[str,
 
 
 def planned(before: Sequence[Score], settings: Evaluating) -> int:
-    """Return how many items to ask of a suite, by its scores so far at all levels: fewer where they are sure already.
+    """Return how many items to ask of a suite: fewer if its scores at all levels are certain already.
 
-    Decided before the first answer. If the answers decided when to stop, the rate would be biased: a suite that begins
-    with eight wrong answers would end there, and one that begins with eight of nine wrong would go on.
+    This is decided before the first answer. If the answers decided when to stop, the rate would be biased: a suite that
+    begins with eight wrong answers would end there, and one that begins with eight wrong of nine would continue.
     """
     if not before:
         return settings.items
@@ -111,7 +111,7 @@ def _cut(text: str) -> str:
 
 
 def most_useful(graded: Sequence[Graded]) -> tuple[Miss, ...]:
-    """Return the most useful misses: of each suite in turn, first of suites in which the model is usually right."""
+    """Return the most useful wrong answers: from each suite in turn, first where the model is usually right."""
     by_rate = sorted(
         (g for g in graded if g.misses), key=lambda g: (-g.successes / max(1, g.trials), g.suite.kind)
     )
@@ -157,8 +157,8 @@ def fold(
 ) -> Quality:
     """Return the quality after an evaluation that gave *scores*, with *thoughts* before its answers.
 
-    Scores add up while weights, server version and suite version stay, thoughts while weights and server version do.
-    When weights or server change, both start again, and the scores before become the baseline.
+    Scores add up while weights, server version and suite version stay the same. Thoughts do not depend on the suite
+    version. If the weights or the server version change, both start again, and the earlier scores become the baseline.
     """
     same = previous is not None and continues(previous, digest, server_version)
     before = previous.scores if previous is not None and same else {}

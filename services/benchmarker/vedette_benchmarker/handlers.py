@@ -58,7 +58,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _turn(measured: tuple[datetime | None, ModelState]) -> tuple[datetime, float, ModelRef]:
-    """Return the order in which models are measured: the longest ago first, of new ones the most promising."""
+    """Return the order of measurements: the oldest measurement first; among new models, the most promising first."""
     at, state = measured
     hope = evaluating.promise(state.info) if at is None and state.info else 0.0
     return at or _NEVER, -hope, state.model
@@ -69,7 +69,7 @@ async def _no_judge(_: May) -> Sequence[Next]:
 
 
 class Measurements:
-    """Turns ticks and newly found models into jobs, and has each job done by the measure for its kind."""
+    """Queues jobs for ticks and new models, and runs each job with the measure for its kind."""
 
     def __init__(
         self,
@@ -218,7 +218,7 @@ class Measurements:
         await self._bus.jobs.publish_progress(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
     async def _take_turns(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Let the other endpoints of the host have their turn after *job*, and the most promising of new models."""
+        """Rearrange the host's queue after *job*: other endpoints come first, and of new models the promising ones."""
         group = endpoint.settings.group
         alone = sum(one.settings.group == group for one in self._endpoints) == 1
         if alone and job.kind == "benchmark":
@@ -382,9 +382,10 @@ class Measurements:
             )
 
     async def _race(self) -> None:
-        """Queue on each host the questions that are most worth asking there, as far as the catalogue shows.
+        """Queue the questions with the highest gain on each host, by the present catalogue.
 
-        One job a host: its answers decide what comes next. Replicas that decide at once queue the same.
+        One job for each host, because its answers decide about the next one. Replicas that decide at once queue the
+        same job.
         """
         served: set[str] = set()
         for one in await self._questions():
@@ -402,7 +403,8 @@ class Measurements:
     async def _judge_soon(self, measure: Measure, job: Job) -> None:
         """Queue the next step once *job* has left the queue, and the catalogue shows its result.
 
-        A model has one such job at a time. Where the catalogue does not show it soon, the next tick goes on.
+        A model has one such job at a time. If the catalogue does not show the result soon, the next tick queues the
+        step.
         """
         for _ in range(_LOOKS):
             await asyncio.sleep(_LEFT_S)

@@ -1,4 +1,4 @@
-"""How fast the tokens of a streamed answer came, by the packets that carried them. Pure."""
+"""The speed of a streamed answer, from the packets that carried its tokens. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -33,10 +33,11 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 def pace(sent_at: float, deltas: Sequence[Delta], tokens: int) -> Pace:
-    """Return how fast *tokens* came in *deltas*, asked for at *sent_at* (monotonic s).
+    """Return the speed of *tokens* in *deltas* of a request that was sent at *sent_at* (monotonic s).
 
-    The rate is of the tokens after the first packet, over the time from the first packet to the last. How many
-    tokens the first packet holds follows from its pieces, or from its characters where a piece holds several.
+    The rate is the number of tokens after the first packet, divided by the time from the first packet to the last.
+    The number of tokens in the first packet follows from its pieces, or from its characters if a piece has several
+    tokens.
     """
     packets = _packets(deltas, tokens)
     if tokens < MIN_TOKENS:

@@ -1,4 +1,4 @@
-"""Whether a model is measured without being asked for: settings, costs, copies, budgets."""
+"""Whether a model may be measured by schedule: settings, costs, copies, budgets."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -15,9 +15,9 @@ from vedette_benchmarker.work import Measure
 def copy_measured(
     state: ModelState, beside: Iterable[ModelState], measured_at: Callable[[ModelState], datetime | None]
 ) -> ModelRef | None:
-    """Return which of the models *beside* has the weights of *state* and is measured in its place, or None. Pure.
+    """Return which of the models *beside* has the weights of *state* and is measured instead of it, or None. Pure.
 
-    Of several, the one that was measured already, else the first by name.
+    Of several such models, it is one that was measured already, else the first by name.
     """
     digest = state.info.digest if state.info else None
     if digest is None:

@@ -1,7 +1,7 @@
 """Capability checks: a small call for each capability, and how its answer is judged.
 
-Made once, when a model is found or its weights change; temperature 0. A wrong answer refutes only the capability
-that the call asked for. A call that the endpoint could not serve shows nothing.
+The calls are made once, when a model is found or its weights change, at temperature 0. A wrong answer refutes only the
+capability that the call tests. A call that the endpoint could not serve shows nothing.
 """
 
 import re
@@ -52,7 +52,7 @@ _PERSON_SCHEMA = {
 
 
 def calls(info: ModelInfo, rng: Random) -> list[Call]:
-    """Return the generations to ask of the model *info*; each item is drawn again, so no answer is learnt."""
+    """Return the calls for the model *info*. Each item is drawn again, so models cannot have learnt the answers."""
     if info.asked_as not in ("chat", "completion"):
         return []
     made = [_speaks(info, rng)]
@@ -284,7 +284,8 @@ _SENTENCES = re.compile(r"[.;!?]\s+(?!supported values)|https?://\S+", re.IGNORE
 def _is_refused(capability: Capability, error: ProviderError) -> bool:
     """Return whether *error* says that the model cannot do what *capability* was asked for.
 
-    The name of the capability alone shows nothing: that a call of a tool failed, or a picture was too small, say.
+    The name of the capability in the error is not enough: it may say that a tool call failed, or that a picture was
+    too small.
     """
     about = _ABOUT.get(capability)
     if error.outcome not in _REFUSALS or about is None:
@@ -296,8 +297,8 @@ def _is_refused(capability: Capability, error: ProviderError) -> bool:
 def _failed(before: Proof, capability: Capability, asked: str, error: ProviderError) -> Proof:
     """Return *before* with a call that failed.
 
-    It refutes the capability where the server says that it is missing. Any other refusal shows nothing, and any
-    other failure ends the checks.
+    The failure refutes the capability if the server says that the capability is missing. Any other refusal shows
+    nothing. Any other failure ends the checks.
     """
     refused = _is_refused(capability, error)
     attempt = Attempt(

@@ -1,9 +1,9 @@
 """Runs a program that a model wrote in isolation, and judges its results outside.
 
-The program runs in processes of its own (`sandboxed.py`): it sees no file but the standard library, no network, no
-other process and no environment, and has little memory and time. What it is called with goes in, what comes out is
-compared here: the values that are right never enter its process, so nothing that it says, patches or exits with
-can pass for an answer. Either every protection holds or nothing runs.
+The program runs in separate processes (`sandboxed.py`). It sees only the files of the standard library, no network, no
+other process and no environment, and has little memory and time. Its process gets only the arguments of calls; the
+results are compared here. The right values never enter its process, so it cannot fake a right answer by its output, by
+patches or by its exit status. If a protection is missing, nothing runs.
 """
 
 import ast
@@ -36,7 +36,7 @@ _COMMAND = (sys.executable, "-I", "-S", "-B", "-X", "utf8", str(Path(sandboxed._
 
 
 class Ran(Struct, frozen=True):
-    """Whether every test passed; *why* says in a few words what did not, in part in the program's own."""
+    """Whether every test passed. If not, *why* gives the reason in a few words; some of them may be the program's."""
 
     ok: bool
     why: str = ""
@@ -58,9 +58,8 @@ class _Ended(Struct, frozen=True, kw_only=True):
 async def run(program: str, tests: Sequence[str], *, timeout_s: float = 5.0) -> Ran:
     """Return whether *program* passes *tests*, lines of the form `assert call(…) == literal`, run in order.
 
-    Values compare as Python's do (`5 == 5.0`, but 1 is not True), of the plain types that literals have. Raises
-    ValueError for a test of another form, and NoSandbox, which is no fault of the program's, when a protection cannot
-    be had.
+    Values have the plain types of literals, and compare as in Python (`5 == 5.0`), except that 1 is not True. Raises
+    ValueError for a test of another form. Raises NoSandbox if a protection is missing; that is no fault of the program.
     """
     cases = [parsed(line) for line in tests]
     ended = await _run(_request(program, cases, timeout_s), patience_s=timeout_s + _START_S)

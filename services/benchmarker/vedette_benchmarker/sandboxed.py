@@ -1,9 +1,9 @@
-"""The inside of the sandbox: a script, of the standard library alone, that `sandbox.py` starts and no module imports.
+"""The inside of the sandbox: a script that `sandbox.py` starts. It imports only the standard library.
 
-Three processes. The supervisor (the one started) makes the namespaces, keeps the deadline and is out of reach.
-Init is process 1 in them; it builds the view of the file system and gives up what power it has. The program is its
-child, with limits and a filter of system calls on top. Whatever fails on the way ends it all before the program.
-When the supervisor dies init is killed, and when init dies the kernel kills everything in its namespace.
+There are three processes. The supervisor (the one that is started) makes the namespaces and keeps the deadline; the
+program cannot reach it. Init is process 1 in the namespaces; it builds the view of the file system and drops its
+capabilities. The program is a child of init, with limits and a filter of system calls. If a step fails, all ends
+before the program starts. When the supervisor dies, the kernel kills init, and with it everything in its namespace.
 
 Sources: user_namespaces(7), pid_namespaces(7), mount_namespaces(7), pivot_root(2), mount_setattr(2), open_tree(2),
 capabilities(7), prctl(2), seccomp(2), getrlimit(2); `linux/{sched,mount,prctl,capability,filter,seccomp}.h` of 6.1.

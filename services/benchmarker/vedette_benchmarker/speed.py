@@ -1,4 +1,4 @@
-"""The measure `benchmark`: how fast a model is, and, where asked for, under how many streams."""
+"""The measure `benchmark`: the speed of a model, and its throughput with several streams if the job requests it."""
 
 from collections.abc import Sequence
 from datetime import datetime

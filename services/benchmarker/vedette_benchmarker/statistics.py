@@ -1,4 +1,4 @@
-"""Figures over samples, and the fold that keeps the last of them: pure, so that history can be recomputed."""
+"""Figures of samples, and the fold that keeps the last samples. Pure, so that history can be computed again."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -41,8 +41,8 @@ def fold(
 ) -> Performance:
     """Return the performance after *samples* were taken of the weights *digest*.
 
-    Another digest starts again. A job that is already among the kept samples counts once, so that a
-    redelivered job, even one measured twice, leaves *previous* as it was. *sweep* takes the last one's place.
+    With another digest, the figures start again. If the kept samples already contain this job, *previous* stays as it
+    is, so that a redelivered job counts once, even if it was measured twice. *sweep* replaces the last sweep.
     """
     before = previous if previous is not None and previous.digest == digest else None
     # Dated later than now by a wrong clock, a sample would count as the newest for long.

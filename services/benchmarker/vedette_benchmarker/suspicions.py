@@ -1,4 +1,4 @@
-"""Queues one small benchmark of each model that may have changed, soon after the event that says so."""
+"""Queues one small benchmark of each model that may have changed, soon after the event that shows it."""
 
 import asyncio
 from collections import deque
@@ -19,7 +19,7 @@ _LOOK_EVERY_S = 1.0
 
 
 class Suspicions:
-    """Looks at each model of which an event came. All replicas do: a job that is queued is not queued twice."""
+    """Checks each model after its events. All replicas do this, because a queued job is not queued twice."""
 
     def __init__(self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints) -> None:
         self._bus = bus

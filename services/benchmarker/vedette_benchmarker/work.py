@@ -1,4 +1,4 @@
-"""One measurement: its kind, which model it is of, for which job, and how it ended."""
+"""One measurement: its kind, its model, its job, and how it ended."""
 
 from datetime import datetime
 from typing import Protocol
@@ -74,6 +74,7 @@ class Measure(Protocol):
     async def run(self, work: Work) -> Ended:
         """Measure, publish, and say how it ended.
 
-        Raises RequestError where the job asks for what does not exist, and GaveWay where another user has the turn.
+        Raises RequestError if the job names something that does not exist, and GaveWay if another user needs the
+        server.
         """
         ...

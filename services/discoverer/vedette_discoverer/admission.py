@@ -1,7 +1,7 @@
-"""Which of the names that an endpoint lists become models: a server must not decide how many there are. Pure.
+"""Which listed names of an endpoint become models, so that no server decides the number of models. Pure.
 
-Each name costs a subject, events and memory in every service. A name that is known is always admitted. New names are
-admitted up to a day's allowance; the first listing of an endpoint is free (ADR 0015).
+Each name costs a subject, events and memory in every service. Known names are always admitted. New names are admitted
+up to a limit for each day; the first listing of an endpoint does not count (ADR 0015).
 """
 
 from collections.abc import Container, Sequence

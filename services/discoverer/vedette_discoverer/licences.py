@@ -1,7 +1,7 @@
 """Finds the identifier of a licence in a server's text. Pure.
 
-SPDX's identifier where there is one (License List 3.27), else the one Hugging Face uses. What is not
-recognised stays as it was said. Texts as Ollama's library carries them, 2026-11-25.
+It is SPDX's identifier if there is one (License List 3.27), else Hugging Face's. A text that is not recognised stays
+unchanged. The texts are those of Ollama's library, 2026-11-25.
 """
 
 _IDENTIFIERS = (

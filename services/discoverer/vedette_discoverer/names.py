@@ -1,4 +1,4 @@
-"""Which model the name in a listing means. The reading of names is shared with what is published of models. Pure."""
+"""Which model the name in a listing means. Published facts use the same reading of names. Pure."""
 
 from vedette.knowledge.names import Identity, Parsed, identify, parse
 

@@ -1,7 +1,7 @@
 """The price of a model: whether a call is known to be free, and list prices of remote models.
 
-List prices are those of PyPI's `genai-prices`, where that is installed. The package is imported when first
-asked, never by Vedette itself, and only its bundled data is used.
+List prices come from PyPI's `genai-prices` if it is installed. The package is imported at the first query, and only its
+bundled data is used.
 """
 
 from importlib import import_module

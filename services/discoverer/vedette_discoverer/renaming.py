@@ -1,7 +1,7 @@
-"""Whether a model that is listed was known before, at an endpoint that has another name now (ADR 0022). Pure.
+"""Whether a listed model was known before, at an endpoint that has another name now (ADR 0022). Pure.
 
-A model is the same when its server (the URL), its name and its weights are: the digest, or where the server has
-none, what it says of them. `configured` is the URL of each configured endpoint, by name.
+A model is the same if its server (the URL), its name and its weights are the same. Weights are compared by the digest,
+or by the reported details if there is no digest. `configured` has the URL of each configured endpoint, by name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ _DETAILS = (
 class Former(Struct, frozen=True, kw_only=True):
     """The former name of a model: the name, until when, and the last sequence of the stream for it.
 
-    `through` and `until` are None where it is still there. `replaced` says that another model has the name since.
+    `through` and `until` are None if the model is still present. `replaced`: another model has the name now.
     """
 
     model: ModelRef

@@ -1,1 +1,1 @@
-"""The prober: watches whether each model answers, without disturbing it."""
+"""The prober: checks whether models are reachable, without disturbing them."""

@@ -1,4 +1,4 @@
-"""How deep a probe may go, and when: it disturbs no model, and stays within the day's budget. Pure."""
+"""The level and the time of a probe, so that it disturbs no model and stays within the day's budget. Pure."""
 
 import hashlib
 from datetime import datetime
@@ -44,10 +44,11 @@ def deepest(
 ) -> Level:
     """Return how deep a probe of this model may go now; *seen* is its residency after the probe before.
 
-    Asking for an answer would load a model that is not resident, evict another, or cost money; so it is done only
-    where the model is known to be resident, or the endpoint's settings allow it. A model that no other user has
-    called since the last probe is not asked: the server counts our question as use and would keep it loaded. A probe
-    that *confirms* one of seconds ago hardly keeps it loaded for longer.
+    A request for an answer could load the model, unload another, or cost money. So the probe sends one only if the
+    model is known to be loaded, or if the endpoint's settings allow it. If the server reports when it unloads the
+    model, and no other user called the model since the last probe, the probe sends none, because the server would
+    count it as use and keep the model loaded. A probe that *confirms* a probe of seconds ago may send one, because it
+    keeps the model loaded only for seconds longer.
     """
     allowed = spending.budget(info, endpoint)
     for level in (_harmless(info, residency, seen, endpoint, now, confirms=confirms), Level.DESCRIBE):

@@ -1,4 +1,4 @@
-"""How many second probes of slow models may wait at once: where a whole network is slow, not all are asked twice."""
+"""A limit for waiting second probes of slow models: if a whole network is slow, not all models are probed twice."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The levels of a probe.
 
-`reach` is the level of a probe whose endpoint was not reached; a `describe` is of the level `residency` where the
-server says which models are loaded.
+A probe of an unreachable endpoint has the level `reach`. A `describe` has the level `residency` if the server reports
+which models are loaded.
 """
 
 from collections.abc import Awaitable, Callable

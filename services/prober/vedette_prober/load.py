@@ -38,14 +38,14 @@ _DAY_S: Final = 86_400.0
 
 
 class Silence(Struct, frozen=True, kw_only=True):
-    """How many readings in a row were late, and whether the server was at work before or meanwhile."""
+    """How many readings in a row timed out, and whether the server was busy before or meanwhile."""
 
     late: int
     at_work: bool
 
     @property
     def explained(self) -> int:
-        """How many of them work explains, or a moment."""
+        """How many late readings in a row are no reason for suspicion."""
         return (_LATE_AT_WORK if self.at_work else _LATE_AT_REST) - 1
 
 

@@ -1,6 +1,6 @@
 """Reads the load of servers every few seconds, and publishes it: one replica for each endpoint.
 
-No job queues this: each prober sees from the last load of an endpoint when it was read, and whether by itself.
+There are no jobs for this: the last load of an endpoint shows each prober when it was read, and by which prober.
 """
 
 import asyncio

@@ -69,10 +69,10 @@ def needs_confirmation(outcome: Outcome, healths: Iterable[Health]) -> bool:
 
 
 def is_suspicious(health: Health) -> bool:
-    """Return whether to probe a model again at once: its last probe alone says something else than its status.
+    """Return whether to probe a model again at once, because its last probe contradicts its status.
 
-    Of a new model, the first failure. The second probe agrees, and the status changes, or it does not: either way, it
-    asks for no third.
+    For a new model, the first failure is such a probe. If the second probe agrees, the status changes. There is no
+    third probe in either case.
     """
     last = health.outcomes[-1]
     if last.cause == "endpoint" or last.outcome in _NOT_SUSPICIOUS:
@@ -88,10 +88,10 @@ def is_unusual(health: Health) -> bool:
 
 
 def in_doubt(health: Health) -> Literal["status", "time"] | None:
-    """Return why to probe a model again at once: the last probe alone says something else about this.
+    """Return what a second probe should confirm at once, because the last probe alone contradicts it.
 
-    A status goes first: second probes for a time are limited in number. So are those where an available model
-    answers too late, which those of a whole network may do at once.
+    The status comes before the time of an answer. Second probes for a time are limited in number, because all models
+    of a network may be slow at once. The limit also counts late answers of available models.
     """
     unusual = is_unusual(health)
     is_only_late = unusual and health.status is Status.AVAILABLE and is_late(health.outcomes[-1])
@@ -112,8 +112,8 @@ def fold(
 ) -> Health:
     """Return the health after *sample*: the status changes when *confirm* of the last *window* agree.
 
-    The first sample decides at once. With *confirm* more than half of *window*, alternating results change
-    nothing. *failure* is the transcript of a sample that failed. Without new *published* figures, the last ones stay.
+    The first sample decides at once. If *confirm* is more than half of *window*, alternating results change nothing.
+    *failure* is the transcript of a failed sample. Without new *published* figures, the last ones stay.
     """
     latest = verdict(sample)
     previous = without_future(previous, sample.at) if previous else None

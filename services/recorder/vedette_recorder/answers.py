@@ -144,8 +144,8 @@ class Answers:
     ) -> dict[K, Probes]:
         """Return the probes from *since* until just before *until*, by the *key* of their endpoint and model.
 
-        Those of days that are packed are read so; the others, and those of days to be packed again, as rows. Raises
-        RequestError for too many.
+        Past days are read from their daily aggregates; the current day, and days without a complete aggregate, from
+        rows. Raises RequestError for too many.
         """
         ((last,),) = await self._store.tuples(queries.packed_until())
         begin = last + DAY if last else since

@@ -70,10 +70,10 @@ def backlog(lag: ConsumerLag, oldest: Oldest | None) -> Backlog:
 
 
 def _of_subject(lag: ConsumerLag, oldest: Oldest) -> float:
-    """Return what share of the limit of a subject is unrecorded, for the subject of the oldest unrecorded message.
+    """Return the unrecorded share of the limit of one subject: that of the oldest unrecorded message.
 
-    If the subject was not looked at, all unrecorded messages count as if they were on it. Otherwise their number is
-    estimated: the messages of the subject are spread evenly over the time that it covers.
+    If the subject was not read, all unrecorded messages count as messages of it. Otherwise their number is estimated:
+    the messages of the subject count as spread evenly over the time that it covers.
     """
     if not lag.most_per_subject:
         return 0.0
@@ -91,10 +91,10 @@ def _of_bytes(lag: ConsumerLag) -> float:
 
 
 def gap(stream: str, lag: ConsumerLag, *, known: int, at: datetime) -> Gap | None:
-    """Return what *stream* dropped before it was delivered to any recorder, if it did; *known* was recorded before.
+    """Return the messages that *stream* dropped before any recorder got them, if any; *known* was recorded before.
 
-    Of the sequences after the last delivered one, those that are neither waiting nor there are gone. Any of several
-    recorders can see that. A jump in what one of them reads shows nothing: the others read in between.
+    Sequences after the last delivered one are lost if they neither wait nor are in the stream. Each of several
+    recorders can see this. A jump in the sequences that one recorder reads shows nothing, because others read the rest.
     """
     if lag.delivered < known:
         return None  # read again from the start, where holes are what was recorded and then aged

@@ -1,7 +1,7 @@
-"""Forgetting lost models: what the streams and the current state in SQL hold of them goes; history ages as always.
+"""Forgets lost models: deletes them from the streams and from the current state in SQL. History ages as always.
 
-The last message of a subject never expires, so names that come and go would fill the stream of models. The
-recorder forgets them because it alone knows what is recorded: nothing is purged that is not (ADR 0015).
+The last message of a subject never expires, so names that come and go would fill the stream of models. Only the
+recorder knows what is recorded, and it purges only recorded messages (ADR 0015).
 """
 
 import asyncio
@@ -35,8 +35,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class Compaction:
     """Purges the subjects of models that the rule forgets, then their current state. Replicas may do it at once.
 
-    *cutoff* says before when history may be deleted; None while the clock is in doubt (ADR 0013), and then age
-    forgets no model.
+    History before *cutoff* may be deleted. It is None while the clock may be wrong (ADR 0013); then no model is
+    forgotten for its age.
     """
 
     def __init__(self, *, bus: Bus, store: Store, cutoff: Callable[[], Awaitable[datetime | None]]) -> None:

@@ -1,9 +1,9 @@
-"""Daily aggregates of probes: the transactions that keep `probe_days` true.
+"""Daily aggregates of probes: the transactions that keep `probe_days` correct.
 
-A day is opened first: every model that was probed in it gets a row without probes, in one transaction. Then rows
-are filled, some at a time. A transaction that stores a probe of an open day empties its row again. So a row with
-probes has all of them, whatever happened in between. On PostgreSQL a lock that packing takes alone and storing
-together keeps the two from missing each other; on SQLite there is one writer anyway.
+A day is opened first: every model that was probed on that day gets a row without probes, in one transaction. Then the
+rows are filled, some at a time. A transaction that stores a probe of an open day empties its row again. So a row with
+probes always has all probes of the day. On PostgreSQL, aggregation holds a lock exclusively, and storing holds it
+shared, so each sees the other. SQLite has only one writer.
 """
 
 from collections import defaultdict

@@ -55,8 +55,8 @@ def replay(
 ) -> int:
     """Retry the dead letters of these IDS, for example after an upgrade. What fails again stays.
 
-    Events are recorded, jobs and deliveries to webhooks are queued; twice is safe. Ticks and events that a service
-    could not handle are not published again: they are out of date.
+    Events are recorded; jobs and deliveries to webhooks are queued. It is safe to do this twice. Ticks, and events that
+    a service could not handle, are not published again, because they are out of date.
     """
     return run(_replay(ids, every, json, config, where))
 
@@ -74,7 +74,7 @@ def drop(
 
 
 class _Places:
-    """The two places as far as they can be read now, and why else."""
+    """The two places, if they can be read now, or the reason why not."""
 
     def __init__(self, bus: Bus | None, store: Store | None, unread: list[str]) -> None:
         self._bus = bus

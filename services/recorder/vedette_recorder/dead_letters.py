@@ -32,7 +32,7 @@ _INSTEAD = {
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """A dead letter as it is listed, without its message."""
+    """A dead letter in a list, without its message."""
 
     id: str
     where: str  # the service that gave up, or `recorder`
@@ -80,7 +80,7 @@ async def letters(*, bus: Bus | None, store: Store | None) -> AsyncIterator[Whol
 
 
 class InStream:
-    """What a service gave up, in the stream DEAD."""
+    """Dead letters of services, in the stream DEAD."""
 
     def __init__(self, bus: Bus, stored: Stored) -> None:
         dead = _dead_letter(stored)
@@ -123,7 +123,7 @@ class InStream:
 
 
 class InDatabase:
-    """What the recorder could not read, or one or more of its tables could not take."""
+    """Messages that the recorder could not read, or that a table refused."""
 
     def __init__(self, store: Store, rows: Sequence[sa.RowMapping]) -> None:
         self._store = store

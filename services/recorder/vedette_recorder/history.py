@@ -64,7 +64,7 @@ class OfModel(Protocol):
 
 
 class Known(Struct, frozen=True, array_like=True):
-    """A model of which history is kept, and when it was lost if it is."""
+    """A model with history, and when it was lost, if it was."""
 
     endpoint: str
     model: str

@@ -33,7 +33,7 @@ CHECK_EVERY_S = 15.0
 
 
 class LagMonitor:
-    """Looks at the recording of streams, reports it in metrics and log, and notes positions and gaps."""
+    """Checks how far streams are recorded, reports it in metrics and log, and stores positions and gaps."""
 
     def __init__(self, *, bus: Bus, store: Store, clock: Clock) -> None:
         self._bus = bus
@@ -45,9 +45,9 @@ class LagMonitor:
         self._near_loss: set[str] = set()
 
     async def begin(self, durable: Durable) -> None:
-        """Compare the stream with what was recorded of it: one that is shorter is read from its start again.
+        """Compare the stream with its recorded position. If the stream ends before it, read it from its start again.
 
-        A recreated stream comes with a recreated durable, which reads it from the start by itself.
+        A recreated stream has a new durable consumer, which reads it from its start anyway.
         """
         stream, lag = durable.stream, await streams.lag(self._bus, durable)
         held = await self._store.position(stream)

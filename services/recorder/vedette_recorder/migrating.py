@@ -1,4 +1,4 @@
-"""`migrate`: bring the tables up to this version before anything of it runs."""
+"""`migrate`: change the tables to this version, before its services run."""
 
 from contextlib import nullcontext
 from typing import Annotated

@@ -109,8 +109,9 @@ def _wrong(problem: str) -> ConfigurationError:
 class Pooler:
     """Whether a pooler stands between us and the server, found out with the first connection.
 
-    In transaction mode it hands each transaction to another connection of its own: what is prepared in one is not
-    there in the next, and it refuses settings that it does not know at the start of a connection.
+    In transaction mode a pooler may run each transaction on another connection of its own. So a statement that was
+    prepared in one transaction is missing in the next. A pooler also refuses unknown settings at the start of a
+    connection.
     """
 
     def __init__(self) -> None:

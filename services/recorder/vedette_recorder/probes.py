@@ -1,7 +1,7 @@
-"""Probes as columns, and a day of a model's packed into one value. Pure.
+"""Probes as columns, and the probes of one model and day as one value. Pure.
 
-A month of history consists of tens of thousands of probes. As rows of a database each costs microseconds
-wherever it is counted; a day of them packed is one row, and columns are counted at once.
+A month of history has tens of thousands of probes. Counting them as rows of a database costs microseconds for each
+probe. A daily aggregate is one row, and its columns are counted at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -81,9 +81,9 @@ class Probes(Struct, frozen=True, eq=False):
 
 
 class _Day(Struct, frozen=True, array_like=True):
-    """Probes as they are kept: columns of bytes, and of how they `ended` an index into what is `met` among them.
+    """The stored form of probes: columns of bytes. `ended` contains indexes into `met`, the list of their outcomes.
 
-    `met` is decoded by itself: it is the same for most days.
+    `met` is decoded separately, because it is the same for most days.
     """
 
     met: msgspec.Raw

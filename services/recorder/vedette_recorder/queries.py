@@ -1,7 +1,7 @@
 """Queries of history: the columns of replies, for some models and a time range.
 
-Rows of one model, or of the models of an endpoint, are a range of the index over endpoint, model and time for each,
-and one row more than a reply may hold, which shows that there are too many.
+For each model, a query reads one range of the index over endpoint, model and time. It reads one row more than a reply
+may have, which shows that there are too many.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,9 +1,9 @@
 """`rebuild`: put the last known state back into streams that the broker has lost.
 
-The last message of a subject is the current state, and the database keeps it whole. Each goes back onto its
-subject if that is empty, in the order in which the messages once came: definitions of endpoints first, since models of
-an endpoint that is not in force are lost. What is there already, from services that went on meanwhile or from a rebuild
-before, is newer or the same, and stays.
+The last message of a subject is the current state, and the database has a complete copy of it. Each message goes back
+to its subject if that is empty, in the original order. Definitions of endpoints come first, because models of an
+endpoint that is not in force become lost. Messages that are already there come from running services or from an earlier
+rebuild. They are newer or equal, so they stay.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,7 +36,7 @@ Became = Literal["restored", "present", "outdated"]
 
 
 class Rebuilt(Struct, frozen=True, kw_only=True):
-    """What became of the states: put back, there already, or older than what the stream knows of the model."""
+    """How many states were put back, were already there, or are older than the model's state in the stream."""
 
     restored: int = 0
     present: int = 0
@@ -126,8 +126,8 @@ async def _put_back(bus: Bus, row: sa.RowMapping) -> Became:
 async def _put_back_lifecycle(bus: Bus, row: sa.RowMapping, event: Lifecycle) -> Became:
     """Restore a model's lifecycle, unless the stream has newer events.
 
-    Of found, changed and lost, the last one in the stream holds, on any subject. An old `lost` on an empty subject,
-    after the `found` of a model that was discovered again, would lose it again.
+    The last of found, changed and lost in the stream counts, on any of these subjects. If a model was found again, an
+    old `lost` on an empty subject, published after that `found`, would lose it again.
     """
     if await bus.streams.last(row["stream"], row["subject"]) is not None:
         return "present"

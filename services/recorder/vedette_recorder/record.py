@@ -32,9 +32,9 @@ RENAMED = "renamed"
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """A message as its stream holds it. `at` is when the broker stored it.
+    """A message in its stream. `at` is the time when the broker stored it.
 
-    Sequences start at 1 again when a stream is recreated, so they compare only together with `stream_created_at`.
+    Sequences start at 1 again when a stream is recreated. So compare them only together with `stream_created_at`.
     """
 
     stream: str
@@ -65,7 +65,7 @@ class Position(Struct, frozen=True, kw_only=True):
 
 
 class CurrentRow(Struct, frozen=True, kw_only=True):
-    """Where the last recorded message of one of a model's subjects stands."""
+    """The place of the last recorded message on one of a model's subjects."""
 
     endpoint: str
     model: str

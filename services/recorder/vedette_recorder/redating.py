@@ -1,8 +1,8 @@
-"""Rows that a wrong clock dated in the future, moved back to where they belong (ADR 0013).
+"""Corrects rows that a wrong clock dated in the future (ADR 0013).
 
-A clock that was ahead leaves a few hours of rows in the future, recorded after rows of the past. They move back by as
-much as makes the first of them follow the one recorded before it. A clock that is behind makes all history look like
-the future: then nothing moves.
+A clock that was ahead leaves a few hours of rows in the future, recorded after rows of the past. These rows move back
+together, until the first one follows the row that was recorded before it. With a clock that is behind, all history
+looks like the future: then nothing moves.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
-"""History of models whose endpoint was renamed: what is recorded under the former name goes on under the new one.
+"""History of models whose endpoint was renamed: it continues under the new name.
 
-A rename is a row, written once. With it, what is recorded already moves, in the same transaction. What is recorded
-later and was published before, as after a redelivery, is put where it belongs as it comes. Where another model had the
-new name before, its rows are set aside first, under a name that no endpoint can have: two servers' histories never mix.
+A rename is a row, written once. Rows that are already recorded move to the new name in the same transaction. Older
+messages that arrive later, for example after a redelivery, are recorded under the new name. If another model had the
+new name before, its rows first move to a name that no endpoint can have, so histories of two servers never mix.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ _BY_NAME = {table.name: table for table in _TABLES}
 
 
 class Rename(Struct, frozen=True, kw_only=True):
-    """A row of `model_renames`: `model` of `former_endpoint`, until `until`, is the one of `endpoint`.
+    """A row of `model_renames`: until `until`, `model` of `former_endpoint` is now the model of `endpoint`.
 
-    Until `replaced_at`, `endpoint` had another one of that name.
+    Until `replaced_at`, `endpoint` had another model of that name.
     """
 
     event_id: str
@@ -36,7 +36,7 @@ class Rename(Struct, frozen=True, kw_only=True):
 
 
 class Written(Struct, frozen=True):
-    """A row of history as it was published: its table, its key, and by what it is known whose it is."""
+    """A row of history as it was published: its table, its key, and the values that show to which model it belongs."""
 
     sequence: int
     table: str

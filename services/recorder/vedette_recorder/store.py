@@ -1,7 +1,7 @@
 """The database: migrations, writing rows once, quarantine of what cannot be stored, retention.
 
-The statements are the same on SQLite and PostgreSQL (`opening.py`). Whatever keeps the database from
-answering is DatabaseUnavailable, and nothing of the transaction is kept: try again with the same rows.
+The statements are the same on SQLite and PostgreSQL (`opening.py`). If the database does not reply for any reason,
+DatabaseUnavailable is raised, and the whole transaction is undone: try again with the same rows.
 """
 
 import asyncio
@@ -213,8 +213,8 @@ class Store:
     async def delete_older_than(self, cutoff: datetime, *, batch: int = DELETE_BATCH) -> dict[str, int]:
         """Delete history before *cutoff* and models lost before it; return how many rows by table.
 
-        No transaction deletes more than *batch* rows of a table, so that ingest always finds its turn.
-        Current state does not age: only a model lost before *cutoff* is forgotten.
+        No transaction deletes more than *batch* rows of a table, so that recording does not wait for long. Current
+        state does not age: only models that were lost before *cutoff* are forgotten.
         """
         deleted: dict[str, int] = {}
         for table, old in _aged(cutoff):
@@ -272,9 +272,9 @@ class Store:
     async def _run(self, work: Coroutine[Any, Any, T], *, leave: bool = False) -> T:
         """Return what *work* returns, in a task that the store ends before it closes the database.
 
-        When cancelled, PostgreSQL's work is cancelled too and waited for. SQLite's goes on to its end: a connection
-        that is closed during a statement keeps its lock until it is garbage (sqlite3_close_v2). It is waited for
-        unless *leave* is set.
+        When this is cancelled, work on PostgreSQL is cancelled too, and this waits for it. Work on SQLite continues
+        to its end, because a connection that is closed during a statement keeps its lock until it is garbage
+        (sqlite3_close_v2). This waits for that end, unless *leave* is set.
         """
         task = asyncio.create_task(work)
         self._under_way.add(task)

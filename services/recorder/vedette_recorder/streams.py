@@ -1,4 +1,4 @@
-"""Streams as only the recorder needs them: repaired, replayed, emptied, and how far its consumers lag behind."""
+"""Operations on streams that only the recorder needs: repair, replay, purge, and the lag of its consumers."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
@@ -85,7 +85,7 @@ async def lag(bus: Bus, durable: Durable) -> ConsumerLag:
 
 
 async def start_over(bus: Bus, durable: Durable) -> None:
-    """Have *durable* deliver its stream from the beginning."""
+    """Let *durable* deliver its stream from the beginning."""
     with suppress(nats.js.errors.NotFoundError):
         await bus.js.delete_consumer(durable.stream, durable.name)
     await ensure_durable(bus.connection, durable)

@@ -1,6 +1,6 @@
 """The tables of the recorder: SQLAlchemy Core, the same on SQLite and PostgreSQL.
 
-What is filtered by or drawn is a column; the rest is JSON. The event id is the key of every history row, so a
+Values for filters and charts have a column; all others are in JSON. The event id is the key of every history row, so a
 message that arrives twice is stored once. `sequence` is the message's place in its stream.
 """
 
@@ -21,7 +21,7 @@ _WITHOUT_OFFSET = len("2026-01-01 00:00:00.000000")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time. SQLite keeps it as text of fixed width, which sorts as the time does."""
+    """An aware UTC time. SQLite stores it as text of fixed width, which sorts in the order of time."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

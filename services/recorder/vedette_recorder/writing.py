@@ -1,6 +1,6 @@
-"""Rows of a batch as the driver takes them, and in one transaction into their tables, each once.
+"""Converts the rows of a batch to the driver's types, and writes each once, in one transaction.
 
-A row that its table refuses is found by halving what it came with, and becomes a dead letter.
+If a table refuses a row, the writer finds it by halving the batch, and the row becomes a dead letter.
 """
 
 import sqlite3
@@ -36,7 +36,7 @@ _UNBINDABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Typ
 
 
 class Bound(Struct, frozen=True):
-    """A row as the driver takes its values, where it belongs among its like, and the message it came from."""
+    """A row in the driver's types, its place in the order of such rows, and its message."""
 
     key: Any
     values: tuple[Any, ...]
@@ -46,8 +46,8 @@ class Bound(Struct, frozen=True):
 class Target(Struct, frozen=True, kw_only=True):
     """How rows of one kind are written, and the values by which they are ordered.
 
-    `sql` and `parameters` are the statement compiled once, and what turns each value into the driver's. Done for
-    each row, SQLAlchemy would spend more time on this than SQLite on storing it.
+    `sql` is the statement, compiled once; `parameters` converts each value to the driver's type. If SQLAlchemy did this
+    for each row, it would take more time than SQLite takes to store the row.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Probed(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Rows bound for one transaction, table by table; `dead` are those that no driver takes, as dead letters."""
+    """Rows for one transaction, by table. `dead` are rows that the driver cannot convert, as dead letters."""
 
     groups: tuple[tuple[Target, list[Bound]], ...]
     probed: tuple[Probed, ...]
@@ -91,10 +91,10 @@ class Writer:
         self._targets = _targets(dialect, self.insert)
 
     def bind(self, rows: Iterable[Row]) -> Batch:
-        """Return *rows* as the driver takes them, in order of key, so that two recorders do not deadlock.
+        """Return *rows* in the driver's types, in order of key, so that two recorders do not deadlock.
 
-        Nothing of a row is kept but that: drawn from an iterator, the next event finds the memory of the last
-        still in the processor's cache.
+        Rows come from an iterator, and only the result is kept. So the next event reuses memory that is still in the
+        processor's cache.
         """
         groups: dict[str, list[Bound]] = {table: [] for table in self._targets}
         probed: list[Probed] = []

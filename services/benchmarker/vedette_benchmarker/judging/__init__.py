@@ -1,6 +1,6 @@
-"""A judge for prose: a clearly better model compares texts of others, where no checker can be.
+"""A judge for prose, which no checker can grade: a clearly better model compares the texts of other models.
 
-`tasks` holds what is written about, `asking` what the judge is asked and how its answer is read, `sessions` which texts
-are compared, `strengths` the strengths that the answers show, `steps` what is to be done next. All of these are pure.
-`author` asks a model, `comparing` a judge; `measure` does a job.
+`tasks` has the subjects of texts. `asking` builds the question to the judge and reads its answer. `sessions` chooses
+the texts to compare. `strengths` computes strengths from the answers. `steps` decides the next step. All of these are
+pure. `author` calls a model, `comparing` a judge; `measure` does a job.
 """

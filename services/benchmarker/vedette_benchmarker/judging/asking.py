@@ -1,8 +1,8 @@
-"""The question to a judge, and how its answer is read. Pure.
+"""The question to a judge, and reading its answer. Pure.
 
-Texts of models are hostile: they may say which answer to give. They stand between marks that are made from all texts
-together, so no author could know them, and the question follows them. Each session tests whether its judge ignores such
-orders (`tasks`).
+Texts of models may be hostile: they may tell the judge which answer to give. So marks enclose each text. The marks are
+derived from all texts together, so no author can know them. The question comes after the texts. Each session tests
+whether its judge ignores such instructions (`tasks`).
 """
 
 import hashlib
@@ -36,8 +36,8 @@ def question(prompt: str, criterion: str, first: str, second: str) -> str:
 def read(answer: str) -> Preferred | None:
     """Return which text an answer prefers; None if it names none, or several.
 
-    An explicit verdict counts wherever it stands ("Verdict: B"), the last of them; else an answer, or its first or
-    last line, that is nothing but the verdict; else the one text that the answer calls better.
+    The last explicit verdict ("Verdict: B") counts, at any place. Otherwise the answer, or its first or last line,
+    counts if it is only the verdict. Otherwise the one text counts that the answer calls better.
     """
     said = _explicit(answer) or _alone(answer) or _praised(answer)
     return _PREFERRED[said] if said else None

@@ -17,11 +17,11 @@ Answers = OrderedDict[tuple[str, str], str | None]
 
 
 class TooCostly(Exception):
-    """One more call could cost more than the job may."""
+    """One more call could exceed the cost limit of the job."""
 
 
 class Author:
-    """A model that says something, one call after the other."""
+    """Calls a model, one call after the other."""
 
     def __init__(self, asker: Asker, *, who: str, answers: Answers) -> None:
         self._asker = asker

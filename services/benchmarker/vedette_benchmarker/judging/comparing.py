@@ -14,7 +14,7 @@ from vedette_benchmarker.judging.tasks import Series
 
 
 class Steps:
-    """How far a job is, step by step."""
+    """The progress of a job, in steps."""
 
     def __init__(self, bus: Bus, job: Job, steps: int) -> None:
         self._bus = bus
@@ -29,7 +29,7 @@ class Steps:
 
 
 class Comparing:
-    """Has a judge compare texts, two at a time."""
+    """Lets a judge compare texts, two at a time."""
 
     def __init__(self, judge: Author, steps: Steps) -> None:
         self._judge = judge

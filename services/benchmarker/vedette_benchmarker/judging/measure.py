@@ -40,7 +40,7 @@ _Change = Callable[[Judged], Judged]
 
 
 class Judging:
-    """Has texts written and compared, one model a job."""
+    """Lets models write texts, and a judge compare them. Each job is for one model."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ _PASSED: Final = 0.5
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """Two texts that were written for one task, in the order in which the judge sees them."""
+    """Two texts for one task, in the order in which the judge sees them."""
 
     task: int
     first: ModelRef

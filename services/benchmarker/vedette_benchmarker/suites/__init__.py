@@ -1,8 +1,8 @@
 """Evaluation suites: questions whose answers can be checked without a judge.
 
-A suite is one file with one object, listed in `registry.SUITES`. Its items are made from a seed by templates, so
-there is no end of them and none can have been learnt; its version goes up whenever an item of the same seed would be
-another or be judged otherwise, because scores of two versions do not compare. Everything here is pure.
+A suite is one file with one object, listed in `registry.SUITES`. Templates make its items from a seed, so their number
+is unlimited, and models cannot have learnt them. Scores of two versions cannot be compared. So the version goes up
+whenever the same seed gives other items, or whenever they are judged differently. Everything here is pure.
 """
 
 import re
@@ -41,9 +41,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
 class Item(Struct, frozen=True, kw_only=True):
     """One question to a model that generates, and how its answer is judged.
 
-    `truth` (and `truth_calls`, where tools are to be called) is one right answer, to show to people.
-    `program_tests` are assertions, a line each, that hold of a right program once it has run; `check` runs nothing: it
-    judges a program by its shape, and finds it for the sandbox.
+    `truth` (and `truth_calls` for tool calls) is one right answer, to show to people. `program_tests` are assertions,
+    one on each line, that hold after a right program has run. `check` runs nothing: it judges a program by its shape,
+    and finds it for the sandbox.
     """
 
     prompt: str
@@ -65,7 +65,7 @@ class Item(Struct, frozen=True, kw_only=True):
 class VectorItem(Struct, frozen=True, kw_only=True):
     """Texts for a model that embeds, and how their vectors (one for each text, in order) are judged.
 
-    `truth` numbers the meaning of each text: those of one number belong together.
+    `truth` has a number for the meaning of each text: texts with the same number belong together.
     """
 
     texts: tuple[str, ...]
@@ -77,10 +77,10 @@ Items = Callable[[Random], Iterator[Item]] | Callable[[Random], Iterator[VectorI
 
 
 class Suite(Struct, frozen=True, kw_only=True):
-    """A kind of question. `items` yields endlessly, from a seeded generator; where not `endless`, each once.
+    """A kind of question. `items` yields items without end, from a seeded generator; if not `endless`, each item once.
 
-    `capability` is what an item checks in addition: passed, the model has it; failed, it has not. A model that is
-    known to lack one of `needs` is not asked.
+    An item also checks `capability`: if it passes, the model has the capability; if it fails, the model lacks it. A
+    model that is known to lack one of `needs` is not asked.
     `levels` are easier and harder items of the kind, by the names in `vedette.usecases.levels`.
     """
 

@@ -1,4 +1,4 @@
-"""Small Python functions to be written. Their tests judge them where they can be run; else their shape does."""
+"""Small Python functions to write. Their tests judge them if they can be run; otherwise their shape does."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random

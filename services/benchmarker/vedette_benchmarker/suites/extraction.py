@@ -1,4 +1,4 @@
-"""One fact to be taken out of a paragraph that has others of its kind."""
+"""One fact to find in a paragraph with similar facts."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from vedette_benchmarker.suites.words import MONTHS, NAMES, NOUNS, SURNAMES, TOW
 
 
 class _Case(Struct, frozen=True, kw_only=True):
-    """A paragraph, and by what is asked for: the question, what is right, and what else it could be mixed up with."""
+    """A paragraph, and for each fact in it: the question, the right answer, and similar facts."""
 
     paragraph: str
     questions: tuple[tuple[str, str, tuple[str, ...]], ...]

@@ -1,6 +1,6 @@
-"""What the questions of general knowledge are made of, by field and by level: easy, middle, hard.
+"""The facts for questions of general knowledge, by field and by level: easy, middle, hard.
 
-Widely known facts, written down by hand. None of them is among the held-out tasks of the benchmarks.
+They are widely known facts, written by hand. None of them is among the held-out tasks of the benchmarks.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ LEVELS = ("easy", "middle", "hard")
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """Facts of one kind: how they are asked, and by level what is asked about with what is right."""
+    """Facts of one kind: the form of their question, and for each level the subjects with their right answers."""
 
     asked: tuple[str, ...]
     levels: tuple[dict[str, Names], ...]  # as LEVELS

@@ -1,4 +1,4 @@
-"""Widely known facts in one word or number, from capitals that most people know to ones that few know."""
+"""Widely known facts in one word or number, from capitals that most people know to capitals that few know."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Instructions that can be checked: how often, in which order, in upper or lower case, with and without words."""
+"""Instructions that can be checked: about repetition, order, upper and lower case, and required or forbidden words."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Facts to be given as JSON to which the server holds the answer by JSON Schema."""
+"""Facts to give as JSON; the server enforces a JSON Schema."""
 
 from collections.abc import Iterator
 from functools import partial

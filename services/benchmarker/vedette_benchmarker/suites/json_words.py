@@ -1,4 +1,4 @@
-"""Facts to be given as JSON whose shape is described in words."""
+"""Facts to give as JSON; the question describes its shape in words."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial

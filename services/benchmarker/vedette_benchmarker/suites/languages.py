@@ -1,6 +1,6 @@
-"""What the multilingual questions are made of: for each language its questions and its words.
+"""The material of multilingual questions: the questions and words of each language.
 
-Numbers are spelt by each language's own rules from 0 to 99; where two spellings are in use, both are right.
+Numbers from 0 to 99 are spelt by the rules of each language; if two spellings are in use, both are right.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,9 @@ Names = tuple[str, ...]  # of one thing; the first is the usual one
 
 
 class Language(Struct, frozen=True, kw_only=True):
-    """A language: how it asks, each time for one word, and what is right.
+    """A language: its questions, each for one word, and the right answers.
 
-    `capitals` are by the country as it stands in the question, `opposites` by the word asked about, `words` by the
+    `capitals` has the answers by the name of the country in the question, `opposites` by the given word, `words` by the
     English word.
     """
 

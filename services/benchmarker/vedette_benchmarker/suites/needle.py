@@ -1,4 +1,4 @@
-"""A code to be found in a long text that names others, at any depth."""
+"""A code to find in a long text with other codes, at any position."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

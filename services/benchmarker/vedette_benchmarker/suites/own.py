@@ -4,13 +4,13 @@ TOML has a table `[[item]]` for each question, JSONL an object on each line, bot
 
     prompt      what is asked
     checker     one of CHECKERS: exact, contains, number, regex, json, choice
-    expected    what the checker holds the answer to: a text or a list of texts (exact: any of them; contains: all of
-                them), a number, a pattern, any JSON, or for choice a table of the texts that are right and wrong
+    expected    the right answer for the checker: a text or a list of texts (exact: any of them; contains: all of them),
+                a number, a pattern, any JSON, or for choice a table of the right and the wrong texts
     max_tokens  how long the answer may be (64)
 
 The kind of the suite is the file's name without its ending. Its version is the first eight hexadecimal digits of
-the SHA-256 of the text, as a number: any change, even of a comment, makes another version. Its items do end: each
-is asked once, in an order from the seed, for a question asked twice would count twice.
+the SHA-256 of the text, as a number: any change, even of a comment, makes another version. Its number of items is
+limited: each item is asked once, in an order from the seed, because a repeated question would count twice.
 """
 
 import difflib
@@ -41,8 +41,8 @@ _KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 def parse(name: str, text: str) -> Suite:
     """Return the suite that the file *name* with this *text* holds.
 
-    Raises ConfigurationError that names the file, the item and the key, for a checker that there is not, for
-    whatever its checker cannot take as expected, and for an item that an empty answer or its own prompt would pass.
+    Raises ConfigurationError, which names the file, the item and the key: for an unknown checker, for an expected value
+    that the checker cannot use, and for an item that an empty answer or its own prompt would pass.
     """
     kind = PurePath(name).stem
     if not _KIND.match(kind):

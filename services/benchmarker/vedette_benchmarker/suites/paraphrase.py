@@ -1,4 +1,4 @@
-"""Sentences and their paraphrases: of eight, each must be nearest to the one that says the same."""
+"""Eight sentences in pairs: each sentence must be nearest to its own paraphrase."""
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle

@@ -89,10 +89,10 @@ def _defines(node: ast.stmt, name: str) -> bool:
 def function(name: str, parameters: Sequence[str], needs: Sequence[frozenset[str]] = ()) -> Check:
     """Return a check of the shape of the Python program in an answer: it is never run.
 
-    The verdict carries the program, for who can run it. By its shape it is right if one of its functions is *name*
-    with just *parameters*, which reads each of them and returns something that is neither constant nor a parameter as
-    it came. Of each set in *needs* the program must have one of the `features`. Classes, input and output, evaluation
-    and names with two underscores are forbidden.
+    The verdict contains the program, for the sandbox. The shape is right if a function *name* has exactly *parameters*,
+    reads each of them, and returns a value that is neither a constant nor an unchanged parameter. The program must have
+    at least one of the `features` of each set in *needs*. Classes, input and output, evaluation, and names with two
+    underscores are forbidden.
     """
 
     def check(answered: Answered) -> Verdict:

@@ -1,4 +1,4 @@
-"""All evaluation suites that come with Vedette, in the order in which they are asked."""
+"""All built-in evaluation suites, in the order of an evaluation."""
 
 from vedette_benchmarker.suites import (
     Suite,

@@ -1,4 +1,4 @@
-"""Items in rounds of their difficulty, so that any few of them are as hard as any others."""
+"""Items in rounds with the same mix of difficulties, so that any few items are as hard as any other few."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle

@@ -1,4 +1,4 @@
-"""Questions to be answered without the tools at hand. A model without tools passes, so it confirms no capability."""
+"""Questions to answer without the given tools. A model without tool calls passes, so this confirms no capability."""
 
 from collections.abc import Iterator
 from random import Random

@@ -1,4 +1,4 @@
-"""Tools to be called: the right one of several, with the right arguments."""
+"""Tools to call: the right one of several, with the right arguments."""
 
 from collections.abc import Callable, Iterator
 from random import Random

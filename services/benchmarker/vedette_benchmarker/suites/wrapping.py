@@ -1,4 +1,4 @@
-"""What an answer says, without what stands around it: thoughts, Markdown, LaTeX, quotation marks, leads, notes. Pure.
+"""The content of an answer, without thoughts, Markdown, LaTeX, quotation marks, introductions and notes. Pure.
 
 Linear in the length of the text: a model may answer anything.
 """

@@ -1,4 +1,5 @@
 """Sources of endpoints: objects of a cluster, DNS records, files, and containers become endpoints.
 
-Each source gives a `View` of what it sees. `turnover` compares it with what was published, `publishing` does the rest.
+Each source gives a `View` of its endpoints. `turnover` compares it with the published endpoints, and `publishing`
+publishes the difference.
 """

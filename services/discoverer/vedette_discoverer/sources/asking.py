@@ -1,6 +1,7 @@
 """Reads the annotations `vedette.dev/…` of an object (labels of a container). Pure.
 
-It is a stranger's text: each value has a form and a length, an unknown key is refused with the nearest known one.
+The text is not trusted: each value must have a given form and length. The error for an unknown key names the nearest
+known one.
 """
 
 import difflib

@@ -23,16 +23,16 @@ _PORT: Final = re.compile(r"(?:\[(?P<six>[^]]+)\]|(?P<host>[^:]+)):(?P<port>\d{1
 
 
 class Target(Struct, frozen=True, order=True):
-    """Where one record leads."""
+    """The target of one record."""
 
     host: str
     port: int
 
 
 class Names:
-    """The targets of all names under `[discovery.dns]`, asked for every few seconds.
+    """The targets of all names under `[discovery.dns]`, resolved every few seconds.
 
-    A name that has no records has no endpoints; servers that do not answer change nothing.
+    A name without records has no endpoints. If the DNS servers do not reply, nothing changes.
     """
 
     name = "dns"

@@ -22,7 +22,7 @@ _ANYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - what an engine says, no
 
 
 class Containers:
-    """The labelled containers that run, asked for every few seconds. An engine that is away changes nothing."""
+    """The running containers with labels, listed every few seconds. If the engine is away, nothing changes."""
 
     name = "docker"
 

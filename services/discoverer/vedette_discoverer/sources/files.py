@@ -31,7 +31,7 @@ _NAMESPACE: Final = "default"  # llm-d's own default
 class Files:
     """The endpoints that the files of a directory name, read again every few seconds.
 
-    A directory that cannot be read, or a file with a mistake, changes nothing of what was read from it before.
+    If the directory cannot be read, or a file has a mistake, the endpoints that were read from it before stay.
     """
 
     name = "directory"  # "file" is the configuration file

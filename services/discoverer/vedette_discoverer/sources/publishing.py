@@ -34,7 +34,7 @@ _OFF_GRACE_S: Final = 300.0  # a rollout: other replicas may still have the sour
 
 
 class Off:
-    """A source that is not configured any more: it sees nothing, so that its endpoints leave after the grace."""
+    """A source that is no longer configured. Its view is empty, so its endpoints are lost after the grace period."""
 
     every_s = 10.0
 

@@ -1,7 +1,7 @@
 """Compares sets of endpoints: new, changed and missing ones since the last publication. Pure.
 
-What is not found is asleep until the grace is over, and gone then. What belongs to a scope that cannot be seen stays as
-it was.
+A missing endpoint is asleep until the grace period is over, and gone after that. Endpoints of a scope that cannot be
+read stay as they were.
 """
 
 from collections.abc import Iterable, Mapping

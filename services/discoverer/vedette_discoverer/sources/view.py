@@ -14,8 +14,9 @@ State = Literal["there", "asleep"]
 class Wanted(Struct, frozen=True, kw_only=True):
     """An endpoint that an object of a source asks for. `origin` names the object: `Service ml/vllm`.
 
-    `settings` are keys of `[endpoints.NAME]`, `key` is a name under `[discovery.keys]`. Asleep is scaled to zero:
-    known, and never contacted. `reason` says why it is asleep, or what an operator should know of one that is there.
+    `settings` are keys of `[endpoints.NAME]`, `key` is a name under `[discovery.keys]`. An endpoint that is scaled to
+    zero is asleep: known, but never contacted. `reason` says why it is asleep; if it is not, it is a note for
+    operators.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class Refused(Struct, frozen=True, kw_only=True):
-    """An object that asks to be an endpoint called `name`, and why it is none."""
+    """An object that asks to be an endpoint `name`, and why it cannot be one."""
 
     name: str
     origin: str
@@ -35,9 +36,10 @@ class Refused(Struct, frozen=True, kw_only=True):
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """All that a source sees at one time. What belongs to an `unseen` scope is as it was before.
+    """All endpoints that a source sees at one time. Endpoints of an `unseen` scope stay as they were.
 
-    A scope is the beginning of an origin (`Service ml/`), "" is all there is. The reason is for operators, if any.
+    A scope is the beginning of an origin (`Service ml/`); "" means everything. Its reason, if there is one, is for
+    operators.
     """
 
     wanted: tuple[Wanted, ...] = ()

@@ -24,7 +24,8 @@ _LLM_D_SERVING: Final = ("llm-d.ai/inferenceServing", "llm-d.ai/inference-servin
 class Chart(Struct, frozen=True, kw_only=True):
     """A chart and its Service: `ports` are names to prefer, `port_label` a label that has the number.
 
-    `behind` gives the release whose router stands in front of the Service, `router` that of a Service that is one.
+    `behind` gives the release whose router is in front of the Service. For a Service that is a router itself, `router`
+    gives its release.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The kinds of objects that are read, and the rules of the Role that allows it. Pure.
 
-Versions are tried in order; a kind that the cluster does not have is looked for again later.
+Versions are tried in order. If the cluster does not have a kind, Vedette tries again later.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """A kind of object; `required` where nothing of a namespace is known without it."""
+    """A kind of object. `required`: without it, nothing is known of a namespace."""
 
     name: str
     plural: str

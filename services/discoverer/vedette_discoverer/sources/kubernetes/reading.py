@@ -1,6 +1,6 @@
-"""From the objects of a namespace to endpoints, or to the reason why an object is none. Pure.
+"""From the objects of a namespace to endpoints, or to the reason why an object is no endpoint. Pure.
 
-Objects are written by tenants: each is read on its own, and what is wrong with one concerns no other.
+Tenants write the objects. So each object is read separately, and a mistake in one does not affect the others.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ _GENERATES: Final = frozenset({"TextGeneration", "TextEmbedding", "Reranking"})
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """What an operator allows, and the providers that there are."""
+    """The operator's rules, and the installed providers."""
 
     settings: Kubernetes
     providers: Collection[str]
@@ -310,8 +310,8 @@ def _scheme(port: Mapping[str, Any], ask: Asked) -> str:
 def _inference_service(world: World, thing: Object, ask: Asked, rules: Rules) -> Iterator[_Found]:
     """Yield an InferenceService whose predictor is KServe's language model server, or that is annotated.
 
-    https://kserve.github.io/website: the server of the format `huggingface` has its API under /openai. Behind Knative
-    only the private Service of the revision shows pods; the public one leads to what would wake it.
+    https://kserve.github.io/website: the server of the format `huggingface` has its API under /openai. Behind Knative,
+    only the private Service of the revision shows pods; a request to the public one would wake the server.
     """
     model_format = at(thing, "spec", "predictor", "model", "modelFormat", "name")
     if ask.provider is None and model_format != "huggingface":
@@ -379,8 +379,8 @@ def _address(world: World, urls: Iterable[Any], rules: Rules) -> str | None:
 def _pool(world: World, thing: Object, ask: Asked, rules: Rules) -> Iterator[_Found]:
     """Yield an InferencePool at the Service of its Gateway: the pool itself has no address.
 
-    A Gateway's Service has the label gateway.networking.k8s.io/gateway-name (GEP-1762). Whether the pool has pods is
-    known only by a Service that selects the same ones.
+    A Gateway's Service has the label gateway.networking.k8s.io/gateway-name (GEP-1762). Only a Service that selects
+    the same pods shows whether the pool has pods.
     """
     if ask.replicas == "each":
         raise Unfit(f"{PREFIX}replicas: each is for Services; annotate one that selects the pods of the pool")

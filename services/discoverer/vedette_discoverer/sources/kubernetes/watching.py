@@ -1,7 +1,7 @@
-"""Lists and watches the kinds of a cluster, and keeps what was last known while its API is away.
+"""Lists and watches the kinds of a cluster. While its API is away, the last known objects stay.
 
-Each kind of each namespace is listed, then watched for some minutes, then listed again: a watch on a connection that
-died says nothing, and one that began too long ago is refused (410). No failure ends a watch for good.
+Each kind of each namespace is listed, then watched for some minutes, then listed again, because a watch on a dead
+connection reports nothing, and a watch that began too long ago is refused (410). After any failure, this starts again.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Objects of a namespace as the API gives them, and the few things that every reader takes from them. Pure."""
+"""Objects of a namespace as the API gives them, and the values that every reader needs from them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +24,7 @@ class World(Struct, frozen=True, kw_only=True):
 
 
 class Pod(Struct, frozen=True, kw_only=True):
-    """One address behind a Service; `pod` is its name where it is a pod of the same namespace."""
+    """One address behind a Service; `pod` is its name if it is a pod of the same namespace."""
 
     address: str
     pod: str | None = None
