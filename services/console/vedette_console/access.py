@@ -1,7 +1,7 @@
 """Permissions to read and to act: decisions on tokens and sessions. Pure.
 
-A session is a text that the console signs by a key that it derives from the token of its role: every replica has the
-same keys, and another token ends the sessions.
+A session is a text that the console signs. The key is derived from the token of its role. So every replica has the same
+keys, and a new token ends the sessions.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Caller(Struct, frozen=True):
 
 
 class Keys:
-    """The tokens of the console, and their signatures. If it is *open*, every user may look."""
+    """The tokens of the console, and their signatures. If it is *open*, every user may read."""
 
     def __init__(self, token: str | None, operator_token: str | None, *, open: bool) -> None:
         self.open = open

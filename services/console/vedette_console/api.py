@@ -32,7 +32,7 @@ _AS_OF: Final = re.compile(rb'"as_of":\{[^{}]*\}')
 
 
 class Resource(Struct, frozen=True):
-    """A path below ROOT, and the query that it asks. Parts of the path in braces are fields of the request."""
+    """A path below ROOT, and its query. Parts of the path in braces are fields of the request."""
 
     path: str
     subject: str
@@ -124,7 +124,7 @@ def _is_public(event: Event) -> bool:
 
 
 class EventStream(Response):
-    """Sends the *parts* for a listener as server-sent events, until the caller leaves or falls too far behind."""
+    """Sends the *parts* for a listener as server-sent events, until the caller disconnects or is too far behind."""
 
     def __init__(
         self,

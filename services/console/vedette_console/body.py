@@ -1,4 +1,4 @@
-"""The body of a request: as long as is allowed, and within a time."""
+"""Reads the body of a request, within limits of size and time."""
 
 import asyncio
 from typing import Final

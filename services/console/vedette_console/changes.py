@@ -42,7 +42,7 @@ _LETTERS: Final[dict[str, str]] = {"MODELS": "m", "ENDPOINTS": "e", "ANSWERS": "
 
 
 class Place(Struct, frozen=True):
-    """How far each stream was read: what a listener names to go on from there, as `m12.e3.a4`."""
+    """How far each stream was read, as text: `m12.e3.a4`. A listener sends it to continue from there."""
 
     sequences: dict[str, int] = {}
 
@@ -100,9 +100,9 @@ class News:
 
 
 class Listener:
-    """The news for one reader. Where several are *alike*, only the last waits.
+    """The news for one reader. Of several that are *alike*, only the last waits.
 
-    It ends when the reader is too slow, or when the console stops.
+    It ends if the reader is too slow, or when the console stops.
     """
 
     def __init__(self, caller: str, alike: Callable[[News], object] = id) -> None:

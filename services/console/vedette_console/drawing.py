@@ -26,7 +26,7 @@ _MAX_NAMED: Final = 12  # dots, all of which are named
 
 
 class Segment(Struct, frozen=True):
-    """A part of a stacked bar: its class, its length, what it is."""
+    """A part of a stacked bar: its class, its length, its label."""
 
     kind: str
     length: float
@@ -158,7 +158,7 @@ def _dot(dot: Dot, x: float, y_of: Scale) -> Markup:
 
 
 class _Names:
-    """Names next to dots; one that would cover another is left out."""
+    """Names next to dots. A name that would cover another one is left out."""
 
     def __init__(self) -> None:
         self._taken: list[tuple[float, float, float]] = []  # left, right and height of each

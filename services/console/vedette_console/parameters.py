@@ -1,6 +1,6 @@
-"""From a request to the parameters of a URL, to a command and to Python that ask the same. Pure.
+"""Turns a request into a URL, a command and Python code for the same query. Pure.
 
-The other way is `vedette.messages.parameters`.
+`vedette.messages.parameters` does the reverse.
 """
 
 from collections.abc import Iterable

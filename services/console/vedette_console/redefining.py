@@ -1,4 +1,4 @@
-"""Open pages refresh after a change of endpoints once a recommender replies with it; earlier, they would be stale."""
+"""After a change of endpoints, open pages refresh when a recommender replies with it. Before, they would be stale."""
 
 import asyncio
 from typing import Final

@@ -52,7 +52,7 @@ _UNSEEN_TOKENS: Final = 65_536  # of a prompt: pictures by their URL, what a ser
 
 
 class Entrance:
-    """Checks requests: their key, host and site, and the rest of the caller's daily budget."""
+    """Checks requests: their key, host and site, and how much of the caller's daily budget is left."""
 
     def __init__(self, settings: Gateway, usage: Usage, *, now: Callable[[], float]) -> None:
         self._usage = usage
@@ -483,9 +483,9 @@ def application(posted: Callable[[Api], Posted], listed: Listed, entrance: Entra
 
 
 class _Joined:
-    """Takes paths as clients join them: a base URL that ends in a slash brings two, or one at the end.
+    """Accepts paths as clients build them: a base URL that ends in a slash gives two slashes, or one at the end.
 
-    And those of Azure's clients, which name the model in the path, as a deployment.
+    It also accepts paths of Azure's clients, which name the model in the path, as a deployment.
     """
 
     def __init__(self, posted: Mapping[str, Posted], app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""`vedette/auto`: the use case that a request itself shows. Pure."""
+"""`vedette/auto`: finds the use case in the request. Pure."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ _EMBEDDED_QUESTION: Final = 400
 
 
 class Guess(Struct, frozen=True):
-    """A use case, how sure it is (0 to 1), and by what. *shares* of one are those of all that the words leave open."""
+    """A use case, its confidence (0 to 1), and its reason. *shares*: those of all possible use cases, 1 in total."""
 
     use_case: str
     confidence: float

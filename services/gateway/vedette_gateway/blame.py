@@ -1,7 +1,7 @@
 """Which failed calls count against their models, and not against the request. Pure, except for its memory.
 
-A caller, or its client by sending a request again, would otherwise make the best model look broken to all others: a few
-failures within seconds are a change.
+Otherwise one bad request, which a client sends again and again, would make the best model look broken for all callers,
+because a few failures within seconds count as a change.
 """
 
 from collections.abc import Sequence

@@ -60,7 +60,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Begun:
-    """A reply that has begun: its first bytes are there, the others are still to come."""
+    """A reply that has begun: its first bytes have arrived, the others follow."""
 
     def __init__(
         self,
@@ -211,10 +211,10 @@ class Calls:
     def _ordered(
         self, candidates: Sequence[Candidate], *, keep_order: bool
     ) -> list[tuple[Candidate, Upstream]]:
-        """Return the candidates that this gateway can call: first those that did not just fail and have room.
+        """Return the candidates that this gateway can call: first those with a free slot and without a recent failure.
 
-        Of models as good as the first, the one whose endpoint has the fewest requests in progress is first, unless a
-        conversation stays with its model.
+        Among models as good as the first, the one whose endpoint has the fewest requests in progress comes first,
+        unless a conversation stays with its model.
         """
         known = [
             (one, upstream)

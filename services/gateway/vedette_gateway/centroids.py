@@ -1,4 +1,4 @@
-"""Which use case's prompts a text is most like, in the space of an embedding model. Pure."""
+"""Compares a text with the prompts of each use case, in the space of an embedding model. Pure."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

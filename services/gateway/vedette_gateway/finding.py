@@ -1,4 +1,4 @@
-"""From what a request wants to the models that it may go to, best first, by the queries that every agent asks."""
+"""From the requirements of a request to the models that fit, best first, by the queries that agents use."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -56,7 +56,7 @@ _MAY: Final = Constraints(unknown_capabilities="keep")
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """The models for one request, best first, and why these."""
+    """The models for one request, best first, and the reason."""
 
     candidates: tuple[Candidate, ...]
     use_case: str | None = None
@@ -67,9 +67,9 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 class Finding:
-    """Asks recommenders over *connection*; replies are kept warm.
+    """Queries recommenders over *connection*, and caches their replies.
 
-    *base_url* says where OpenAI clients call a configured endpoint, None for others.
+    *base_url* returns where OpenAI clients call a configured endpoint, and None for other endpoints.
     """
 
     def __init__(

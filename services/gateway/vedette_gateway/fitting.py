@@ -1,7 +1,7 @@
 """Why no model fits a request, and whether waiting helps. Pure.
 
-Clients send a request again after a 503, some of them for minutes, and shorten a conversation after
-`context_length_exceeded`. So what only another request changes is a 400.
+Clients retry after a 503, some of them for minutes, and shorten a conversation after `context_length_exceeded`. So if
+only another request can succeed, the status is 400.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

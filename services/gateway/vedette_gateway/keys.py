@@ -18,7 +18,7 @@ _HOW: Final = "send one as: Authorization: Bearer KEY"
 
 
 class Caller(Struct, frozen=True):
-    """The caller of a request: the name of its key, and its permissions; without a key everything."""
+    """The caller of a request: the name of its key, and its permissions. Without a key, everything is allowed."""
 
     name: str
     key: CallerKey | None = None
@@ -52,8 +52,8 @@ class Callers:
     def of(self, headers: Mapping[str, str], address: str, now: float) -> Caller:
         """Return the caller that sent *headers* from *address* at *now* (monotonic seconds). Raises Problem.
 
-        Every digest is compared, in constant time. A right key is let in whatever else came from its address: many
-        callers may share that of a proxy.
+        Every digest is compared, in constant time. A right key is accepted even after wrong keys from the same address,
+        because many callers may share the address of a proxy.
         """
         if not self._keys:
             return Caller(ANYBODY)

@@ -37,10 +37,10 @@ _FREE: Final = Constraints()
 
 
 def ranking(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopReply | None:
-    """Return the first of the *earlier* rankings, by their requests, that *request* can be answered by; None: none can.
+    """Return the first of the *earlier* rankings, by their requests, that is valid for *request*, or None.
 
-    It has the models that can take *request*. One by the same weights and bounds comes before others, which only order
-    the same models differently.
+    It contains the models that can take *request*. A ranking with the same weights and bounds comes before others,
+    which have the same models in another order.
     """
     wanted, other = _RANKED.decode(request), None
     for asked, reply in earlier:

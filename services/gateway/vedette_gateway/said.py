@@ -1,6 +1,6 @@
 """The text of a request: the question, pasted text, and whether there is code. Pure.
 
-Of a long text only both ends are read: people ask before or after what they paste.
+Only both ends of a long text are read, because people ask before or after the text that they paste.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The conversation of a request, by headers and fields that clients send already. Pure."""
+"""The conversation of a request, from headers and fields that clients already send. Pure."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

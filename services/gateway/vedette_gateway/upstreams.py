@@ -1,4 +1,4 @@
-"""The endpoints as the gateway uses them: the way there, how much is in progress, and which are set aside."""
+"""The endpoints of the gateway: the connection to each, its requests in progress, and its recent failures."""
 
 import asyncio
 from collections import OrderedDict
@@ -31,7 +31,7 @@ _OF_THE_ENDPOINT: Final = frozenset(
 
 
 class Upstream:
-    """One endpoint: how it is reached, and how many requests are in progress there."""
+    """One endpoint: the connection to it, and its requests in progress."""
 
     def __init__(self, way: Access, at_once: int, base_url: str | None) -> None:
         self.passing = Passing(way)
@@ -113,7 +113,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 class Upstreams:
-    """All of them, by the name of the endpoint. `reload` opens and closes what has changed."""
+    """All upstreams, by the name of the endpoint. `reload` opens and closes the changed ones."""
 
     def __init__(self) -> None:
         self._open: dict[str, Upstream] = {}
@@ -172,14 +172,14 @@ class Upstreams:
 
 
 class _Until(NamedTuple):
-    """Until when one is set aside, in monotonic seconds, and for how long that was."""
+    """Until when a model or endpoint is tried last (monotonic seconds), and the length of that time."""
 
     at: float = 0.0
     for_s: float = 0.0
 
 
 class Aside:
-    """Which models and endpoints failed a moment ago: they are tried after all others for a while."""
+    """Models and endpoints that failed a moment ago: for some time, they are tried after all others."""
 
     def __init__(self, *, monotonic: Callable[[], float]) -> None:
         self._now = monotonic

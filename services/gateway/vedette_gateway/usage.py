@@ -26,7 +26,7 @@ class _Day(Struct, frozen=True):
 
 
 class Usage:
-    """The usage of the day, by caller: of this replica, and of the others as far as the stream USAGE has it."""
+    """The usage of the day by caller: of this replica, and of the other replicas from the stream USAGE."""
 
     def __init__(self, *, now: Callable[[], datetime], replica: str) -> None:
         self._now = now

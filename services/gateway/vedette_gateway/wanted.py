@@ -1,7 +1,6 @@
 """Reads the bytes of an OpenAI request: its model, its required capabilities, and its wishes. Pure.
 
-A body is taken apart only at its top level. What is passed on is each field as it was written, but for the name of the
-model.
+Only the top level of a body is parsed. Each field is passed on unchanged, except the name of the model.
 """
 
 import re
@@ -84,7 +83,7 @@ class Target(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """One request: its API, its target, its fields as they were written, and what they need of a model."""
+    """One request: its API, its target, its unchanged fields, and their requirements for a model."""
 
     api: Api
     target: Target
@@ -104,10 +103,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     @property
     def rooms(self) -> tuple[int, ...]:
-        """The tokens that a model is looked for with, in this order.
+        """The contexts (tokens) to search models with, in this order.
 
-        Agents send the longest answer that any model can give as a limit (opencode: 32,000), and mean no such answer:
-        where no model has room for that, one with room for the prompt is right.
+        Agents set the limit of an answer to the longest that any model can give (opencode: 32,000), but do not expect
+        such an answer. So if no model has a context for that, a context for the prompt is enough.
         """
         return (self.tokens,) if self.tokens == self.least_tokens else (self.tokens, self.least_tokens)
 

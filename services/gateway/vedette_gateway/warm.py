@@ -1,6 +1,6 @@
 """A cache of replies: a fresh reply is returned at once, an older one while it is refreshed.
 
-So a choice costs microseconds, and the last reply there was is given while NATS or every recommender is away.
+So a choice costs microseconds, and while NATS or every recommender is away, the last known reply is used.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _SILENT_S: Final = 0.8  # services reply within milliseconds
 
 
 class Patience(Struct, frozen=True, kw_only=True):
-    """In seconds: for how long a reply is fresh, for how long it is given while it is asked for again, and waiting."""
+    """Times in seconds: how long a reply is fresh, how long it is used while it is refreshed, how long to wait."""
 
     fresh_s: float
     usable_s: float
@@ -36,7 +36,7 @@ class Reply(NamedTuple, Generic[T]):
 
 
 class Silence:
-    """Whether no service replies: by the connection, by the last query, or by queries that wait for too long."""
+    """Whether no service replies: the connection, the last query, or queries that wait too long show this."""
 
     def __init__(self, *, monotonic: Callable[[], float], is_away: Callable[[], bool]) -> None:
         self._now = monotonic
@@ -74,7 +74,7 @@ class Silence:
 
 
 class _Kept(Generic[T]):
-    """One reply, when it came, and the query that is on its way."""
+    """One reply, when it came, and the running query for the next one."""
 
     def __init__(self) -> None:
         self.value: T | None = None
@@ -88,7 +88,7 @@ def none_fits(_earlier: Iterable[tuple[bytes, T]], _request: bytes) -> T | None:
 
 
 class Warm(Generic[T]):
-    """Replies by the bytes of their request. *fitting* finds one among those to other requests, the last used first."""
+    """Replies by the bytes of their request. *fitting* finds a reply to another request, the last used ones first."""
 
     def __init__(
         self,

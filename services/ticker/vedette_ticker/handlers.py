@@ -51,10 +51,10 @@ class Ticker:
             await asyncio.sleep(min(max(wait_s, 0.0), _MAX_SLEEP_S))
 
     async def tick_if_due(self) -> datetime:
-        """Publish the tick that is due, if one is and no replica was first; return when the next one is due.
+        """Publish a due tick, unless another replica was first; return when the next one is due.
 
-        A timer may go off a moment before a slot. Then that slot is the next one, though it may have come when this
-        returns. Raises ClockWrong.
+        A timer may fire a moment before a slot. Then that slot is the next one, even if it has begun when this returns.
+        Raises ClockWrong.
         """
         await self._bus.clock.require_right()
         now = self._clock.now()

@@ -68,8 +68,8 @@ def due(
 ) -> tuple[datetime, int] | None:
     """Return the slot to tick now and how many were missed before it, or None when nothing is due.
 
-    However many slots passed in downtime, one tick is due. The first ever is due at once, or, without
-    *run_on_startup*, at the next slot. A *last* slot in the future comes from a wrong clock: the present one is due.
+    After downtime, one tick is due for all missed slots. The very first tick is due at once, or at the next slot
+    without *run_on_startup*. A *last* slot in the future comes from a wrong clock: then the present slot is due.
     """
     slot = slots.slot(now)
     if last is not None and is_future(last, now):

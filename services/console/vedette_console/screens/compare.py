@@ -34,7 +34,7 @@ class Point(Struct, frozen=True, kw_only=True):
 
 
 class Beside(Struct, frozen=True, kw_only=True):
-    """One of the models side by side: how it was asked for, the model or why it is not there, the page without it."""
+    """One of the models side by side: its name in the address, the model or why it is missing, the page without it."""
 
     asked: str
     view: ModelView | None

@@ -1,7 +1,7 @@
 """*Change endpoint*: changes of an endpoint by operators at run time, and their history.
 
-A form holds the sequence of the definition that its page showed: of two operators who change the same endpoint, the
-second gets an error. Secrets are chosen by their names under `[discovery.keys]`; a form holds no other reference.
+A form contains the sequence of the definition that its page showed. So if two operators change the same endpoint, the
+second one gets an error. A form can name only secrets of `[discovery.keys]`.
 """
 
 import tomllib

@@ -67,7 +67,7 @@ async def endpoints(sources: Sources, view: View) -> dict[str, object]:
 
 
 class Day(Struct, frozen=True, kw_only=True):
-    """The day before a time at an endpoint: its models at the end of it, and how they replied."""
+    """The day before a time at an endpoint: its models at the end of that day, and the results of their probes."""
 
     endpoint: str
     models: int
@@ -122,7 +122,7 @@ async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """What a job is for: an endpoint, or a model; with the suites and the pool of that job."""
+    """The target of a job: an endpoint or a model, with the suites and the pool of the job."""
 
     endpoint: str = ""
     model: ModelRef | None = None

@@ -1,7 +1,7 @@
 """*Judge*: the judge and the pool for a use case, the cost, and the next step.
 
-A session has two steps: models write texts, then the judge compares them. What is written stays, so each press of the
-button starts the step that comes next. Only models whose calls cost nothing take part.
+A session has two steps: models write texts, then the judge compares them. Written texts are kept, so each press of the
+button starts the next step. Only models whose calls cost nothing take part.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ class Judging(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """A session: what each model has to do for it, and which models have yet to write their texts.
+    """A session: the work of each model, and the models whose texts are missing.
 
-    `held_at` says when this very session was held, `doubts` why what it found does not count.
+    `held_at` says when this same session was held, `doubts` why its result does not count.
     """
 
     session: Session

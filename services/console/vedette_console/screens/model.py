@@ -1,4 +1,4 @@
-"""*Model*: one model whole, with its history, its evidence and its wrong answers."""
+"""*Model*: one model with all its fields, its history, its evidence and its wrong answers."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -62,7 +62,7 @@ class Reports(Struct, frozen=True, kw_only=True):
 
 
 class Fact(Struct, frozen=True):
-    """One fact of a model's description, and where it is from."""
+    """One fact of a model's description, and its source."""
 
     name: str
     value: object

@@ -1,4 +1,4 @@
-"""*Models*: the fleet as a table that sorts, filters and pages; the bars of a page are read after it is shown."""
+"""*Models*: the fleet as a table that sorts, filters and pages. The bars of a page load after the page is shown."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta

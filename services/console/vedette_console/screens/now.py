@@ -45,7 +45,7 @@ _FIRST: Final = 3  # of them that are shown at once
 
 
 class Card(Struct, frozen=True, kw_only=True):
-    """One use case: the winner, its score and its interval, how far ahead it is, since when, why, and fallbacks."""
+    """One use case: the winner, its score and its interval, its lead, since when it wins, why, and fallbacks."""
 
     use_case: str
     best: Recommendation | None
@@ -68,7 +68,7 @@ class Attention(Struct, frozen=True, kw_only=True):
 
 
 class Fleet(Struct, frozen=True, kw_only=True):
-    """How many models and endpoints there are, and how they do; endpoints are known of now only."""
+    """The numbers of models and endpoints by state. The state of endpoints is known only for now, not for the past."""
 
     models: int
     statuses: dict[Status, int]

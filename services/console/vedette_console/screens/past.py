@@ -1,4 +1,4 @@
-"""The queries whose replies the recorder's history can give for a time in the past as well."""
+"""The queries that the recorder's history can also reply to as of an earlier time."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`webhooks list` and `webhooks test`: how sending goes, and whether a receiver takes a signed event."""
+"""`webhooks list` and `webhooks test`: the state of sending, and whether a receiver accepts a signed event."""
 
 from contextlib import aclosing
 from datetime import datetime
@@ -33,7 +33,7 @@ TEST: Literal["webhook.test"] = "webhook.test"
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """A webhook as it is listed. `pending` events wait to be sent."""
+    """A webhook in the list. `pending` events wait to be sent."""
 
     name: str
     state: Standing
@@ -132,7 +132,7 @@ def _moment(at: datetime | None) -> str:
 
 
 class Tested(Struct, frozen=True, kw_only=True):
-    """How a test ended. `status` and `reply` are the receiver's, where it replied."""
+    """The result of a test. `status` and `reply` are the receiver's, if it replied."""
 
     webhook: str
     receiver: str

@@ -1,4 +1,4 @@
-"""Sends queued events to one webhook, retries after failures, and makes dead letters in the end."""
+"""Sends queued events to one webhook, retries after failures, and turns undeliverable events into dead letters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ _RNG: Final = SystemRandom()
 
 
 class Delivering:
-    """Sends the deliveries of one webhook, by a consumer and slots of its own: no webhook waits for another."""
+    """Sends the deliveries of one webhook, with its own consumer and slots, so that no webhook waits for another."""
 
     def __init__(self, bus: Bus, sender: Sender, on_gone: Callable[[str], Awaitable[None]]) -> None:
         self.name = sender.target.webhook.name

@@ -22,7 +22,7 @@ _GONE: Final = 410
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """How an attempt ended: delivered if there is no *problem*; *gone*: the receiver wants nothing more."""
+    """The result of an attempt: delivered if there is no *problem*. *gone*: the receiver wants no more events."""
 
     problem: str | None = None
     gone: bool = False
@@ -49,8 +49,8 @@ def failed(error: ProviderError) -> Attempt:
 def delay_s(attempts: int, age_s: float, retry_after_s: float | None, draw: float) -> float | None:
     """Return how long to wait after *attempts*, or None when an event that is *age_s* old is a dead letter.
 
-    5 s, then three times as long each time, at most half an hour, 25 % more or less by *draw* (0 to 1); never less than
-    *retry_after_s*. After a day it ends.
+    The first wait is 5 s. Each further wait is three times as long, at most half an hour, plus or minus 25 % by *draw*
+    (0 to 1), and at least *retry_after_s*. After a day, retries end.
     """
     backoff = min(_MAX_S, _FIRST_S * _FACTOR ** min(attempts - 1, 10)) * (1 + _JITTER * (2 * draw - 1))
     wait_s = max(backoff, retry_after_s or 0.0)
