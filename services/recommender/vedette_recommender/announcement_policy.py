@@ -21,7 +21,7 @@ def decide(
 ) -> AnswerChanged | None:
     """Return the announcement that follows *before*, or None while it holds.
 
-    Replicas that decide the same at the same `as_of` give it the same id.
+    Replicas with the same decision at the same `as_of` give the announcement the same id.
     """
     announced = before.model if before else None
     model, score = standing.best or (None, None)

@@ -101,8 +101,8 @@ class Announcing:
     ) -> AnswerChanged | None:
         """Return what to announce after *held*, unless the replica that announced it knew more than this one.
 
-        The streams hold what *received* knew, and were read to their end after it came; if they end before that, they
-        were recreated.
+        This replica has read the streams to their end after *received* came, so it has all that *received* knew. If
+        the streams end before that, they were recreated.
         """
         before = held.event if held else None
         now = self._clock.now()

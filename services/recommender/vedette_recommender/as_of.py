@@ -184,9 +184,9 @@ def _part(kind: type[S], request: Struct) -> S:
 
 
 def catalogue(models: Sequence[PastModel]) -> Catalogue:
-    """Return the catalogue that the events of *models* give, folded as always. Raises UndecodableMessage.
+    """Return the catalogue from the events of *models*, folded as usual. Raises UndecodableMessage.
 
-    They are numbered by time: their own sequences start at 1 again when their stream is recreated.
+    The events are numbered by time, because their own sequences start at 1 again when their stream is recreated.
     """
     made = Catalogue()
     sequence = reports = place = 0

@@ -17,7 +17,7 @@ BOUNDS: Final = Bounds.__struct_fields__
 def answer_s(pace: Pace, use_case: UseCase, thoughts: Floats) -> Floats:
     """Return the seconds of a typical answer at *pace*, as measured, else as expected.
 
-    NaN for models that embed. *thoughts* are the tokens to expect before an answer.
+    NaN for models that embed. *thoughts* are the expected thinking tokens before an answer.
     """
     if use_case.embeds:
         return np.full_like(pace.ttft_ms, np.nan)

@@ -67,7 +67,7 @@ class Facts(Value, frozen=True, kw_only=True):
     def status(self) -> Status:
         """Return its status by its last probes; a listed model is not necessarily available.
 
-        A model that fails every call is degraded; one of which no more is known than a gateway's listing is unknown.
+        A model that fails every call is degraded. A model that only a gateway's listing shows is unknown.
         """
         if self.health is None:
             return Status.UNKNOWN
@@ -182,9 +182,9 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
 
 
 def candidate(facts: Facts, at: datetime, *, stale_after: timedelta, loaded: bool | None = None) -> Candidate:
-    """Return the model of *facts* as it must be seen at the moment *at*.
+    """Return the model of *facts* at the moment *at*.
 
-    *loaded* is what the server's last load says of it, which is newer than the last probe.
+    *loaded* says whether the model is loaded by the server's last load, which is newer than the last probe.
     """
     health = facts.health
     stale = health is not None and not -MAX_AHEAD <= at - health.checked_at <= stale_after

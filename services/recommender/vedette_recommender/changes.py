@@ -60,7 +60,7 @@ def account_key(asker: str | None) -> str:
 
 
 def by_gateway(said: Deviations) -> dict[str, Deviations]:
-    """Return what a report that the gateway measured adds: half of it by each of two accounts, which then agree."""
+    """Return the part of a report that the gateway measured: half of it for each of two accounts, which then agree."""
     half = {signal: Deviation(n=one.n / 2, total=one.total / 2) for signal, one in said.items()}
     return {account_key(f"{GATEWAY}{number}"): half for number in (1, 2)}
 
@@ -68,7 +68,7 @@ def by_gateway(said: Deviations) -> dict[str, Deviations]:
 def deviations(
     report: ReportRequest, output_tps: float | None, *, counts: bool, rest: Performance | None
 ) -> dict[Signal, Deviation]:
-    """Return what *report* says of a model that has *rest*; *counts* is whether its call says anything of the model."""
+    """Return the deviations of *report* from the figures *rest*; *counts* is whether its call counts for the model."""
     ok, said = report.outcome is Outcome.OK, dict[Signal, Deviation]()
     if counts:
         said["reliability"] = Deviation(n=1.0, total=float(not ok))
@@ -147,7 +147,7 @@ def _after(
 def _usual_of(deviations: Mapping[str, Deviation], allowance: float) -> list[Deviation]:
     """Return which of the *deviations* are usual values: those near zero, and those that two accounts agree on.
 
-    What one account alone says would shift the usual value for all others, who would then seem to have changed.
+    Otherwise one account alone could shift the usual value, and the reports of all others would look like a change.
     """
     means = {account: one.total / one.n for account, one in deviations.items()}
     return [
@@ -205,7 +205,7 @@ def _joined(
 
 
 def _sum(side: Mapping[str, Deviation], tuning: Tuning) -> float:
-    """Return what all accounts together say for a change; each adds or takes half of what one needs at most."""
+    """Return the evidence of all accounts for a change; each adds or removes at most half of the threshold."""
     most = tuning.threshold / 2
     return math.fsum(max(-most, min(most, one.total - one.n * tuning.allowance)) for one in side.values())
 

@@ -312,7 +312,7 @@ class Columns:
         return self._press(rows, load)
 
     def share(self, rows: NDArray[np.intp]) -> list[int]:
-        """Learn again how much requests of the endpoint of *rows* slow each other down; return what that changes."""
+        """Compute again how much requests at the endpoint of *rows* slow each other down; return the changed rows."""
         facts = self.facts[rows[0]]
         load = self.loads.get(facts.model.endpoint) if facts else None
         return self.press(load.event) if load else []
@@ -332,7 +332,7 @@ class Columns:
             self._press([row], load)
 
     def _press(self, rows: Sequence[int], load: Load) -> list[int]:
-        """Enter *load* for the models in *rows* of its endpoint; return those of which it changes what is expected."""
+        """Enter *load* for the models in *rows* of its endpoint; return the rows whose expectation changes."""
         if not rows:
             return []
         names = [facts.model.name for row in rows if (facts := self.facts[row])]

@@ -26,7 +26,7 @@ _LOCAL, _REMOTE = LOCALITIES.index("local"), LOCALITIES.index("remote")
 
 
 def settle(columns: Columns) -> set[int]:
-    """Work out again what to expect at endpoints where something was measured since; return the rows that changed."""
+    """Compute the expectations again at endpoints with new measurements; return the rows that changed."""
     changed: set[int] = set()
     for rows in columns.take_moved():
         for kept, new in (

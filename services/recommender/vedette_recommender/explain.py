@@ -191,7 +191,7 @@ class Account:
         return "measured" if embeds or own is not None else "reported"
 
     def _source(self, place: int) -> ContributionKind:
-        """Return where the expectation of a signal is from: from the model itself, from its endpoint, from nothing."""
+        """Return the source of the expectation of a signal: the model itself, its endpoint, or nothing."""
         if place == QUALITY:
             return "prior" if self._published.basis != "nothing" else "floor"
         embeds = self._field.use_case.embeds
@@ -222,7 +222,7 @@ class Account:
         return beside
 
     def _thoughts(self, place: int) -> str:
-        """Return which thoughts before an answer the speed has to make up for, and whether they were counted."""
+        """Return the thinking tokens that the speed must offset, and whether they were counted or are expected."""
         tokens = self._columns.thought_tokens[self.row].item()
         if place != SPEED or tokens < 1.0:
             return ""

@@ -161,7 +161,7 @@ class UseCaseScores:
         self._touched.update(rows)
 
     def press(self, rows: Collection[int]) -> None:
-        """Have the pace of *rows* worked out again: their servers work on more or less, which changes nothing else."""
+        """Compute the pace of *rows* again after a new load of their servers, which changes nothing else."""
         self._pressed.update(rows)
 
     def refresh(self, at: float) -> None:
@@ -321,7 +321,7 @@ class UseCaseScores:
         return slowed / self.answer_s[rows]
 
     def _find_best(self, rows: Rows) -> Rows:
-        """Find the best quality of all candidates; return whose bounds to work out: of *rows*, or of all by another."""
+        """Find the best quality of all candidates; return the rows whose bounds it affects: *rows*, or all."""
         columns = self._columns
         among = self.capable() & _MAY_SERVE[self.status] & ~columns.never_answered & ~columns.closed
         among &= ~(columns.ends_at < self.at)
@@ -400,12 +400,12 @@ class UseCaseScores:
         return bool(scoring.allowed(_points(self._moved[:, [row]], shares))[0] < 1.0)
 
     def trials(self, row: int) -> float:
-        """Return how many checked answers are behind the quality of *row*: no end of them where a user vouches."""
+        """Return how many checked answers are behind the quality of *row*: infinity if a user rated it."""
         _, effective, trials, _ = self._answered[:, row].tolist()
         return math.inf if math.isinf(effective) else float(trials)
 
     def effective_trials(self, row: int) -> float:
-        """Return how many answers to different questions would be worth as much as those behind the quality."""
+        """Return the effective number of answers behind the quality."""
         return float(self._answered[1, row])
 
     def mix(self, row: int) -> Mix:
@@ -521,8 +521,8 @@ class UseCaseScores:
     def _added_up(self, shares: tuple[float, ...], rows: Rows) -> Floats:
         """Return the points of all signals but the context, added up.
 
-        They are added in the order in which contributions are, and for one model as for all of them (which
-        `einsum` does not do).
+        They are added in the order of the contributions, and in the same order for one model and for many (`einsum`
+        does not guarantee this).
         """
         utility = _of(self.utility, rows)
         worth = scoring.points(np.array(shares)[:CONTEXT, None], 1.0)

@@ -34,9 +34,9 @@ class Figures(NamedTuple):
 
 
 def figures(board: Scoreboard, ranker: Ranker, use_cases: Iterable[str], most: int) -> Figures:
-    """Return the figures of the models on *board*, the *most* best ones where there are more.
+    """Return the figures of the models on *board*; if there are more than *most*, of the best ones.
 
-    What servers work on at the moment does not count.
+    The current load of servers does not count.
     """
     if most <= 0:
         return Figures((), {})

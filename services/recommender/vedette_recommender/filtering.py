@@ -130,9 +130,9 @@ class Limit(NamedTuple):
     whole: bool = False  # whether the values are whole numbers
 
     def place(self, field: UseCaseScores, columns: Columns, limit: float) -> float:
-        """Return how many models have values below *limit*, or not above it: where equal, the same ones do.
+        """Return the place of *limit* among the values of the models: limits with the same place admit the same models.
 
-        Where there are too many models to sort their values in less time than filtering takes, return the limit itself.
+        If there are so many models that sorting takes more time than filtering, return the limit itself.
         """
         if columns.room > _MAX_SORTED:
             return limit
@@ -206,7 +206,8 @@ _ELSEWHERE: Final = {  # by place in LOCALITIES
 def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> FilterResult:
     """Return the candidates for *request*.
 
-    Models that may have a capability count where no model is left that is known to have it, if it keeps those.
+    If no remaining model is known to have a needed capability, and the request keeps unknown ones, models that may have
+    it are candidates.
     """
     all_models = FilterResult(columns.present, len(columns), {})
     if request.constraints.unknown_capabilities == "keep":
@@ -320,7 +321,7 @@ def _answers(columns: Columns) -> Rule:
 
 
 def _ended(field: UseCaseScores, columns: Columns) -> Rule:
-    """Return the models that their services have ended, by what these say; a published date only warns."""
+    """Return the models that their services have ended, by the services' own dates; a published date only warns."""
 
     def ended(row: int) -> str:
         return f"ended on {datetime.fromtimestamp(columns.ends_at[row].item(), UTC):%Y-%m-%d}"

@@ -71,9 +71,9 @@ def sharing(totals: Iterable[float], weights: Iterable[float], estimates: Iterab
 
 
 def _estimate(performance: Performance) -> float:
-    """Return p by how long a token of a prompt takes, over a token of an answer; NaN where one is not known.
+    """Return p from the time of a prompt token, divided by the time of an output token; NaN if one is unknown.
 
-    That is what a token costs in a batch, over what it costs alone.
+    This is the cost of a token in a batch, divided by the cost of a token alone.
     """
     rate, short = median(performance.output_tps), median(performance.ttft_ms)
     if not rate or short is None:

@@ -15,7 +15,7 @@ from vedette.types import NOT_DOWNTIME, UP, Health, Level, ModelInfo, Outcome, T
 
 
 def _failed(call: MeasuredCall) -> bool:
-    """Return whether the model failed; being asked wrongly, or over a quota, is no failure of its own."""
+    """Return whether the model failed. A wrong request, or a used-up quota, is no failure of the model."""
     return call.outcome not in UP | NOT_DOWNTIME
 
 
@@ -74,7 +74,7 @@ def is_only_listed(info: ModelInfo, calls: Sequence[MeasuredCall], health: Healt
 def with_calls(info: ModelInfo, calls: Sequence[MeasuredCall], health: Health | None) -> Health | None:
     """Return *health* with *calls* added to its tallies of probes, each in its hour and its day.
 
-    Probes that saw no more than a gateway's listing are no sign that the model is up: then *calls* alone count.
+    Probes that saw only a gateway's listing do not show that the model is up: then only *calls* count.
     """
     if health is None:
         return None

@@ -39,9 +39,9 @@ NONE: Final = Change()
 def change_of(
     watches: Mapping[Signal, Watch], performance: Performance | None, health: Health | None = None
 ) -> Change:
-    """Return what changed of a model: what was learnt last counts, of its latencies and of its failures apart.
+    """Return the change of a model. The newest evidence counts, separately for latencies and for failures.
 
-    Reports make no model faster than our own measurements do: of them, only a change for the worse counts.
+    Of reports, only a change for the worse counts, so that they make no model look faster than our measurements.
     """
     own = own_change(performance)
     probed = _by_probes(probe_times(health), own, performance)
@@ -66,9 +66,9 @@ def _by_benchmark(own: OwnChange) -> Change:
 def _by_probes(
     times: ProbeTimes, own: OwnChange, performance: Performance | None
 ) -> tuple[Change, datetime] | None:
-    """Return what probes say of the time to the first token, and when they did; None where they say nothing.
+    """Return the change of the TTFT by probes, and its time; None if probes show no change.
 
-    Two probes must have said it since the last benchmark at rest.
+    Two probes since the last benchmark at rest must show it.
     """
     quiet = measured_quietly_at(performance)
     if times.ended is not None and (quiet is None or quiet < times.ended):
@@ -93,7 +93,7 @@ def _delayed(times: ProbeTimes, performance: Performance | None) -> float:
 
 
 def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -> Change | None:
-    """Return what reports say of the latencies; None where a benchmark knows better, or they never said anything."""
+    """Return the change of the latencies by reports; None if a benchmark is newer, or if there are no reports."""
     changed = [watch for signal in ("ttft", "speed") if (watch := watches.get(signal)) and watch.changed_at]
     if not changed:
         return None

@@ -109,9 +109,9 @@ def sums_of(
     rest: Performance | None = None,
     measured: bool = False,
 ) -> Sums:
-    """Return what one *report* of a model that has *rest* adds. Only a call that succeeded has latencies that count.
+    """Return the sums that one *report* of a model with *rest* adds. Only successful calls have latencies that count.
 
-    One that the gateway *measured* speaks for two accounts, so that it needs no second one to agree.
+    A report that the gateway *measured* counts as two accounts, so that no second one must agree.
     """
     ok = report.outcome is Outcome.OK
     ttft_ms, output_tps = (report.ttft_ms, output_tps_of(report)) if ok else (None, None)
@@ -159,7 +159,8 @@ def watch(
 def fold(previous: Reported | None, sums: Sums, now: datetime, digest: str | None) -> Reported:
     """Return the state after *sums*, as of *now*, of a model whose present weights are *digest*.
 
-    Other weights start again, and what was said of them does not count. Nor does what a wrong clock dated.
+    With other weights, the state starts again, and reports of the old weights do not count. Reports with a date from a
+    wrong clock do not count either.
     """
     if previous is None or previous.digest != digest or is_future(previous.as_of, now):
         previous = Reported(as_of=now, digest=digest)

@@ -88,10 +88,10 @@ def context_utility(tokens: Number, wanted: int) -> Number:
 
 
 def timed_confidence(n: Number, spread: Number, age_s: Number, spread_now: Number = 0.0) -> Number:
-    """Return how sure *n* runs make of a speed. The last is *age_s* seconds old.
+    """Return the confidence of a speed after *n* runs. The last run is *age_s* seconds old.
 
-    *spread* is their relative interquartile range. *spread_now*, a relative standard deviation, is added for changes
-    that may have come since.
+    *spread* is their relative interquartile range. *spread_now*, a relative standard deviation, is added for possible
+    changes since then.
     """
     drift = DRIFT_PER_WEEK**2 * np.maximum(0.0, age_s) / _WEEK_S
     return _sure(_variance(n, spread) + drift + spread_now**2)
@@ -255,7 +255,7 @@ def points(weight: Number, utility: Number) -> Number:
 
 
 def allowed(moved: Floats) -> Floats:
-    """Return the part that counts of what callers' reports would move raw scores by: no more than the limit."""
+    """Return by how much callers' reports move raw scores: no more than the limit."""
     size = np.abs(moved)
     return np.divide(MAX_REPORTED_POINTS, size, out=np.ones_like(size), where=size > MAX_REPORTED_POINTS)
 

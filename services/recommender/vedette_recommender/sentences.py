@@ -31,7 +31,7 @@ def summary(
 ) -> tuple[str, ...]:
     """Return the answer in two sentences. *lacking* are the capabilities that no model is known to have.
 
-    *rejected* is how many models were rejected for what.
+    *rejected* has the number of rejected models for each reason.
     """
     if best is None:
         return (
@@ -95,7 +95,7 @@ def kept(best: str, taker: str) -> str:
 
 
 def scaled(scale: Scale) -> tuple[str, ...]:
-    """Return in a sentence how the answers of all models together differ from what is published of them."""
+    """Return in a sentence how the answers of all models together differ from published facts."""
     if abs(scale.raised) < _MIN_SHIFT:
         return ()
     better, more = ("better", "more") if scale.raised > 0 else ("worse", "less")

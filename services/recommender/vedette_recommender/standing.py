@@ -40,7 +40,7 @@ class Standing:
         self._touched.update(rows)
 
     def press(self, rows: Collection[int]) -> None:
-        """Have the pace of *rows* worked out again: their servers work on more or less, which changes nothing else."""
+        """Compute the pace of *rows* again after a new load of their servers, which changes nothing else."""
         self._pressed.update(rows)
 
     def refresh(self, at: float) -> None:

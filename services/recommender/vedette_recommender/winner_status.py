@@ -60,7 +60,7 @@ def winner_status(
 
 
 def because(state: ModelState | None, reasons: Sequence[Rejection]) -> str:
-    """Return why a model is no candidate: what *reasons* reject it, or what has become of its *state*."""
+    """Return why a model is no candidate: the *reasons* that reject it, or its *state*."""
     if reasons:
         return " and ".join(map(_in_words, reasons))
     held = state.lifecycle if state else None
