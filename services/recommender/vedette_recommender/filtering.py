@@ -132,7 +132,7 @@ class Limit(NamedTuple):
     def place(self, field: UseCaseScores, columns: Columns, limit: float) -> float:
         """Return the place of *limit* among the values of the models: limits with the same place admit the same models.
 
-        If there are so many models that sorting takes more time than filtering, return the limit itself.
+        With too many models, sorting takes more time than filtering: then return the limit itself.
         """
         if columns.room > _MAX_SORTED:
             return limit

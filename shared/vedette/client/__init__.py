@@ -5,8 +5,8 @@
         if best.recommendation:
             print(best.recommendation.model, best.recommendation.base_url)
 
-The client finds a Vedette that runs on this machine by itself, and finds it again when it was restarted on another
-port; elsewhere pass the URL of NATS.
+The client finds a Vedette on this machine automatically, also after a restart on another port. For a Vedette on another
+machine, pass the URL of NATS.
 """
 
 import asyncio
@@ -100,10 +100,10 @@ class Wanted(Limits, total=False):
 class Client:
     """A connection to Vedette. Use it as an async context manager, or call `connect` and `close`.
 
-    *url* is that of NATS; without it VEDETTE_NATS_URL is used, and else the Vedette that runs in *state_dir*
-    (the user's own by default). *credentials* is a `.creds` file, *ca_file* names the authority of the server's
-    certificate (`tls://`; by default VEDETTE_NATS_CA_FILE, else the system's). *timeout_s* is how long one attempt
-    waits for an answer; there are two. History is waited for longer.
+    *url* is the URL of NATS. The default is VEDETTE_NATS_URL, else the Vedette that runs in *state_dir* (by default
+    the user's own). *credentials* is a `.creds` file. *ca_file* has the authority of the server's certificate
+    (`tls://`; the default is VEDETTE_NATS_CA_FILE, else the system's). *timeout_s* is the time that one attempt waits
+    for a reply; there are two attempts. Queries of history wait longer.
     """
 
     def __init__(
@@ -165,8 +165,8 @@ class Client:
     async def best(self, use_case: str, **wanted: Unpack[Wanted]) -> BestReply:
         """Return the best model for *use_case* now, and fallbacks in order.
 
-        No candidate is an answer, not an error: `recommendation` is None and `relax` says what stands in the
-        way. Raises RequestError (unknown use case, unknown field, …) and NoAnswer.
+        If no model fits, this is not an error: `recommendation` is None, and `relax` names the constraint to relax.
+        Raises RequestError (unknown use case, unknown field, …) and NoAnswer.
         """
         return await self._ask(RECOMMEND_BEST, _recommendation(use_case, wanted))
 
@@ -193,10 +193,10 @@ class Client:
         descending: bool = False,
         **limits: Unpack[Limits],
     ) -> ModelsReply:
-        """Return the models that match all that is given, from *offset* on: all of them, or at most *limit*.
+        """Return the models that match all given filters, from *offset* on: all of them, or at most *limit*.
 
-        *limits* are the constraints of a recommendation. Models without the figure to *sort* by come last.
-        More than go into one reply are asked for until they are there. Raises RequestError and NoAnswer.
+        *limits* are the constraints of a recommendation. Models without the figure to *sort* by come last. If one reply
+        cannot contain all models, the client sends further queries. Raises RequestError and NoAnswer.
         """
         asked = {
             "capabilities": list(capabilities),
@@ -324,8 +324,8 @@ class Client:
     ) -> ReportReply:
         """Report how a call to *model* ended: `ok`, or the class of the error (`types.Outcome`).
 
-        A report over the limits is not counted, and the reply says why; nothing needs to be done about it. It is
-        sent once, so that it never counts twice. Raises RequestError and NoAnswer.
+        A report over the limits is not counted, and the reply says why; you need to do nothing. A report is sent only
+        once, so that it never counts twice. Raises RequestError and NoAnswer.
         """
         outcome_fields = {
             "model": model,
@@ -341,15 +341,15 @@ class Client:
         return await self._ask(REPORT_OUTCOME, given)
 
     def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Watching:
-        """Return the *events* (`model.found`, …) and the changed answers of *use_cases*, as they happen.
+        """Return the *events* (`model.found`, …) and the winner changes of *use_cases*, as they happen.
 
-        `use_cases=["*"]` are all use cases; with neither of the two, everything is watched but `endpoint.load`, of
-        which there are many. Iterate over it:
+        `use_cases=["*"]` means all use cases. Without *events* and *use_cases*, everything is watched except
+        `endpoint.load`, because there are many of these. Iterate over it:
 
             async for event in vedette.watch(events=["model.found"], use_cases=["chat"]):
 
-        or enter it first (`async with vedette.watch(…) as events:`), and nothing that happens from then on is
-        missed, whatever is asked in between. Raises RequestError for events that there are not.
+        or enter it first (`async with vedette.watch(…) as events:`). From then on you miss no event, also if you send
+        queries in between. Raises RequestError for unknown events.
         """
         for event in events:
             if event not in PUBLIC_EVENTS:
@@ -404,7 +404,7 @@ class SyncClient:
         with SyncClient() as vedette:
             best = vedette.best("chat").recommendation
 
-    It takes what `Client` takes. It may be used from several threads: its event loop runs in a thread of its own.
+    It has the same parameters as `Client`. Several threads may use it: its event loop runs in a separate thread.
     """
 
     def __init__(

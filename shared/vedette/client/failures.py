@@ -1,7 +1,8 @@
 """The outcome for an exception of a call: the class of the model's failure, or none. Pure.
 
-Only exceptions of the libraries that call models count, recognised by module and name so that none of them need be
-installed; Python's own only where one of these libraries was at work. All else is the caller's own.
+Only exceptions of libraries that call models count. They are recognised by module and name, so no library must be
+installed. Python's own exceptions count only if one of these libraries was running. All others come from the caller's
+code.
 """
 
 import asyncio

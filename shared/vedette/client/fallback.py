@@ -1,4 +1,4 @@
-"""From a recommendation to a call: which URL, model and key, the next one when it fails, and a report of how it went.
+"""From a recommendation to a call: its URL, model and key, the next model after a failure, and a report of the outcome.
 
     async with Client() as vedette:
         async for call in calls(vedette, "chat", min_context_tokens=8192):
@@ -6,9 +6,9 @@
                 reply = await call.openai().chat.completions.create(model=call.name, messages=messages)
                 call.used(reply.usage)
 
-The body is run for the best model, and for each fallback in order as long as the call fails in a way that another
-model may not. An exception that is not of the call is raised at once, and nothing is reported. Whatever can call an
-OpenAI-compatible server can be used: `openai`, `litellm` and `pydantic_ai` need nothing but what they are called after.
+The body runs for the best model. If the call fails in a way that another model may avoid, the body runs for the next
+fallback. An exception that does not come from the call is raised at once, and nothing is reported. Any client of an
+OpenAI-compatible server can be used: for `openai`, `litellm` and `pydantic_ai`, install only the library itself.
 """
 
 import time
@@ -31,7 +31,7 @@ NO_KEY: Final = "none"
 
 
 class Call:
-    """One attempt at calling a recommended model. Enter it around the call; how it ends is reported."""
+    """One attempt to call a recommended model. Enter it around the call; it reports the outcome."""
 
     def __init__(
         self,
@@ -153,10 +153,10 @@ class Call:
 
 
 async def calls(client: Client, use_case: str, **wanted: Unpack[Wanted]) -> AsyncIterator[Call]:
-    """Yield a call of the best model for *use_case*, then of each fallback, until one has gone well.
+    """Yield a call of the best model for *use_case*, then of each fallback, until one succeeds.
 
-    The last one's error is raised where it came up. Only models that OpenAI clients can call are tried. Raises
-    NoCandidate when there are none, and as `Client.best`.
+    The error of the last one is raised at its place. Only models that OpenAI clients can call are tried. Raises
+    NoCandidate if there are none, and the errors of `Client.best`.
     """
     reply = await client.best(use_case, **wanted)
     shown = [one for one in (reply.recommendation, *reply.fallbacks) if one is not None]

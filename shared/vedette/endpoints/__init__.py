@@ -1,4 +1,4 @@
-"""The configured endpoints, open: the one way services reach a model server."""
+"""The open endpoints: services contact model servers only through these."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
@@ -200,8 +200,8 @@ class Reloaded(NamedTuple):
 class Endpoints:
     """All endpoints in force, by name, open. `reload` opens and closes changed ones.
 
-    One that is paused or asleep is closed, and so is one that was not defined in the configuration file and cannot be
-    opened here: it is known, and not contacted. `closed` says why.
+    A closed endpoint is known, but not contacted; `closed` says why. Paused and sleeping endpoints are closed. So is an
+    endpoint that cannot be opened here, unless it is defined in the configuration file.
     """
 
     def __init__(self, *, clock: Clock, log: Any = None) -> None:
@@ -387,8 +387,8 @@ class Endpoints:
 def look_again_s(age: timedelta) -> float:
     """Return the seconds after which a job of that *age* is tried again, whose endpoint a replica does not know yet.
 
-    A definition reaches all replicas within a second, a changed file within minutes: each wait is as long as the job
-    is old, from one second to thirty.
+    A definition reaches all replicas within a second, a changed file within minutes. So each wait is as long as the age
+    of the job, from one second to thirty.
     """
     soonest, latest = _LOOK_AGAIN_S
     return min(latest, max(soonest, age.total_seconds()))

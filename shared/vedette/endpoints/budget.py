@@ -61,8 +61,8 @@ def with_load(held: Ledger | None, last: EndpointLoad | None) -> Ledger | None:
 def covers(budget: Budget, ledger: Ledger | None, more: Use, now: datetime, *, paced: bool = False) -> bool:
     """Return whether the day's *budget* covers *more*.
 
-    *paced* spreads it over the day: at any time only the share of the hours passed, and of one to come, may
-    be used, so that a schedule too dense for its budget is stretched, not stopped at noon.
+    *paced* spreads the budget over the day: at any time, only the share of the past hours and of the next hour may be
+    used. So if a schedule is too dense for its budget, its intervals become longer, instead of ending at noon.
     """
     share = _share_of_day(now) if paced else 1.0
     spent = used(ledger, now) + more

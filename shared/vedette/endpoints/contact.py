@@ -20,7 +20,7 @@ _MAX_DETAIL = 500
 
 
 class Contact(Struct, frozen=True, kw_only=True):
-    """One contact: how it ended, how long it took, and the listing where it was asked for and given."""
+    """One contact: its outcome, its duration, and the listing if one was requested and received."""
 
     outcome: Outcome
     latency_ms: float

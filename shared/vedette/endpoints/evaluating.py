@@ -43,9 +43,9 @@ class Planned(Struct, frozen=True, kw_only=True):
 def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = None) -> Cost | None:
     """Return the cost of *items* of each suite, or None if the price of the model is not known.
 
-    A model known to think costs its thoughts in any case; one known not to think never does. One of which that is not
-    known costs what it was seen to think. *thoughts* before its answers so far replace step by step what is published
-    of models like it.
+    A model that is known to think costs its thoughts in any case, a model that is known not to think never. If this is
+    unknown, only the measured thoughts count. The *thoughts* before its answers so far replace the published thoughts
+    of similar models step by step.
     """
     if info.price is None:
         return None

@@ -1,7 +1,7 @@
-"""One gate for each host group, so that Vedette's own requests never meet on one processor.
+"""One gate for each host group, so that Vedette's own requests never run on one processor at the same time.
 
-A measurement holds it while its job runs, a probe while its job is in the queue. Each shows itself before it
-looks for the other: where both begin at once, the probe asks for no answer, and the measurement waits for its end.
+A measurement holds the gate while its job runs, a probe while its job is in the queue. Each announces itself before it
+checks for the other. So if both begin at once, the probe requests no answer, and the measurement waits for its end.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Chooses the judge and the models that it compares, and computes the cost of a session. Pure.
 
 A judge is clearly better than the models whose texts it compares: its lower quality bound (95 %) lies above their upper
-ones, by checked answers and published facts. Models of its own family are not in the pool, and neither is it itself:
-one of them, and its own texts, are compared only to see whether it favours them.
+bounds, by checked answers and published facts. The judge and models of its family are not in the pool. Its own texts,
+and those of one model of its family, are compared only to measure whether it prefers them.
 """
 
 import re
@@ -44,8 +44,8 @@ VERDICT_TOKENS: Final = 12
 class Contender(Struct, frozen=True, kw_only=True):
     """A model that may write or judge.
 
-    `thoughts` came before its checked answers. `writes` and `judges` say whether it may be asked to, by the settings of
-    its endpoint.
+    `thoughts` came before its checked answers. `writes` and `judges` say whether the settings of its endpoint allow
+    this.
     """
 
     info: ModelInfo
@@ -88,9 +88,10 @@ def viewed(view: ModelView) -> Contender:
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """Which model judges the texts of which, for a use case. `relatives`, and the judge, write only to be watched.
+    """The judge and the models whose texts it compares, for a use case.
 
-    `doubts` says why its result is shown and does not count.
+    The texts of `relatives` and of the judge are compared only to measure its bias. `doubts` says why the result is
+    shown but does not count.
     """
 
     use_case: str
@@ -147,8 +148,8 @@ def choose(
 ) -> Session | str:
     """Return the session for *use_case*, or why there can be none.
 
-    Without *paid*, only models whose calls cost nothing take part. Where a judge is named and is not clearly better, it
-    compares the others all the same, and the session does not count.
+    Without *paid*, only models whose calls cost nothing take part. A named judge that is not clearly better compares
+    the others too, but the session does not count.
     """
     everyone, named = list(contenders), settings.named
     able = abilities(everyone, use_case)
@@ -289,10 +290,10 @@ def _is_kin(one: _Descent, other: _Descent) -> bool:
 
 
 def kin(info: ModelInfo) -> frozenset[str]:
-    """Return which houses a model is from: of qwen2.5 and qwq the same. None where neither name nor server say.
+    """Return the houses (vendors) of a model: for qwen2.5 and qwq the same. None if neither name nor server show it.
 
-    The name counts before the family that the server says, which may be an architecture. Of an unknown house, that
-    family is the house, or the first word of the name.
+    The name takes priority over the family that the server reports, because that may be an architecture. If the house
+    is unknown, the reported family is the house, or the first word of the name.
     """
     named = houses(info.canonical or "") | houses(info.model.name)
     said = info.family or info.model.name.rpartition("/")[2]
@@ -393,7 +394,7 @@ def _usd(info: ModelInfo, requests: int, prompt: int, answer: int) -> float | No
 def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) -> dict[ModelRef, float] | None:
     """Return the maximum cost of each model in one job, in proportion to expected costs; None over *budget_usd*.
 
-    One that may think is expected to: a session that breaks off for its price has cost, and found nothing.
+    A model that may think is expected to think, because a session that stops at its limit costs money without a result.
 
     A model does one job for each use case, and the judge one more: together they stay within the budget.
     """

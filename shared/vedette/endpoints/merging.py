@@ -1,8 +1,8 @@
 """Which endpoints are in force: the configuration file's, those that appeared, and what operators changed. Pure.
 
-The order (ADR 0042): an operator's definition is laid over what is beneath it, key by key. Beneath is the file's
-endpoint of that name, else the one that appeared, of the first source by name. A definition that cannot be used is left
-out alone, with the reason; what is beneath it stays in force.
+The order (ADR 0042): an operator's definition overrides single keys of the base: the endpoint of that name in the file,
+else the one that appeared, from the first source by name. An unusable definition is left out, with its reason, and its
+base stays in force.
 """
 
 import re
@@ -259,8 +259,8 @@ class _Merging:
     def leave_twins_out(self) -> None:
         """Leave out what appeared at the URL of another endpoint: each of its models would be measured twice.
 
-        Endpoints that name different models are different: one gateway may serve them all. One that is asleep gives
-        way: its source may have it under another name now.
+        Endpoints that name different models are different: one gateway may serve them all. A sleeping endpoint is left
+        out, because its source may have it under another name now.
         """
         at: dict[tuple[str, frozenset[str]], str] = {}
         late = sorted(filter(self._may_be_a_twin, self.endpoints), key=self._gives_way)
@@ -311,8 +311,8 @@ def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
 def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings | None) -> EndpointSettings:
     """Return the endpoint of *definition* over its base *beneath*, or without a base.
 
-    A changed URL that leads to another host or port leaves the credentials behind: they were given for the first.
-    Raises ConfigurationError for a key or value that no endpoint can have, and for a secret that is no reference.
+    If the URL changes to another host or port, the credentials do not apply, because they were given for the first one.
+    Raises ConfigurationError for an invalid key or value, and for a secret that is not a reference.
     """
     table = {} if beneath is None else written(beneath)
     if beneath is not None:

@@ -1,7 +1,7 @@
-"""Which requests at an endpoint are Vedette's own: a server that reports its load does not say whose they are.
+"""The number of Vedette's own requests at an endpoint, because a server's load does not show who sent its requests.
 
-A benchmarker or prober listens and replies while it has requests in progress. The prober that reads a load asks; where
-no service has any, the broker says so at once.
+While a benchmarker or prober has requests in progress, it replies to a query for their number. The prober that reads a
+load sends this query. If no service has requests, the broker reports no responders at once.
 """
 
 import asyncio

@@ -38,10 +38,10 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
 
 
 def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
-    """Return why *info* is not measured by schedule, or None where it may be.
+    """Return why *info* may not be measured by schedule, or None if it may be.
 
-    It is measured if its calls are known to cost nothing, with `measure = true`, or with a budget that bounds the cost.
-    If a call interrupts answers to others, only `measure = true` allows it.
+    It may be measured if its calls are known to cost nothing, with `measure = true`, or with a budget that limits the
+    cost. If a call would interrupt answers to other users, only `measure = true` allows it.
     """
     if endpoint.measure is not None:
         return None if endpoint.measure else "measure = false"

@@ -1,6 +1,6 @@
 """The question to a judge, and reading its answer. Pure.
 
-Texts of models may be hostile: they may tell the judge which answer to give. So marks enclose each text. The marks are
+Texts of models may be hostile: they may ask the judge for an answer. So marks enclose each text. The marks are
 derived from all texts together, so no author can know them. The question comes after the texts. Each session tests
 whether its judge ignores such instructions (`tasks`).
 """
