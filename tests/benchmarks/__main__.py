@@ -43,6 +43,10 @@ from vedette.settings import Probing
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
 
 
+# An interval of a mean needs two.
+Fleets = Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=2))]
+
+
 def _numbers(_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
     return tuple(int(one.replace("_", "")) for token in tokens for one in token.value.split(","))
 
@@ -209,7 +213,7 @@ def find_use_cases(*, fleets: int = 100, work: Path | None = None) -> None:
 
 
 @app.command(name="questions")
-def ask_questions(*, fleets: int = 40, sizes: Numbers = questions.SIZES) -> None:
+def ask_questions(*, fleets: Fleets = 40, sizes: Numbers = questions.SIZES) -> None:
     """Compare what evaluations cost, and what their answers are worth: the same questions to all models, or a race.
 
     Parameters

@@ -200,10 +200,10 @@ def _of_board(
 ) -> Iterator[str]:
     for use_case in board.use_cases:
         row = (
-            # With one use case, the best single model is the best one.
+            # With one use case, the best single model is the best one; a few fleets may leave a use case out.
             ""
             if who == "best single" and len(board.use_cases) == 1
-            else str(told[board.name, utility, who, use_case])
+            else str(told.get((board.name, utility, who, use_case), ""))
             for who in choosers
         )
         yield f"| {board.name} | {use_case} | {' | '.join(row)} |"
