@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from eventually import eventually
 from graders import Here
+from measuring import measuring
 from samples import lifecycle_event, model_info
 from vedette.bus.bus import Bus
 from vedette.endpoints import OpenEndpoint
@@ -22,11 +23,12 @@ from vedette.testing import EPOCH, Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import Claim, Evidence, Judged, ModelInfo, ModelRef, Outcome, Price, Quality, Score
 from vedette.usecases import BUILT_IN, KINDS
 from vedette_benchmarker.day_limit import DayLimit
-from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS
 from vedette_benchmarker.judging.measure import Judging
 from vedette_benchmarker.judging.steps import Next
 from vedette_benchmarker.judging.tasks import MAX_TEXT_TOKENS, SERIES, TEST_PAIRS
+from vedette_benchmarker.measuring import Measuring
+from vedette_benchmarker.queueing import Queueing
 from vedette_benchmarker.work import Work
 from vedette_benchmarker.yielding import GaveWay
 
@@ -310,7 +312,7 @@ async def test_when_all_texts_are_written_the_judge_is_next(bus: Bus) -> None:
     """Once the catalogue shows the texts that were just written, not before."""
     box = Box(bus, Sober())
     await box.find()
-    jobs = _measurements(box)
+    _, jobs = _measuring(box)
     for step in await box.steps():
         await jobs.on_job(box.job(step), box.endpoint)
     await box.learn()
@@ -338,28 +340,22 @@ async def test_by_schedule_texts_are_queued(bus: Bus, elsewhere: tuple[ModelRef,
     """Of those alone that may ever be measured: one that another server runs does not hold up the others."""
     box = Box(bus, Sober())
     await box.find()
-    await _measurements(box, elsewhere).on_tick(Tick(id="t", at=EPOCH, job="quality", slot=EPOCH))
+    queueing, _ = _measuring(box, elsewhere)
+    await queueing.on_tick(Tick(id="t", at=EPOCH, job="quality", slot=EPOCH))
     queued = await bus.jobs.queued(host_jobs(box.endpoint.settings.group)) or []
     assert {(job.kind, job.model, job.suites) for job in queued} == {
         ("judge", model, (USE_CASE,)) for model in (GOOD, BAD, VAIN) if model not in elsewhere
     }
 
 
-def _measurements(box: Box, elsewhere: Sequence[ModelRef] = ()) -> Measurements:
-    return Measurements(
-        probe_timeout_s=30.0,
-        bus=box.bus,
+def _measuring(box: Box, elsewhere: Sequence[ModelRef] = ()) -> tuple[Queueing, Measuring]:
+    return measuring(
+        box.bus,
         catalogue=box.catalogue,
         endpoints=_Named(box.endpoint, elsewhere),  # type: ignore[arg-type]
-        clock=box.bus.clock,
         measures={"evaluate": box.judging, "judge": box.judging},
-        questions=_no_questions,
         judging=box.judging.next_steps,
     )
-
-
-async def _no_questions() -> list[object]:
-    return []
 
 
 class _Named(dict[str, OpenEndpoint]):

@@ -404,7 +404,7 @@ def _is_probe(request: Exchange) -> bool:
 @pytest.mark.fault(
     "a user has a model loaded that a measurement would push out",
     "I13",
-    without=("vedette_benchmarker.handlers:defer_s", lambda *_: 0.0),
+    without=("vedette_benchmarker.measuring:defer_s", lambda *_: 0.0),
 )
 async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(running: Run) -> None:
     """It is measured itself; the others wait, unless a person asks."""

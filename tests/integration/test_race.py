@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from graders import Here
+from measuring import measuring
 from samples import lifecycle_event, model_info
 from vedette.bus.bus import Bus
 from vedette.endpoints import OpenEndpoint
@@ -21,7 +22,6 @@ from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import EndpointState, ModelRef, Occupancy, Outcome, Residency
 from vedette.usecases import known
 from vedette_benchmarker.evaluation import Evaluation
-from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.racing import PART, SHARE, STEP
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
@@ -73,12 +73,10 @@ class Box:
             clock=bus.clock,
             use_cases=USE_CASES,
         )
-        self.jobs = Measurements(
-            probe_timeout_s=30.0,
-            bus=bus,
+        self.queueing, self.measuring = measuring(
+            bus,
             catalogue=self.catalogue,
             endpoints=_Named({"box": self.endpoint}),  # type: ignore[arg-type]
-            clock=bus.clock,
             measures={"evaluate": evaluation},
             questions=evaluation.questions,
         )
@@ -102,7 +100,7 @@ class Box:
             )
 
     async def do(self, job: Job) -> None:
-        await self.jobs.on_job(job, self.endpoint)
+        await self.measuring.on_job(job, self.endpoint)
         if job.model is not None:
             await self.learn(job.model)
 
@@ -153,7 +151,7 @@ async def test_a_tick_goes_on_with_a_race_whose_job_was_lost(bus: Bus) -> None:
     box = Box(bus, {"good": 6, "close": 5})
     await box.find()
     await bus.js.purge_stream("JOBS")
-    await box.jobs.on_tick(Tick(id="t", at=NOW, job="quality", slot=NOW))
+    await box.queueing.on_tick(Tick(id="t", at=NOW, job="quality", slot=NOW))
     (job,) = await box.queued()
     assert job.suites == ("words",)
 

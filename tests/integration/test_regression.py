@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from graders import Here
+from measuring import measuring
 from samples import lifecycle_event, model_info
 from vedette.bus.bus import Bus
 from vedette.endpoints import OpenEndpoint
@@ -31,7 +32,6 @@ from vedette.types import (
     Thoughts,
 )
 from vedette_benchmarker.evaluation import Evaluation
-from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.place import Place
 from vedette_benchmarker.racing import PART
 from vedette_benchmarker.suites import Item, Suite
@@ -180,12 +180,10 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
     await model.evaluate("a")
     found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL, kind="chat", url="http://box"))
     await bus.js.publish(found.subject, encode(found))
-    jobs = Measurements(
-        probe_timeout_s=30.0,
-        bus=bus,
+    _, jobs = measuring(
+        bus,
         catalogue=Catalogue(),
         endpoints={"box": model.endpoint},
-        clock=bus.clock,
         measures={"evaluate": model.measure},
         questions=model.measure.questions,
     )
