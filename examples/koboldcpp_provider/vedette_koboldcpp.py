@@ -30,7 +30,7 @@ from vedette.types import Outcome, Residency
 class KoboldCppEndpoint:
     """One KoboldCpp server."""
 
-    features = Features(residency=True)
+    features = Features()
 
     def __init__(self, http: Http) -> None:
         self._http = http

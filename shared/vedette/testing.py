@@ -100,7 +100,7 @@ class FakeEndpoint:
         embedding: Mapping[str, Any] | None = None,
     ) -> None:
         self.clock = clock
-        self.features = features or Features(residency=residency is not None)
+        self.features = features or Features()
         self.server = server or Server(product="fake", version="1.0")
         self.listings = list(listings)
         self.described = dict(described or {})

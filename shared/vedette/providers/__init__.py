@@ -1,8 +1,8 @@
 """The interface of providers, and the registry that finds them.
 
 A provider is one module with one object, named by an entry point of the group `vedette.providers`. Built-in
-providers come through the same entry points as others. What a server cannot do, its provider declares in
-`Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
+providers come through the same entry points as others. What a server does not report, its
+provider answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
 """
 
 import difflib
@@ -197,8 +197,6 @@ class Activity(Struct, frozen=True, kw_only=True):
 class Features(Struct, frozen=True, kw_only=True):
     """The features of a provider."""
 
-    residency: bool = False  # `resident` answers with something
-    digests: bool = False
     free_to_ask: bool = True  # False: a paid service; probes that generate need permission
 
 

@@ -98,7 +98,7 @@ class OllamaEndpoint:
     """One Ollama server."""
 
     def __init__(self, http: Http, *, own: bool, clock: Clock) -> None:
-        self.features = Features(residency=True, digests=True, free_to_ask=own)
+        self.features = Features(free_to_ask=own)
         self._own = own
         self._http = http
         self._brief = http.brief()

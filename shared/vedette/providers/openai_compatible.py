@@ -53,7 +53,7 @@ class OpenAICompatibleEndpoint:
         named: tuple[str, ...] = (),
         named_kind: Kind = "unknown",
     ) -> None:
-        self.features = Features(residency=True, free_to_ask=own)
+        self.features = Features(free_to_ask=own)
         self._own = own
         self._named_kind = named_kind  # of the *named* models, by the request whose URL was configured
         self._http = http
