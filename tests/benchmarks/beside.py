@@ -6,10 +6,8 @@ end; once a reply shows them, its expectation is kept, and a call with a prompt 
 
 import asyncio
 import math
-import sys
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,11 +16,10 @@ from statistics import fmean
 import httpx
 from msgspec import Struct
 
-from benchmarks.running import say
+from benchmarks.running import llama_cpp, say, vedette
 from eventually import eventually
 from vedette.client import Client
 from vedette.messages.queries import Recommendation
-from vedette.runtime.subprocesses import child, free_port
 from vedette_benchmarker.load import PROMPT_TOKENS, prompt
 
 SLOTS = 4
@@ -30,6 +27,14 @@ _ANSWER_TOKENS = 32
 _ENDLESS_TOKENS = 1900
 _BEFORE = 0.4  # p of 0.4, for both figures, was expected of every server
 _WITHIN_S = 600.0
+_CONFIGURATION = """
+[endpoints.box]
+provider = "openai-compatible"
+url = "{url}"
+measure = true
+evaluate = false
+load = {{ every_s = 1 }}
+"""
 _STREAMED = {"stream": True, "ignore_eos": True, "cache_prompt": False}
 
 
@@ -47,36 +52,18 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 async def measure(directory: Path, threads: int, seconds: float) -> None:
     """Measure for *seconds* after the benchmark, and say what was found."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    serve = [sys.executable, "-m", "benchmarks.loads", str(port), str(SLOTS), str(threads)]
-    async with child(serve, log=directory / "llama.log"), _vedette(directory, url) as client:
+    async with (
+        llama_cpp(directory / "llama.log", slots=SLOTS, threads=threads) as llama,
+        vedette(directory, _CONFIGURATION.format(url=llama.url)) as client,
+    ):
         await eventually(partial(_is_measured, client), within_s=_WITHIN_S, what="the model is measured")
         found, began, rng = list[Seen](), time.monotonic(), Random()
         once = httpx.Limits(max_keepalive_connections=0)  # the server closes idle connections
-        async with httpx.AsyncClient(base_url=url, timeout=300, limits=once) as http:
+        async with httpx.AsyncClient(base_url=llama.url, timeout=300, limits=once) as http:
             while time.monotonic() - began < seconds:
                 found += [await _one(client, http, others, rng) for others in range(SLOTS)]
     for line in lines(found):
         say(line)
-
-
-@asynccontextmanager
-async def _vedette(directory: Path, url: str) -> AsyncIterator[Client]:
-    config, state = directory / "vedette.toml", directory / "state"
-    config.write_text(
-        f'[endpoints.box]\nprovider = "openai-compatible"\nurl = "{url}"\nmeasure = true\nevaluate = false\n'
-        "load = { every_s = 1 }\n"
-    )
-    command = [sys.executable, "-m", "vedette", "up", "--config", str(config), "--state-dir", str(state)]
-    async with child(command, log=directory / "vedette.log"):
-        await eventually(partial(_is_up, state), what="Vedette")
-        async with Client(state_dir=state) as client:
-            yield client
-
-
-async def _is_up(state: Path) -> bool:
-    return await asyncio.to_thread((state / "connection.json").exists)
 
 
 async def _is_measured(client: Client) -> bool:

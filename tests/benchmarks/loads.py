@@ -6,7 +6,6 @@ processor time of this process: how busy the machine is changes them little.
 
 import asyncio
 import json
-import signal
 import sys
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ import nats
 from msgspec import Struct
 
 from benchmarks.machine import Cpu
+from benchmarks.running import llama_cpp
 from eventually import eventually
 from providers.replay import FIXTURES, Replay, replaying, reply
 from vedette import log
@@ -29,7 +29,6 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import close
 from vedette.bus.provisioning import provision
 from vedette.clock import SystemClock
-from vedette.demo.server import MODEL, weights
 from vedette.endpoints import Endpoints, OpenEndpoint, open_endpoints
 from vedette.errors import ProviderError
 from vedette.messages import ids
@@ -38,7 +37,7 @@ from vedette.messages.events import EndpointObserved
 from vedette.providers import Generation, Metered
 from vedette.providers.counting import counting
 from vedette.runtime import nats_server
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 from vedette.settings import EndpointSettings, Nats, Settings
 from vedette.types import EndpointState, Outcome
 from vedette_prober.loads import Loads
@@ -270,9 +269,8 @@ class Pair(Struct, frozen=True, kw_only=True):
 async def paired(pairs: int, every_s: float, tokens: int = 96) -> list[Pair]:
     """Return *pairs* of answers of a real llama.cpp; which of the two comes first alternates."""
     with TemporaryDirectory() as directory:
-        port, output = free_port(), Path(directory) / "llama"
-        async with child([sys.executable, "-m", "benchmarks.loads", str(port)], log=output) as process:
-            one = EndpointSettings(provider="openai-compatible", url=f"http://127.0.0.1:{port}", timeout_s=60)
+        async with llama_cpp(Path(directory) / "llama", slots=2) as llama:
+            one = EndpointSettings(provider="openai-compatible", url=llama.url, timeout_s=60)
             settings = Settings(endpoints={"one": one})
             async with (
                 open_endpoints(settings, clock=SystemClock()) as answering,
@@ -286,13 +284,13 @@ async def paired(pairs: int, every_s: float, tokens: int = 96) -> list[Pair]:
                     return False
 
                 await eventually(up, within_s=120, what="the server is up")
-                await _answer(server, process.pid, tokens)
+                await _answer(server, llama.pid, tokens)
                 found = []
                 for n in range(pairs):
                     figures = {}
                     for with_readings in (n % 2 == 0, n % 2 == 1):
                         task = asyncio.create_task(_keep_reading(read, every_s)) if with_readings else None
-                        figures[with_readings] = await _answer(server, process.pid, tokens)
+                        figures[with_readings] = await _answer(server, llama.pid, tokens)
                         if task is not None:
                             task.cancel()
                     alone, beside = figures[False], figures[True]
@@ -353,25 +351,5 @@ def lines(found: list[Cost], bare_ms: float, kept: Rest, every_s: float) -> list
     ]
 
 
-def serve_llama_cpp(port: int, slots: int = 2, threads: int = 1) -> None:
-    """Serve the demo's weights, never asleep, until told to stop."""
-    import xllamacpp
-
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(weights())
-    parameters.model_alias = MODEL if isinstance(parameters.model_alias, str) else [MODEL]
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = port
-    parameters.n_ctx, parameters.n_parallel = 8192, slots
-    parameters.endpoint_metrics = parameters.endpoint_slots = True
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
-    server = xllamacpp.Server(parameters)
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    del server
-
-
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        serve_llama_cpp(*map(int, sys.argv[1:]))
-    else:
-        asyncio.run(serve())
+    asyncio.run(serve())

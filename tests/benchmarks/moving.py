@@ -8,11 +8,9 @@ Or both servers are loaded by chance, equally, all the time: how often does the 
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 from random import Random
@@ -21,13 +19,10 @@ from typing import Literal
 import httpx
 from msgspec import Struct
 
-from benchmarks.running import say
-from eventually import eventually
+from benchmarks.running import llama_cpp, say, vedette
 from vedette.bus import agents
 from vedette.client import Client
-from vedette.demo.server import weights
 from vedette.messages.probe_times import MIN_PROBES
-from vedette.runtime.subprocesses import child, free_port
 from vedette.types import Level, Outcome
 
 Signal = Literal["load", "reports", "probes"]
@@ -37,19 +32,7 @@ _SLOTS, _QUIET_S = 2, 60.0
 _NOISY_SLOTS = 4
 _MEASURED_WITHIN_S = 1200.0
 _CALL_TOKENS = 12
-_SERVE = """
-import signal, sys, xllamacpp
-p = xllamacpp.CommonParams()
-p.model.path = sys.argv[2]
-p.model_alias = sys.argv[3] if isinstance(p.model_alias, str) else [sys.argv[3]]
-p.hostnames, p.port = ["127.0.0.1"], int(sys.argv[1])
-p.n_ctx, p.n_parallel = 4096, int(sys.argv[4])
-p.endpoint_metrics = p.endpoint_slots = p.endpoint_props = True
-p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
-server = xllamacpp.Server(p)
-signal.sigwait({signal.SIGTERM, signal.SIGINT})
-del server
-"""
+_CONTEXT_TOKENS = 4096
 
 
 class Seen(Struct, frozen=True):
@@ -138,24 +121,17 @@ def _since(at: float | None, begin: float) -> str:
 
 @asynccontextmanager
 async def _servers(directory: Path, slots: int) -> AsyncIterator[dict[str, str]]:
-    ports = {"a": free_port(0), "b": free_port(0)}
-    model = str(weights())
-
-    def command(name: str) -> list[str]:
-        return [sys.executable, "-c", _SERVE, str(ports[name]), model, _MODEL, str(slots)]
-
     async with (
-        child(command("a"), log=directory / "a.log"),
-        child(command("b"), log=directory / "b.log"),
+        llama_cpp(directory / "a.log", slots=slots, context_tokens=_CONTEXT_TOKENS) as a,
+        llama_cpp(directory / "b.log", slots=slots, context_tokens=_CONTEXT_TOKENS) as b,
     ):
-        yield {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        yield {"a": a.url, "b": b.url}
 
 
 @asynccontextmanager
 async def _vedette(
     directory: Path, urls: dict[str, str], signal: Signal, probed_every_s: int = 60
 ) -> AsyncIterator[Client]:
-    config, state = directory / "vedette.toml", directory / "state"
     more = "" if signal == "load" else "load = { every_s = 0 }\n"
     if signal == "probes":
         more += 'answer = "always"\n'
@@ -164,16 +140,8 @@ async def _vedette(
         for name, url in urls.items()
     )
     often = f'[schedule]\navailability = "{probed_every_s}s"\n' if signal == "probes" else ""
-    config.write_text(often + "\n".join(entries))
-    command = [sys.executable, "-m", "vedette", "up", "--config", str(config), "--state-dir", str(state)]
-    async with child(command, log=directory / "vedette.log"):
-        await eventually(partial(_is_up, state), what="Vedette")
-        async with Client(state_dir=state) as client:
-            yield client
-
-
-async def _is_up(state: Path) -> bool:
-    return await asyncio.to_thread((state / "connection.json").exists)
+    async with vedette(directory, often + "\n".join(entries)) as client:
+        yield client
 
 
 async def _until_measured(client: Client, urls: dict[str, str]) -> None:

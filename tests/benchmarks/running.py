@@ -1,4 +1,4 @@
-"""The processes that are measured: a nats-server with so many models, recommenders, the echo, clients."""
+"""The processes that are measured: a nats-server with so many models, recommenders, the echo, clients, Vedette."""
 
 import asyncio
 import json
@@ -17,10 +17,11 @@ from nats.aio.client import Client as NatsClient
 from benchmarks import population, questions
 from benchmarks.asking import Client
 from eventually import eventually
+from vedette import client as agents
 from vedette.bus.provisioning import provision
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
-from vedette.runtime.subprocesses import child, last_line
+from vedette.runtime.subprocesses import child, free_port, last_line
 from vedette.settings import Settings
 
 _START_TIMEOUT_S = 180.0
@@ -176,3 +177,34 @@ async def _listens(connection: NatsClient, name: str) -> bool:
     except nats.errors.Error:
         return False
     return True
+
+
+@asynccontextmanager
+async def vedette(directory: Path, config: str) -> AsyncIterator[agents.Client]:
+    """Run `vedette up` on a configuration (TOML), with its state in `directory/state`; yield a client of it."""
+    file, state = directory / "vedette.toml", directory / "state"
+    file.write_text(config)
+    command = [sys.executable, "-m", "vedette", "up", "--config", str(file), "--state-dir", str(state)]
+    async with child(command, log=directory / "vedette.log"):
+        connected = (state / "connection.json").exists
+        await eventually(lambda: asyncio.to_thread(connected), what="Vedette")
+        async with agents.Client(state_dir=state) as client:
+            yield client
+
+
+class LlamaCpp(Struct, frozen=True):
+    """A real llama.cpp that was started: it may still be loading its model."""
+
+    url: str
+    pid: int
+
+
+@asynccontextmanager
+async def llama_cpp(
+    log: Path, *, slots: int, threads: int = 1, context_tokens: int = 8192
+) -> AsyncIterator[LlamaCpp]:
+    """Run a real llama.cpp with the demo's weights."""
+    port = free_port()
+    arguments = map(str, (port, slots, threads, context_tokens))
+    async with child([sys.executable, "-m", "benchmarks.llamacpp", *arguments], log=log) as process:
+        yield LlamaCpp(f"http://127.0.0.1:{port}", process.pid)
