@@ -36,7 +36,7 @@ from vedette.types import (
 )
 from vedette.usecases import known
 from vedette_recommender.answers import Answers
-from vedette_recommender.loading import TTFT_SHARING, USUAL_SHARING, Load, shared, sharing
+from vedette_recommender.loading import TTFT_SHARING, USUAL_SHARING, Load, Pressure, shared, sharing
 from vedette_recommender.spreading import Equal, Pressed, identity, leading, order, taking, weights
 
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
@@ -283,16 +283,38 @@ def test_a_reply_says_what_a_call_may_unload() -> None:
         assert not any("unload" in line for line in reply.summary)
 
 
-@given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 16), st.integers(0, 20))
-def test_more_load_never_makes_a_model_better(running: int, waiting: int, slots: int, more: int) -> None:
-    def pressure(running: int, waiting: int) -> tuple[float, float]:
-        found = Load(event=load("a", running, waiting=waiting, slots=slots)).pressure("m")
-        return found.output, found.output * found.ahead
+@given(
+    running=st.integers(0, 50),
+    waiting=st.integers(0, 50),
+    slots=st.integers(1, 16),
+    more=st.integers(0, 20),
+    requests=st.integers(0, 16),
+    ttft_ms=st.floats(10, 10_000),
+    tps=st.floats(1, 500),
+)
+def test_more_load_never_makes_a_model_better(
+    running: int, waiting: int, slots: int, more: int, requests: int, ttft_ms: float, tps: float
+) -> None:
+    """More at work; more that wait behind as many; or more *requests*, of which those wait that get no slot."""
+    fleet = Fleet(("a",))
+    fleet.measure(ModelRef("a", "m:8b"), performance(tps, ttft_ms))
+
+    def pressure(running: int, waiting: int) -> Pressure:
+        return Load(event=load("a", running, waiting=waiting, slots=slots)).pressure("m")
+
+    def ttft(running: int, waiting: int) -> float:
+        fleet.load("a", running, waiting=waiting, slots=slots)
+        one = fleet.best().recommendation
+        assert one is not None
+        assert one.expected_ttft_ms is not None
+        return one.expected_ttft_ms
 
     full = min(running, slots)
-    assert pressure(full, waiting)[0] <= pressure(min(full + more, slots), waiting)[0] + 1.0
-    assert pressure(full, waiting)[1] <= pressure(full, waiting + more)[1]
-    assert pressure(full, waiting)[0] >= 1.0
+    assert 1.0 <= pressure(full, waiting).output <= pressure(min(full + more, slots), waiting).output
+    assert ttft(full, waiting) <= ttft(full, waiting + more)
+    assert ttft(min(requests, slots), max(0, requests - slots)) <= ttft(
+        min(requests + more, slots), max(0, requests + more - slots)
+    )
 
 
 def test_a_models_own_figures_count_before_those_of_its_server() -> None:
