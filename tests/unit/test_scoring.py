@@ -41,6 +41,7 @@ from vedette_recommender.constants import RISK_LAMBDA, STATUS_MULTIPLIERS, SWITC
 from vedette_recommender.explain import Account
 from vedette_recommender.field import FilterResult, Place, UseCaseScores, shares
 from vedette_recommender.filtering import narrow, rules
+from vedette_recommender.improving import improvement
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoring import (
     context_utility,
@@ -340,7 +341,7 @@ def test_the_improvement_told_is_enough_and_no_more(
     first, runner_up = contest(*now.values(), status)
     if first.facts.model.name != "best":
         return
-    told = runner_up.account.improvement(runner_up.place, first.score)
+    told = improvement(runner_up.account, runner_up.place, first.score)
     if told is None or told.signal == "reliability":
         return
     if told.signal == "status":
@@ -504,7 +505,7 @@ def test_the_improvement_told_is_enough_beside_reports(calls: float) -> None:
         return ranked(best, second, use_case="fast", shares=shares({"speed": 1.0}))
 
     first, second = contest(40.0)
-    change = second.account.improvement(second.place, first.score)
+    change = improvement(second.account, second.place, first.score)
     assert change is not None
     assert (change.model.name, change.signal) == ("second", "speed")
     assert isinstance(change.to, float)

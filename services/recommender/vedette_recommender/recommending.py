@@ -23,6 +23,7 @@ from vedette_recommender.columns import CAPABILITIES
 from vedette_recommender.explain import Account
 from vedette_recommender.field import Place, UseCaseScores
 from vedette_recommender.filtering import Rule, rules
+from vedette_recommender.improving import improvement
 from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
 from vedette_recommender.ranking import Ranking
 from vedette_recommender.scoreboard import Scoreboard
@@ -205,7 +206,7 @@ def _improvement(
     """Return the change that would make the second model win, unless the two are equal."""
     if first is None or second is None or tied(first[1], second[1]):
         return None
-    return second[0].improvement(second[1], first[1].score)
+    return improvement(*second, first[1].score)
 
 
 def _without_reports(place: Place, contributions: Sequence[Contribution]) -> float | None:
