@@ -23,6 +23,7 @@ from vedette.types import EndpointState, ModelRef, Occupancy, Outcome, Residency
 from vedette.usecases import known
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.racing import PART, SHARE, STEP
+from vedette_benchmarker.selecting import Selecting
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
 
@@ -64,21 +65,27 @@ class Box:
             clock=bus.clock,
         )
         self.fake = fake
-        evaluation = Evaluation(
-            bus=bus,
+        selecting = Selecting(
             catalogue=self.catalogue,
             suites=(RACED, ASIDE),
             settings=Evaluating(),
-            grader=Here(RACED, ASIDE),
             clock=bus.clock,
             use_cases=USE_CASES,
+        )
+        evaluation = Evaluation(
+            bus=bus,
+            catalogue=self.catalogue,
+            selecting=selecting,
+            settings=Evaluating(),
+            grader=Here(RACED, ASIDE),
+            clock=bus.clock,
         )
         self.queueing, self.measuring = measuring(
             bus,
             catalogue=self.catalogue,
             endpoints=_Named({"box": self.endpoint}),  # type: ignore[arg-type]
             measures={"evaluate": evaluation},
-            questions=evaluation.questions,
+            questions=selecting.questions,
         )
 
     def _answer(self, request: Generation) -> Answer:

@@ -34,6 +34,7 @@ from vedette.types import (
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.place import Place
 from vedette_benchmarker.racing import PART
+from vedette_benchmarker.selecting import Selecting
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
 from vedette_benchmarker.work import Ended, Work
@@ -73,11 +74,12 @@ class Evaluated:
         self.measure = Evaluation(
             bus=bus,
             catalogue=self.catalogue,
-            suites=(SUITE,),
+            selecting=Selecting(
+                catalogue=self.catalogue, suites=(SUITE,), settings=settings, clock=bus.clock, use_cases={}
+            ),
             settings=settings,
             grader=Here(SUITE),
             clock=bus.clock,
-            use_cases={},
         )
         self.jobs = 0
 
@@ -185,7 +187,6 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
         catalogue=Catalogue(),
         endpoints={"box": model.endpoint},
         measures={"evaluate": model.measure},
-        questions=model.measure.questions,
     )
     heard = await bus.connection.subscribe("progress.*")
     job = model.endpoint.job("evaluate", at=NOW, cause="manual", seed="s", model=MODEL)

@@ -24,6 +24,7 @@ from vedette_benchmarker.judging.measure import Judging
 from vedette_benchmarker.measuring import Measuring
 from vedette_benchmarker.permission import Permission
 from vedette_benchmarker.queueing import Queueing
+from vedette_benchmarker.selecting import Selecting
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
 from vedette_benchmarker.suspicions import Suspicions
@@ -52,20 +53,26 @@ def routes(queueing: Queueing) -> NatsRouter:
 
 def _measures(
     service: Service, settings: Settings, grader: Grading
-) -> tuple[dict[JobKind, Measure], Evaluation, Judging]:
-    """Return the measure of each kind, and the two of them that a changed configuration must reach."""
+) -> tuple[dict[JobKind, Measure], Selecting, Judging]:
+    """Return the measure of each kind, and the parts of them that a changed configuration must reach."""
     bus, clock, catalogue = service.bus, service.clock, service.catalogue
     rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
     limit = DayLimit(settings=settings.evaluating, catalogue=catalogue, clock=clock)
-    evaluation = Evaluation(
-        bus=bus,
+    selecting = Selecting(
         catalogue=catalogue,
         suites=suites(settings.evaluating.suites),
         settings=settings.evaluating,
-        grader=grader,
         clock=clock,
         use_cases=known(settings.recommend.use_cases),
         vouched=settings.quality,
+    )
+    evaluation = Evaluation(
+        bus=bus,
+        catalogue=catalogue,
+        selecting=selecting,
+        settings=settings.evaluating,
+        grader=grader,
+        clock=clock,
         limit=limit,
     )
     judging = Judging(
@@ -90,7 +97,7 @@ def _measures(
         "evaluate": evaluation,
         "judge": judging,
     }
-    return measures, evaluation, judging
+    return measures, selecting, judging
 
 
 def _jobs(
@@ -98,7 +105,7 @@ def _jobs(
     settings: Settings,
     endpoints: Endpoints,
     measures: Mapping[JobKind, Measure],
-    evaluation: Evaluation,
+    selecting: Selecting,
     judging: Judging,
 ) -> tuple[Queueing, Measuring]:
     """Return what queues the jobs, and what does them."""
@@ -111,7 +118,7 @@ def _jobs(
         clock=clock,
         measures=measures,
         permission=permission,
-        questions=evaluation.questions,
+        questions=selecting.questions,
         judging=judging.next_steps,
     )
     measuring = Measuring(
@@ -143,8 +150,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             ("LOADS", "endpoint.load.*"),
             then=suspicions.on_event,
         )
-        measures, evaluation, judging = _measures(service, settings, grader)
-        queueing, measuring = _jobs(service, settings, endpoints, measures, evaluation, judging)
+        measures, selecting, judging = _measures(service, settings, grader)
+        queueing, measuring = _jobs(service, settings, endpoints, measures, selecting, judging)
         service.include(routes(queueing))
         # Endpoints on one host share its processor: one durable per host group, one job of it in progress.
         served: set[str] = set()
@@ -156,7 +163,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                 served.add(group)
 
         async def take_on(changed: Settings) -> None:
-            evaluation.reload(known(changed.recommend.use_cases), changed.quality)
+            selecting.reload(known(changed.recommend.use_cases), changed.quality)
             judging.reload(known(changed.recommend.use_cases))
             reloaded = await endpoints.reload(changed)
             await serve_hosts()

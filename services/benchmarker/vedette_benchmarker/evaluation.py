@@ -1,8 +1,7 @@
 """The measure `evaluate`: how well a model answers questions whose answers can be checked."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from random import Random
@@ -14,12 +13,9 @@ from vedette.endpoints.budget import cost
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelEvaluated, ModelRegressed
-from vedette.messages.tolerance import is_within
-from vedette.messages.validation import spelt, unknown_name
-from vedette.settings import Evaluating, Vouched
+from vedette.settings import Evaluating
 from vedette.text.shown import shown
-from vedette.types import Capability, ModelInfo, Outcome, Score, Use
-from vedette.usecases import UseCase, levels
+from vedette.types import ModelInfo, Outcome, Use
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.grader import Grading
@@ -27,48 +23,39 @@ from vedette_benchmarker.grading import (
     Graded,
     added,
     claims,
-    compared,
-    continues,
     drops,
-    first_share,
     fold,
     is_done,
     most_useful,
-    planned,
     together,
     ungraded,
 )
-from vedette_benchmarker.racing import PART, Entrant, Questions, entrant, race
+from vedette_benchmarker.racing import PART
+from vedette_benchmarker.selecting import Selecting, is_of, next_part
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 from vedette_benchmarker.work import Ended, Work
 from vedette_benchmarker.yielding import GaveWay
 
 _PROMPT_TOKENS = 200  # of an average item, with its template
-_REST = timedelta(hours=6)  # of a model whose last evaluation brought no answers
 
 
 class Evaluation:
-    """Evaluates one model for one job."""
+    """Evaluates one model for one job. *selecting* selects the questions."""
 
     def __init__(
         self,
         *,
         bus: Bus,
         catalogue: Catalogue,
-        suites: Sequence[Suite],
+        selecting: Selecting,
         settings: Evaluating,
         grader: Grading,
         clock: Clock,
-        use_cases: Mapping[str, UseCase],
-        vouched: Sequence[Vouched] = (),
         limit: DayLimit | None = None,
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
-        self._suites = suites
-        self._at_levels = {name: level for suite in suites for name, level in suite.asked.items()}
-        self._use_cases = use_cases
-        self._vouched = vouched
+        self._selecting = selecting
         self._settings = settings
         self._grader = grader
         self._clock = clock
@@ -82,11 +69,6 @@ class Evaluation:
         """Return when the present weights were last evaluated."""
         return state.quality.measured_at if state.quality else None
 
-    def reload(self, use_cases: Mapping[str, UseCase], vouched: Sequence[Vouched]) -> None:
-        """Ask the suites that measure *use_cases* from now on."""
-        self._use_cases = use_cases
-        self._vouched = vouched
-
     def is_due(self, state: ModelState) -> bool:
         """Return whether a tick should evaluate the model: a suite was never asked, or the model has no digest.
 
@@ -94,60 +76,7 @@ class Evaluation:
         more questions.
         """
         info = state.known
-        return info is not None and (info.digest is None or bool(self._first_share(state, info)))
-
-    def _first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
-        """Return how many items to ask of each suite without a score: few, unless the suite does not race.
-
-        A suite that measures no use case does not race. New weights, or a new server, get questions at the same
-        levels as before, so that the scores can be compared.
-        """
-        scores = self._scores_so_far(state, info)
-        before = state.evaluated.event.quality.scores if state.evaluated and not scores else {}
-        raced = {kind for use_case in self._use_cases.values() for kind in use_case.kinds}
-        found: dict[str, int] = {}
-        for suite in self._fitting(info, ()):
-            if not _is_of(scores.get(suite.kind), suite):
-                share = self._share(suite) if suite.kind in raced else self._settings.items
-                found |= compared(suite, before, self._settings.items) or {suite.kind: share}
-        return found
-
-    def _share(self, suite: Suite) -> int:
-        return min(first_share(suite), self._settings.items)
-
-    async def questions(self) -> list[Questions]:
-        """Return the questions that are worth asking now, by the catalogue: highest gain first."""
-        return await self._race(self._catalogue.present())
-
-    async def _race(self, states: Iterable[ModelState]) -> list[Questions]:
-        # In a thread: with a thousand models it takes 0.2 s, which would be in the times measured meanwhile.
-        return await asyncio.to_thread(race, self._entrants(states), self._use_cases)
-
-    def _entrants(self, states: Iterable[ModelState]) -> list[Entrant]:
-        """Return the models that race; of several names for the same weights at one endpoint, one."""
-        by_weights: dict[tuple[str, str], ModelState] = {}
-        for state in sorted(states, key=lambda one: (one.quality is None, one.model)):
-            digest = state.info.digest if state.info else None
-            by_weights.setdefault((state.model.endpoint, digest or f"/{state.model.name}"), state)
-        found = (self._entrant(state) for state in by_weights.values())
-        return [one for one in found if one is not None]
-
-    def _entrant(self, state: ModelState) -> Entrant | None:
-        scores = state.quality.scores if state.quality else {}
-        askable = [
-            name for suite in self._suites if _is_of(scores.get(suite.kind), suite) for name in suite.asked
-        ]
-        names = (str(state.model), state.model.name)
-        configured = [one for one in self._vouched if one.model in names]
-        return entrant(state, askable, configured, rests=self._rests(state))
-
-    def _rests(self, state: ModelState) -> bool:
-        """Return whether the model is asked nothing: it waits for its first share, or its last evaluation failed."""
-        if state.evaluated is None or state.quality is None or not state.quality.scores:
-            return True
-        last = state.evaluated.event
-        failed = last.outcome is not Outcome.OK or not last.scores
-        return failed and is_within(last.at, self._clock.now(), _REST)
+        return info is not None and (info.digest is None or bool(self._selecting.first_share(state, info)))
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether the endpoint's models are evaluated by schedule."""
@@ -155,8 +84,8 @@ class Evaluation:
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return the highest cost of a scheduled job: every suite asked, every answer as long as allowed."""
-        state, suites = self._catalogue.get(info.model), self._fitting(info, ())
-        first = self._first_share(state, state.known or info) if state else {}
+        state, suites = self._catalogue.get(info.model), self._selecting.fitting(info, ())
+        first = self._selecting.first_share(state, state.known or info) if state else {}
         part = min(PART, self._settings.items)
         counts = {suite.kind: max(part, sum(first.get(name, 0) for name in suite.asked)) for suite in suites}
         items = sum(counts.values())
@@ -179,7 +108,7 @@ class Evaluation:
     async def run(self, work: Work) -> Ended:
         """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
         known, started = work.known, self._clock.monotonic()
-        wanted = await self._wanted(work.state, known, work.job)
+        wanted = await self._selecting.wanted(work.state, known, work.job)
         if not wanted:
             return Ended(ok=True, detail="no more questions are worth asking", use=Use())
         cost = _expected(work.state, known, evaluating.ITEMS)
@@ -200,17 +129,17 @@ class Evaluation:
             max_usd=limit_usd,
         )
         graded: list[Graded] = []
-        scores = dict(self._scores_so_far(work.state, info))
+        scores = dict(self._selecting.scores_so_far(work.state, info))
         left, steps, asked = list(wanted), sum(count for _, count in wanted), 0
         while left and asker.spent.failure is None and asker.spent.over_usd is None:
             suite, count = left.pop(0)
-            level, items = _part(suite, count, scores, job)
+            level, items = next_part(suite, count, scores, job)
 
             async def on_trial(so_far: Graded, asked: int = asked) -> None:
                 await self._publish_step(so_far, job, asked, steps)
 
             held = scores.get(level.kind)
-            before = held if _is_of(held, level) else None
+            before = held if is_of(held, level) else None
             # One seed for all models, each going on where it stopped: what they are compared by are the same items,
             # and none is asked twice. A suite with a fixed number of items is asked again, in another order.
             seed, start = (
@@ -234,53 +163,6 @@ class Evaluation:
         event = await self._publish(work, together(graded), spent, use, took_s)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_summary(event) if event else "", use=use)
-
-    async def _wanted(self, state: ModelState, info: ModelInfo, job: Job) -> list[tuple[Suite, int]]:
-        """Return the suites to ask, and the number of items of each. Raises RequestError for an unknown suite.
-
-        An operator's job asks every suite. Other jobs ask the first share, or the questions with the highest gain
-        now, because other models may have been evaluated since the job was queued.
-        """
-        named = self._known(job.suites)
-        suites = self._fitting(info, named)
-        if job.cause == "manual":
-            scores = self._scores_so_far(state, info)
-            return [
-                (suite, planned(tuple(_held(scores, suite).values()), self._settings)) for suite in suites
-            ]
-        items: Mapping[str, int] = {} if named else self._first_share(state, info)
-        if not items and not named and info.digest is None:
-            items = {suite.kind: self._share(suite) for suite in suites}
-        if not items:
-            items = await self._worth_asking(state)
-        return [(suite, items[name]) for name, suite in self._at_levels.items() if name in items]
-
-    async def _worth_asking(self, state: ModelState) -> Mapping[str, int]:
-        others = [one for one in self._catalogue.present() if one.model != state.model]
-        found = await self._race([state, *others])
-        return next((one.items for one in found if one.model == state.model), {})
-
-    def _scores_so_far(self, state: ModelState, info: ModelInfo) -> Mapping[str, Score]:
-        """Return the scores to which this evaluation adds its own."""
-        observed, last = self._catalogue.endpoint(info.model.endpoint), state.evaluated
-        version = observed.server_version if observed else None
-        return (
-            last.event.quality.scores if last and continues(last.event.quality, info.digest, version) else {}
-        )
-
-    def _known(self, named: Sequence[str]) -> list[str]:
-        """Return the suites that *named* spells. Raises RequestError for one that is unknown here."""
-        known, found = [suite.kind for suite in self._suites], []
-        for name in named:
-            if (kind := spelt(name, known)) is None:
-                raise unknown_name("suite", name, known, field="suites")
-            found.append(kind)
-        return found
-
-    def _fitting(self, info: ModelInfo, named: Sequence[str]) -> list[Suite]:
-        """Return the suites for a model: those *named*, or all; none that needs a capability which the model lacks."""
-        wanted = [suite for suite in self._suites if not named or suite.kind in named]
-        return [suite for suite in wanted if _may_be_asked(info, suite)]
 
     async def _publish_step(self, graded: Graded, job: Job, before: int, steps: int) -> None:
         message = f"{job.model}: {graded.suite.kind} {graded.successes} of {graded.trials}"
@@ -365,46 +247,10 @@ def _longest(suite: Suite, count: int) -> int:
     return max(sizes)
 
 
-def _part(suite: Suite, count: int, scores: Mapping[str, Score], job: Job) -> tuple[Suite, int]:
-    """Return the level of *suite* to ask now, and how many of *count* items.
-
-    An operator's job asks a few at a time, each at the level that fits the answers so far. Any other names its levels.
-    """
-    if job.cause != "manual" or not suite.levels:
-        return suite, count
-    given = {
-        name: (held.successes * held.weight, held.counted) for name, held in _held(scores, suite).items()
-    }
-    level = levels.fitting(given, suite.kind, suite.asked)
-    return suite.asked[levels.key(suite.kind, level)], min(count, PART)
-
-
-def _held(scores: Mapping[str, Score], suite: Suite) -> dict[str, Score]:
-    """Return the *scores* of this version of *suite*, by kind and level."""
-    return {
-        name: held
-        for name, level in suite.asked.items()
-        if (held := scores.get(name)) and _is_of(held, level)
-    }
-
-
-def _is_of(score: Score | None, suite: Suite) -> bool:
-    """Return whether *score* is of this version of *suite*."""
-    return score is not None and score.suite == suite.name and score.trials > 0
-
-
 def _stopped(spent: Spent) -> str | None:
     if spent.over_usd is None:
         return None
     return f"stopped: one more question could have cost more than {spent.over_usd:.2f} USD"
-
-
-def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
-    embeds = suite.needs is Capability.EMBEDDING
-    if embeds is not (info.kind == "embedding") or info.asked_as not in ("chat", "embedding"):
-        return False
-    needed = info.capabilities.get(str(suite.needs)) if suite.needs else None
-    return needed is None or needed.value
 
 
 def _expected(state: ModelState | None, info: ModelInfo, items: int) -> evaluating.Cost | None:
