@@ -48,8 +48,8 @@ class Selecting:
     def first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
         """Return how many items to ask of each suite without a score: few, unless the suite does not race.
 
-        A suite that measures no use case does not race. New weights, or a new server, are asked at the same levels as
-        before, so that the scores can be compared.
+        A suite that measures no use case does not race. New weights, or a new server, get questions at the same
+        levels as before, so that the scores can be compared.
         """
         scores = self.scores_so_far(state, info)
         before = state.evaluated.event.quality.scores if state.evaluated and not scores else {}
@@ -99,10 +99,10 @@ class Selecting:
         return failed and is_within(last.at, self._clock.now(), _REST)
 
     async def wanted(self, state: ModelState, info: ModelInfo, job: Job) -> list[tuple[Suite, int]]:
-        """Return which suites to ask, and how many items of each. Raises RequestError for one that is unknown here.
+        """Return the suites to ask, and the number of items of each. Raises RequestError for an unknown suite.
 
-        An operator's job asks every suite. Any other asks the first share, or what is worth asking now: others may
-        have been evaluated since it was queued.
+        An operator's job asks every suite. Other jobs ask the first share, or the questions with the highest gain
+        now, because other models may have been evaluated since the job was queued.
         """
         named = self._known(job.suites)
         suites = self.fitting(info, named)

@@ -414,6 +414,13 @@ class Columns:
         rows = (sorted(self._members.get(code, ())) for code in sorted(moved))
         return [np.array(some, np.intp) for some in rows if some]
 
+    def capable(self, capabilities: Iterable[Capability]) -> Mask:
+        """Return which models are present and known to have all *capabilities*."""
+        able: Mask = self.present.copy()
+        for capability in capabilities:
+            able &= self.claims[CAPABILITIES.index(capability)] > 0
+        return able
+
     def has_reports(self, rows: Rows) -> Mask:
         """Return which models in *rows* have outcome reports."""
         reported: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]

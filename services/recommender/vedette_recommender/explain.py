@@ -57,8 +57,8 @@ class _Known:
             if columns.has_reports(self.rows).any()
             else self.known
         )
-        self.expected_quality = field.expected_quality(self.rows)
-        self.quality_interval = field.quality_interval(self.rows)
+        self.expected_quality = field.quality.expected(self.rows)
+        self.quality_interval = field.quality.interval(self.rows)
         self.context = field.context(self.rows, terms.wanted_context)
         self.counted = field.counted(self.rows, terms.shares)
         _, self.probes = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, self.rows)
@@ -162,7 +162,7 @@ class Account:
         """Return how many samples of our own are behind a signal, and when the last was taken."""
         columns, facts = self.columns, self.facts
         if signal == "quality":
-            trials = self.field.trials(self.row)
+            trials = self.field.quality.trials(self.row)
             at = facts.quality.measured_at.timestamp() if facts.quality else math.nan
             return (int(trials), at) if trials and math.isfinite(trials) else (None, at)
         if signal == "reliability" and self._probes:
@@ -174,7 +174,7 @@ class Account:
     def _kind(self, signal: Signal) -> ContributionKind:
         facts, embeds = self.facts, self.field.use_case.embeds
         if signal == "quality":
-            return "user" if math.isinf(self.field.trials(self.row)) else "measured"
+            return "user" if math.isinf(self.field.quality.trials(self.row)) else "measured"
         if signal == "reliability":
             return "measured" if self._probes else "reported"
         if signal == "price":
@@ -252,13 +252,13 @@ class Account:
 
     def _judged(self) -> Sequence[str]:
         """Return what a judge found, and what that moves the quality by, or why it does not count."""
-        found = self.field.judgement(self.row)
+        found = self.field.quality.judgement(self.row)
         if found is None:
             return ()
         judge, asked = quoted_name(found.report.judge), found.compared
         if not asked:
             return (f"{judge} judged no texts of it: {found.report.doubts or 'there were none'}",)
-        moved, as_many = self.field.by_judge[:, self.row].tolist()
+        moved, as_many = self.field.quality.by_judge[:, self.row].tolist()
         preferred = f"judged by {judge}: preferred in {found.wins} of {counted(asked, 'comparison')}, "
         preferred += counted(found.ties, "tie")
         if as_many:

@@ -9,15 +9,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from vedette.messages.queries import Risk
-from vedette.types import Capability, Judgement, Signal
-from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating, judging
-from vedette.usecases.estimating import Answered, Mix, Scale
-from vedette.usecases.levels import DIFFICULTIES, STANDARD_PLACE
+from vedette.types import Capability, Signal
+from vedette.usecases import SIGNALS, Bounds, UseCase
 from vedette.usecases.utility import falling, rising
 from vedette_recommender import bounds, scoring
-from vedette_recommender.candidate import Facts
-from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Pace, Rows
+from vedette_recommender.columns import STATUSES, Columns, Floats, Mask, Pace, Rows
 from vedette_recommender.constants import ERROR_BAND_POINTS, STATUS_MULTIPLIERS
+from vedette_recommender.qualities import Qualities
 from vedette_recommender.scoring import (
     CONTEXT,
     PRICE,
@@ -102,27 +100,16 @@ class UseCaseScores:
         self.default = Terms(
             shares=shares(use_case.weights), wanted_context=use_case.wanted_context, bounds=use_case.bounds
         )
+        self.quality = Qualities(use_case, columns)
         self._columns = columns
         self._standing = standing
-        self._like = LIKE.index(use_case.like)
-        self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
         # All arrays have a column for each model. A row for each signal: from our own measurements, and what callers'
         # reports would add to the utility.
         self.utility: Floats = np.zeros((len(SIGNALS), room))
         self.confidence: Floats = np.zeros((len(SIGNALS), room))
         self._moved: Floats = np.zeros((len(SIGNALS[REPORTED]), room))
         self._reported: Mask = np.zeros(room, np.bool_)  # whether there are reports
-        # The quality to count with, and how much of it is from answers. Of the answers: the rate of right ones,
-        # effective trials, trials, logit; and how much of them is at each level.
-        self._quality: Floats = np.zeros((2, room))
-        self._answered: Floats = np.zeros((4, room))
-        self._mix: Floats = np.zeros((len(DIFFICULTIES), room))
-        self._judged_on = np.full(room, -1)
-        self.scale = Scale()  # how all answers differ from what was expected
         self.best_quality = 0.0  # that is to be expected of any candidate
-        # By how much a judge moves the quality, and as how many answers it counts; and the rows that it judged.
-        self.by_judge: Floats = np.zeros((2, room))
-        self._judged: set[int] = set()
         # What a typical answer takes now; what each of the use case's own bounds makes of the score, and what they, the
         # status and failing calls make of it together.
         self.answer_s: Floats = np.full(room, np.nan)
@@ -167,7 +154,8 @@ class UseCaseScores:
     def refresh(self, at: float) -> None:
         """Compute changed rows until *at*."""
         self._standing.refresh(at)
-        self._judge()
+        if self._touched:
+            self._touched |= self.quality.refresh(np.fromiter(self._touched, np.intp))
         rows: Rows
         if at != self.at or self._touched:
             if self._touched:
@@ -189,91 +177,9 @@ class UseCaseScores:
         self._touched.clear()
         self._pressed.clear()
 
-    def _judge(self) -> None:
-        """Estimate the quality of the models with new answers, judgements or ratings."""
-        if not self._touched:
-            return
-        columns = self._columns
-        touched = np.fromiter(self._touched, np.intp)
-        rows = touched[self._judged_on[touched] != columns.judged_on[touched]]
-        if not len(rows):
-            return
-        self._judged_on[rows] = columns.judged_on[rows]
-        answers_of = [self._answers_of(columns.facts[row]) for row in rows.tolist()]
-        self._answered[:, rows] = np.array([one[:4] for one in answers_of]).T
-        self._mix[:, rows] = np.array([one.mix for one in answers_of]).T
-        self._note_judged(rows)
-        effective = np.where(self.capable(), self._answered[1], 0.0)
-        expected, spread = self.expected_quality(ALL)
-        scale = estimating.scale(self._answered[3], effective, expected, spread, self._mix)
-        if scale != self.scale:
-            self.scale = scale
-            (rows,) = columns.present.nonzero()  # the suites are the same for all models
-            self._touched.update(rows.tolist())
-        if self._judged:  # what a judge found of one model is relative to the others
-            rows = np.union1d(rows, np.fromiter(self._judged, np.intp))
-            self._touched.update(self._judged)
-        rate, effective = self._answered[:2, rows]
-        vouched = np.isinf(effective)
-        answers, mix = np.where(vouched, 0.0, effective), self._mix[:, rows]
-        hoped, apart = expected[rows], spread[rows]
-        checked = estimating.estimate(rate, answers, hoped, apart, self.scale, mix)
-        self._quality[:, rows] = checked
-        if self._judged:
-            found = [self.judgement(row) for row in rows.tolist()]
-            worth = judging.judged(checked.quality, answers, self.scale, found, mix)
-            both = judging.together(rate, answers, worth)
-            self._quality[:, rows] = estimating.estimate(*both, hoped, apart, self.scale, mix)
-            self.by_judge[:, rows] = self._quality[0, rows] - checked.quality, worth.effective
-        self._quality[0, rows[vouched]] = rate[vouched]
-        self._quality[1, rows[vouched]] = 1.0
-
-    def _note_judged(self, rows: NDArray[np.intp]) -> None:
-        """Note which models in *rows* a judge found something of."""
-        self.by_judge[:, rows] = 0.0
-        for row in rows.tolist():
-            (self._judged.discard if self.judgement(row) is None else self._judged.add)(row)
-
-    def judgement(self, row: int) -> Judgement | None:
-        """Return a judge's result for the model in *row* for this use case."""
-        facts = self._columns.facts[row]
-        return facts.judged.judgements.get(self.use_case.name) if facts and facts.judged else None
-
-    def _answers_of(self, facts: Facts | None) -> Answered:
-        """Return a user's rating, which counts as answers without limit, else the answers of evaluations."""
-        if facts is None or not (facts.ratings or facts.quality):
-            return estimating.NOTHING
-        rating = facts.rating(self.use_case.name) if facts.ratings else None
-        if rating is not None:
-            return Answered(rating.score, math.inf, 0)
-        return (
-            estimating.answered(facts.quality.scores, self.use_case.kinds)
-            if facts.quality
-            else estimating.NOTHING
-        )
-
-    def expected_quality(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Return the quality that is published of the models in *rows*, and its standard deviation."""
-        columns = self._columns
-        return columns.expected_quality[self._like, rows], columns.expected_quality_spread[self._like, rows]
-
-    def quality_interval(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Return the ends of the 95 % interval of the quality; NaN where a user rated it."""
-        quality, answers = self._quality[0, rows], self._answered[1, rows] + self.by_judge[1, rows]
-        vouched = np.isinf(answers)
-        found = estimating.interval(
-            quality,
-            np.where(vouched, 0.0, answers),
-            *self.expected_quality(rows),
-            self.scale,
-            self._mix[:, rows],
-        )
-        low, high = (np.where(vouched, np.nan, end) for end in found)
-        return low, high
-
     def _describe(self, rows: Rows) -> None:
         """Compute the parts of *rows* that change only with new facts of a model."""
-        self.utility[QUALITY, rows], self.confidence[QUALITY, rows] = self._quality[:, rows]
+        self.utility[QUALITY, rows], self.confidence[QUALITY, rows] = self.quality.counted[:, rows]
         declared = (
             (PRICE, scoring.price(self._columns, rows)),
             (CONTEXT, scoring.context(self._columns, rows, self.use_case.wanted_context)),
@@ -323,8 +229,8 @@ class UseCaseScores:
     def _find_best(self, rows: Rows) -> Rows:
         """Find the best quality of all candidates; return the rows whose bounds it affects: *rows*, or all."""
         columns = self._columns
-        among = self.capable() & _MAY_SERVE[self.status] & ~columns.never_answered & ~columns.closed
-        among &= ~(columns.ends_at < self.at)
+        among = columns.capable(self.use_case.requires) & _MAY_SERVE[self.status]
+        among &= ~columns.never_answered & ~columns.closed & ~(columns.ends_at < self.at)
         best = float(self.utility[QUALITY, among].max(initial=0.0))
         if best == self.best_quality:
             return rows
@@ -369,14 +275,8 @@ class UseCaseScores:
         """Return what is known of every signal, in the order of SIGNALS; with callers' *reports* if asked for."""
         columns, use_case = self._columns, self.use_case
         wanted = use_case.wanted_context if wanted_context is None else wanted_context
-        rate, effective, _, logit = self._answered[:, rows]
-        quality, sure = self._quality[:, rows]
-        expected = estimating.expectation(*self.expected_quality(rows), self.scale)
-        standard = self._mix[STANDARD_PLACE, rows] == 1.0
-        at_standard = np.where(standard, rate, 1.0 / (1.0 + np.exp(-logit)))
-        raw = np.where(effective > 0, at_standard, np.nan)
         return (
-            Evidence(raw, quality, sure, expected),
+            self.quality.evidence(rows),
             *self._timed(rows, reports=reports),
             scoring.reliability(columns, self.at, rows, reports=reports),
             scoring.price(columns, rows),
@@ -398,26 +298,6 @@ class UseCaseScores:
     def held_back(self, row: int, shares: tuple[float, ...]) -> bool:
         """Return whether callers' reports would move the model in *row* by more than the limit."""
         return bool(scoring.allowed(_points(self._moved[:, [row]], shares))[0] < 1.0)
-
-    def trials(self, row: int) -> float:
-        """Return how many checked answers are behind the quality of *row*: infinity if a user rated it."""
-        _, effective, trials, _ = self._answered[:, row].tolist()
-        return math.inf if math.isinf(effective) else float(trials)
-
-    def effective_trials(self, row: int) -> float:
-        """Return the effective number of answers behind the quality."""
-        return float(self._answered[1, row])
-
-    def mix(self, row: int) -> Mix:
-        """Return how much of the answers is at each level of difficulty."""
-        return tuple(self._mix[:, row].tolist())
-
-    def capable(self) -> Mask:
-        """Return which models are present and known to have the capabilities of the use case."""
-        able: Mask = self._columns.present.copy()
-        for capability in self._required:
-            able &= self._columns.claims[capability] > 0
-        return able
 
     # Scores --------------------------------------------------------------------------------------------------
 

@@ -57,17 +57,18 @@ def _change(account: Account, place: int, signal: Signal, lacking: float) -> Imp
 
 def _quality_to(account: Account, more: float) -> float | None:
     """Return the rate of right answers that makes the quality so much *more*, if one does."""
-    if account.field.by_judge[1, account.row]:
+    quality = account.field.quality
+    if quality.by_judge[1, account.row]:
         return None  # what a judge found moves with the answers, so that no single change can be named
-    effective = account.field.effective_trials(account.row)
+    effective = quality.effective_trials(account.row)
     wanted: float = account.worth[QUALITY] + more
     if wanted >= 1.0:
         return None
     if math.isinf(effective):
         return wanted
     expected, spread = account.expected_quality, account.quality_spread
-    mix = account.field.mix(account.row)
-    rate: float = estimating.rate_for(wanted, effective, expected, spread, account.field.scale, mix)
+    mix = quality.mix(account.row)
+    rate: float = estimating.rate_for(wanted, effective, expected, spread, quality.scale, mix)
     return estimating.at_standard(rate, effective, mix) if rate <= 1.0 else None
 
 

@@ -138,7 +138,7 @@ class Recommending:
                 *spread_over(ranking.equals, order[0] if order else 0),
                 *self._kept(ranking),
                 *unloading(recommendations),
-                *scaled(ranking.field.scale),
+                *scaled(ranking.field.quality.scale),
                 *of_unknown_kind(self._of_unknown_kind(ranking)),
                 *unproven(ranking.narrowed.unknown),
             ),
