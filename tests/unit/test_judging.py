@@ -94,7 +94,7 @@ class TestChoice:
 
     def test_without_a_clearly_better_one_there_is_no_session(self) -> None:
         assert "clearly better" in str(chosen(model("one"), model("two"), model("three", 0.55)))
-        assert "a judge and two others" in str(chosen(model("one", 0.9), model("two")))
+        assert "a judge and 2 models of other families" in str(chosen(model("one", 0.9), model("two")))
         kin = [model("judge", family="qwen3"), model("kin", family="qwen2.5"), model("one")]
         assert "box/judge needs at least" in str(chosen(*kin, model="box/judge"))
 

@@ -158,7 +158,8 @@ def choose(
     if named is not None and (named not in among or not among[named].judges):
         return f"the judge {named} may not take part: it is unknown, unreachable, unable, or costs money"
     if len(among) <= MIN_POOL:
-        return f"{counted(len(among), 'model')} may take part; a judge and two others are needed"
+        needed = f"a judge and {MIN_POOL} models of other families are needed"
+        return f"{counted(len(among), 'model')} may take part; {needed}"
     descents = {model: _descent(one) for model, one in among.items()}
     found = _best_judge(among, descents, able, named)
     if found is None:
