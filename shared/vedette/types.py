@@ -174,9 +174,7 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     passed_on: Annotated[
         Text | None,
-        Meta(
-            description="who passes calls on to another server; the listing shows only that the name exists"
-        ),
+        Meta(description="the gateway that passes calls on; its listing shows only that the name exists"),
     ] = None
     disturbs: Annotated[
         Text | None, Meta(description="why a call may interrupt answers to other clients")
@@ -257,7 +255,7 @@ class Level(StrEnum):
 
 
 class SortKey(StrEnum):
-    """By what a list of models is ordered; `name` is endpoint and name."""
+    """The order of a list of models; `name` is endpoint and name."""
 
     NAME = "name"
     OUTPUT_TPS = "output_tps"
@@ -541,7 +539,7 @@ class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
     samples: Annotated[
         tuple[RunSample, ...], Meta(description="the last 30 per prompt length and temperature, oldest first")
     ] = ()
-    sweep: Annotated[Sweep | None, Meta(description="the last one asked for")] = None
+    sweep: Annotated[Sweep | None, Meta(description="the last sweep, if there was one")] = None
 
     @property
     def refused_beyond(self) -> RunSample | None:
@@ -705,7 +703,7 @@ class Ungraded(Value, frozen=True, kw_only=True):
     """Answers to one kind of suite whose grading failed."""
 
     answers: int
-    why: Annotated[Text, Meta(description="of the last one")]
+    why: Annotated[Text, Meta(description="why the last grading failed")]
 
 
 class Baseline(Value, frozen=True, kw_only=True):
@@ -789,7 +787,7 @@ class Bias(Value, frozen=True, kw_only=True):
 class JudgeReport(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How a judge answered in one session of comparisons. `tasks` is the series of tasks (`kind@version`).
 
-    `test` counts pairs of texts of which one is known to be worse; a pair is right if it is so in both orders.
+    `test` counts pairs of texts of which one is known to be worse. The judge must find the better text in both orders.
     `doubts` says why the session does not count.
     """
 
@@ -820,7 +818,7 @@ class Judgement(Value, frozen=True, kw_only=True, omit_defaults=True):
     error: Annotated[
         Positive | None, Meta(description="1.96 times it is half the width of the 95 % interval")
     ] = None
-    wins: Annotated[int, Meta(description="answers for this model")] = 0
+    wins: Annotated[int, Meta(description="answers that preferred this model")] = 0
     ties: int = 0
     losses: int = 0
 
@@ -936,7 +934,9 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen_as: Annotated[
         str, Meta(description="the object that its source read, such as `Service ml/vllm`")
     ] = ""
-    changed: Annotated[tuple[str, ...], Meta(description="keys that an operator set over its source's")] = ()
+    changed: Annotated[
+        tuple[str, ...], Meta(description="keys that an operator set instead of its source")
+    ] = ()
     by: Annotated[str, Meta(description="who defined it last")] = ""
     at: UtcTime | None = None
     reason: str = ""
@@ -967,7 +967,9 @@ class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     by: str = ""
     at: UtcTime | None = None
-    wrong: Annotated[bool, Meta(description="it cannot be used; the others were decided against")] = False
+    wrong: Annotated[
+        bool, Meta(description="it cannot be used; other definitions were left out by decision")
+    ] = False
 
 
 class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -230,15 +230,13 @@ class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
         ),
     ] = {}
     whole: Annotated[bool, Meta(description="this definition replaces the file and the sources")] = False
-    removed: Annotated[bool, Meta(description="no endpoint of this name is used, wherever it is from")] = (
-        False
-    )
+    removed: Annotated[bool, Meta(description="no endpoint of this name is used, from any source")] = False
     paused: Annotated[Pause | None, Meta(description="not measured and not recommended meanwhile")] = None
     left_behind: Annotated[
         tuple[str, ...],
         Meta(description="credentials set at run time that did not follow a URL to another host or port"),
     ] = ()
-    by: Annotated[Text, Meta(description="who made the change, as they said themselves")] = ""
+    by: Annotated[Text, Meta(description="who made the change, by their own statement")] = ""
     via: Annotated[Text, Meta(description="the tool that made it: `command line`, `console`")] = ""
     reason: Text = ""
 
@@ -261,7 +259,7 @@ class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """A source of endpoints, such as Kubernetes or DNS, shows one, changed or gone."""
+    """A source of endpoints, such as Kubernetes or DNS, shows a new or changed endpoint, or no longer shows one."""
 
     TYPE = "endpoint.appeared"
     CHANNEL = Row(
@@ -285,7 +283,7 @@ class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
     state: Annotated[
         Literal["there", "asleep", "gone", "refused"],
         Meta(
-            description="asleep: scaled to zero or not found; never contacted. refused: asks to be one, and is none"
+            description="asleep: scaled to zero or not found; never contacted. refused: not allowed as an endpoint"
         ),
     ] = "there"
     reason: Annotated[Text, Meta(description="why it is asleep, gone or refused")] = ""
@@ -393,7 +391,7 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
         Meta(description="the models in memory, by name; empty: none is; absent: the server does not say"),
     ] = None
     models: Annotated[
-        dict[str, ModelLoad], Meta(description="by name; the busiest 64, where there are more")
+        dict[str, ModelLoad], Meta(description="by name; the busiest 64, if there are more")
     ] = {}
     day: Annotated[Text, Meta(description="the day (UTC) of `used`")] = ""
     used: Annotated[Use, Meta(description="of the endpoint by all readings of that day")] = Use()
@@ -853,7 +851,7 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
     score: float | None
     before: ModelRef | None = None
     before_score: Annotated[float | None, Meta(description="now; None when it is no candidate")] = None
-    margin: Annotated[float | None, Meta(description="points between the two")] = None
+    margin: Annotated[float | None, Meta(description="difference of the two scores")] = None
     renamed: bool = False
     detail: Annotated[Text, Meta(description="a sentence for people")]
     as_of: AsOf
@@ -945,7 +943,9 @@ class WebhookState(Event, frozen=True, kw_only=True):
     receiver: Annotated[Text, Meta(description="scheme and host of its URL")]
     events: tuple[Text, ...]
     enabled: bool = True
-    delivered_at: Annotated[UtcTime | None, Meta(description="when the receiver last took an event")] = None
+    delivered_at: Annotated[UtcTime | None, Meta(description="when the receiver last accepted an event")] = (
+        None
+    )
     failed_at: Annotated[UtcTime | None, Meta(description="when an attempt last failed")] = None
     failing_since: UtcTime | None = None
     problem: Annotated[Text | None, Meta(description="why the last attempt failed")] = None
@@ -1043,7 +1043,7 @@ class CallerUsage(Event, frozen=True, kw_only=True, omit_defaults=True):
     tokens: Annotated[
         Count, Meta(description="of prompts and answers; estimated where no server counted")
     ] = 0
-    usd: Annotated[float, Meta(ge=0, description="by the prices of the models, where they are known")] = 0.0
+    usd: Annotated[float, Meta(ge=0, description="by the prices of the models, if they are known")] = 0.0
 
     @property
     def subject(self) -> str:

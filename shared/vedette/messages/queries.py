@@ -65,7 +65,7 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     weights: dict[Signal, Annotated[float, Meta(ge=0, le=1000)]] = {}
     bounds: Annotated[
         dict[Bound, Annotated[float, Meta(ge=0, le=1e9)]],
-        Meta(description="bounds that replace those of the use case; 0 lifts one"),
+        Meta(description="bounds that replace those of the use case; 0 removes a bound"),
     ] = {}
     risk: Risk = "neutral"
     caller: Annotated[
@@ -309,7 +309,7 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     use_case: str
     recommendations: tuple[Recommendation, ...]
-    rejections: Annotated[tuple[Rejection, ...], Meta(description="of the near misses")]
+    rejections: Annotated[tuple[Rejection, ...], Meta(description="the rejections of the near misses")]
     rejections_omitted: Annotated[int, Meta(description="further rejected models, not listed")] = 0
     considered: int
     rejected: dict[str, int]
@@ -406,7 +406,7 @@ class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MeasuredCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the last benchmark, capability check or evaluation of a model ended: these ask it for answers."""
+    """How the last benchmark, capability check or evaluation of a model ended. These calls request tokens."""
 
     at: UtcTime
     purpose: Literal["benchmark", "capability check", "evaluation"]
@@ -538,7 +538,7 @@ class ModelsReply(Struct, frozen=True, kw_only=True):
     considered: int = 0
     as_of: AsOf
     counts: Annotated[
-        Counts, Meta(description="of all models that match; only in replies to `models.list`")
+        Counts, Meta(description="counts of all models that match; only in replies to `models.list`")
     ] = Counts()
 
 
@@ -610,7 +610,7 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     ] = ""
     origin: Annotated[
         Origin | None,
-        Meta(description="where it is from; absent where the configuration file alone says all of it"),
+        Meta(description="its origin; absent if only the configuration file defines it"),
     ] = None
 
 
@@ -665,8 +665,8 @@ ENDPOINTS_LIST: Final = Query(
 class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The outcome report of one call to a model, from its caller: `ok`, or the class of the error.
 
-    `ttft_ms` is the time from the request to the first token, `e2e_ms` to the last token. `caller` separates callers,
-    so that no caller outweighs the others. Reports without `caller` count as one caller.
+    `ttft_ms` is the time from the request to the first token, `e2e_ms` to the last token. `caller` is any name. Limits
+    count by account, which NATS supplies, so `caller` changes no limit.
     """
 
     model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
@@ -826,7 +826,7 @@ class OwnReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Requests of one measurement or probe, or those that ended less than two seconds ago."""
 
     requests: int
-    model: Annotated[str | None, Meta(description="absent: of several models")] = None
+    model: Annotated[str | None, Meta(description="absent if the requests are for several models")] = None
 
 
 OWN_REQUESTS: Final = Query(
@@ -870,7 +870,7 @@ class AvailabilityBucket(Struct, frozen=True, kw_only=True):
 
 
 class AvailabilityHistory(Struct, frozen=True, kw_only=True):
-    """How a model, or all at an endpoint, answered: buckets of equal length, also empty ones, and totals.
+    """The availability of a model, or of all models at an endpoint: buckets of equal length, also empty ones; totals.
 
     A query for a model returns `model`, a query for an endpoint returns `endpoint`.
     """
@@ -929,7 +929,7 @@ class PerformancePoint(Struct, frozen=True, kw_only=True):
     benchmarks: int
     failed: int
     n: Annotated[int, Meta(description="number of warm runs")]
-    contended: Annotated[int, Meta(description="of the n, runs during which the endpoint had other work")]
+    contended: Annotated[int, Meta(description="how many of the n runs met other work at the endpoint")]
     output_tps: float | None
     ttft_ms: float | None
     ttft_cold_ms: float | None

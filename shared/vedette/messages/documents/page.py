@@ -151,8 +151,8 @@ _STABILITY: Final = (
     "",
     "Any release may add fields, values of enumerations and subjects. Consumers must ignore unknown fields and accept"
     " unknown values. Requests are strict: a request with an unknown field gets an error with its name. So send a new"
-    " field only to a service that knows it. Vedette's own client leaves it out where an older service refuses it and"
-    " the reply does not depend on it ([ADR 0062](adr/0062-the-newer-version-leaves-fields-out.md)).",
+    " field only to a service that knows it. If an older service refuses a new field, Vedette's own client leaves the"
+    " field out, unless the reply depends on it ([ADR 0062](adr/0062-the-newer-version-leaves-fields-out.md)).",
     "",
     "These may change before 1.0: scores and their order, texts for people, the tables of the database, and the"
     " subjects between services (`schedule`, `job`, `progress`, `dead`).",
