@@ -247,6 +247,8 @@ def follow_what_changes(*, runs: int = 3, before: Path | None = None) -> None:
 def load_a_real_server(
     *,
     signal: moving.Signal = "load",
+    slots: int = 2,
+    clients: int = 3,
     loaded_s: float = 60.0,
     after_s: float = 60.0,
     noisy_s: float = 0.0,
@@ -259,6 +261,10 @@ def load_a_real_server(
     ----------
     signal
         By what Vedette sees it.
+    slots
+        Of each server, unless both are loaded by chance.
+    clients
+        How many load a server, one answer after the other each.
     loaded_s
         How long a server is loaded.
     after_s
@@ -273,7 +279,8 @@ def load_a_real_server(
     if noisy_s:
         _run(lambda directory: moving.noisy(directory, noisy_s))
     else:
-        _run(lambda directory: moving.measure(directory, picture, signal, loaded_s, after_s, probed_every_s))
+        how = moving.Loading(slots=slots, clients=clients, loaded_s=loaded_s, after_s=after_s)
+        _run(lambda directory: moving.measure(directory, picture, signal, how, probed_every_s))
 
 
 @app.command(name="beside")

@@ -28,7 +28,7 @@ from vedette.types import Level, Outcome
 Signal = Literal["load", "reports", "probes"]
 
 _MODEL = "smollm2:135m"
-_SLOTS, _QUIET_S = 2, 60.0
+_QUIET_S = 60.0
 _NOISY_SLOTS = 4
 _MEASURED_WITHIN_S = 1200.0
 _CALL_TOKENS = 12
@@ -43,6 +43,15 @@ class Seen(Struct, frozen=True):
     expected_ms: dict[str, float]
 
 
+class Loading(Struct, frozen=True, kw_only=True):
+    """How a server is loaded: its slots, the clients that call it one answer after the other, and the times."""
+
+    slots: int
+    clients: int
+    loaded_s: float
+    after_s: float
+
+
 Calls = Callable[[str, int], None]  # the server to call, and the number of the call
 
 
@@ -50,21 +59,20 @@ async def measure(
     directory: Path,
     picture: Path | None,
     signal: Signal,
-    loaded_s: float,
-    after_s: float,
+    loading: Loading,
     probed_every_s: int,
 ) -> None:
     """Measure, say what was found, and draw it into *picture*."""
     async with (
-        _servers(directory, _SLOTS) as urls,
+        _servers(directory, loading.slots) as urls,
         _vedette(directory, urls, signal, probed_every_s) as client,
     ):
         await _until_measured(client, urls)
         if signal == "probes":
             await _until_usual(client, urls)
         async with _calling(directory, urls, signal) as calls:
-            seen, loaded = await _watch(client, urls, loaded_s, after_s, calls)
-    over = _QUIET_S + loaded_s
+            seen, loaded = await _watch(client, urls, loading, calls)
+    over = _QUIET_S + loading.loaded_s
     left = next((one.at for one in seen if one.at >= _QUIET_S and one.server != loaded), None)
     back = next((one.at for one in seen if one.at >= over and one.server == loaded), None)
     say(
@@ -149,8 +157,11 @@ async def _until_measured(client: Client, urls: dict[str, str]) -> None:
         while True:
             models = (await client.models()).models
             if len(models) == len(urls) and all(model.performance for model in models):
-                return
+                break
             await asyncio.sleep(1.0)
+    for model in models:
+        if (rest := model.performance) is not None:
+            say(f"{model.model} at rest: {rest.output_tps:.1f} tokens/s, TTFT {rest.ttft_ms:.0f} ms")
 
 
 async def _until_usual(client: Client, urls: dict[str, str]) -> None:
@@ -211,21 +222,21 @@ async def _ask(client: Client, began: float) -> Seen:
 
 
 async def _watch(
-    client: Client, urls: dict[str, str], loaded_s: float, after_s: float, call: Calls | None
+    client: Client, urls: dict[str, str], how: Loading, call: Calls | None
 ) -> tuple[list[Seen], str]:
     """Ask every second; load the recommended server meanwhile. Return what was seen, and which was loaded."""
     seen, began, loading, loaded = list[Seen](), time.monotonic(), list[asyncio.Task[None]](), ""
     probes: dict[str, str] = {}
     async with asyncio.TaskGroup() as group:  # a load that fails is an error
-        while (at := time.monotonic() - began) < _QUIET_S + loaded_s + after_s:
+        while (at := time.monotonic() - began) < _QUIET_S + how.loaded_s + how.after_s:
             seen.append(await _ask(client, began))
             await _show_probes(client, probes, at)
             if call is not None:
                 call(seen[-1].server, len(seen))
             if at >= _QUIET_S and not loaded:
                 loaded = seen[-1].server
-                loading = [group.create_task(_load(urls[loaded])) for _ in range(_SLOTS + 1)]
-            if at >= _QUIET_S + loaded_s:
+                loading = [group.create_task(_load(urls[loaded])) for _ in range(how.clients)]
+            if at >= _QUIET_S + how.loaded_s:
                 for task in loading:
                     task.cancel()
             await asyncio.sleep(1.0)
