@@ -1,5 +1,6 @@
 """When an endpoint's load is read, by which replica, and what is said of it."""
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,8 +25,8 @@ from vedette_prober.load import (
     interval_s,
     is_news,
     is_suspicious,
+    lasting,
     look_s,
-    mean_running,
     next_every_s,
     silence,
 )
@@ -67,12 +68,46 @@ def test_at_a_start_readings_are_spread_over_the_interval() -> None:
 
 
 def test_the_mean_of_the_running_requests_follows_from_the_event_before() -> None:
-    """Whichever replica reads next. A reading of 20 s ago counts half as much as this one."""
-    last = replace(LAST, mean_running=2.0)
-    after = {s: mean_running(0, last, EPOCH + timedelta(seconds=s)) for s in (-1, 0, 20, 25, 26)}
-    assert after == {-1: 0, 0: 2.0, 20: 1.0, 25: 0.84, 26: 0}
-    assert mean_running(3, LAST, EPOCH) == mean_running(3, None, EPOCH) == 3
-    assert mean_running(None, last, EPOCH) is None
+    """Whichever replica reads next. A reading of 30 s ago counts half as much as this one."""
+    last = replace(LAST, mean_running=2.0, lasting=2.0)
+    means = {s: lasting(0, last, EPOCH + timedelta(seconds=s))[0] for s in (0, 30, 60, 300)}
+    assert means == {0: 2.0, 30: 1.0, 60: 0.5, 300: 0.0}
+    assert lasting(0, last, EPOCH - timedelta(days=1)) == (0, 0)
+    assert lasting(3, LAST, EPOCH) == lasting(3, None, EPOCH) == (3, 3)
+    assert lasting(None, last, EPOCH) == (None, None)
+
+
+def after(readings: Iterable[int]) -> Iterator[float]:
+    """Yield what lasts after each of the *readings*, one every ten seconds."""
+    last = replace(LAST, mean_running=0.0, lasting=0.0)
+    for n, running in enumerate(readings):
+        at = EPOCH + timedelta(seconds=10 * n)
+        mean, lasts = lasting(running, last, at)
+        last = replace(last, at=at, mean_running=mean, lasting=lasts)
+        assert lasts is not None
+        yield lasts
+
+
+def test_requests_that_come_and_go_do_not_change_what_lasts() -> None:
+    """However often they do: two of a slot's requests for ten seconds, then none."""
+    assert len(set(list(after([1, 0, 2, 1, 0, 1, 2, 0, 1] * 20))[60:])) <= 2
+
+
+def test_what_lasts_follows_requests_that_stay_and_forgets_those_that_ended() -> None:
+    found = list(after([2] * 18 + [0] * 60))
+    assert found[17] == pytest.approx(1.2, abs=0.03)
+    assert found[:18] == sorted(found[:18])
+    assert found[-1] == 0.0
+
+
+def test_a_server_that_is_too_busy_to_show_its_load_is_as_busy_as_before() -> None:
+    last = replace(LAST, mean_running=2.0, lasting=1.5)
+    late = replace(READING, activity=None, outcome=Outcome.TIMEOUT)
+    gone = replace(READING, activity=None, outcome=Outcome.REFUSED)
+    known = {"last": last, "before": None, "every_s": 10.0, "now": EPOCH, "seed": "x"}
+    after_late, after_gone = (event("box", one, **known) for one in (late, gone))  # type: ignore[arg-type]
+    assert (after_late.mean_running, after_late.lasting, after_late.running) == (2.0, 1.5, None)
+    assert after_gone.lasting is None
 
 
 @pytest.mark.fault("the load that was read last has a wrong date", "I5")

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.endpoints.budget import LOAD, charge, of_load
 from vedette.messages import ids
@@ -33,7 +33,9 @@ _LOOK_SHARE: Final = 0.2  # of the shortest interval
 # Of a budget of requests, this share at most goes into readings of the load.
 SHARE_OF_BUDGET: Final = 0.5
 _MAX_NAMES: Final = 64
-_MEAN_HALF_LIFE_S: Final = 20.0  # in the mean of the running requests
+_MEAN_HALF_LIFE_S: Final = 30.0  # in the mean of the running requests
+_NEARLY: Final = 0.01  # requests: a mean that is nearer to the reading equals it
+_BAND: Final = 0.4  # of the mean, to both sides: within it, the requests that last stay as they are
 _DAY_S: Final = 86_400.0
 
 
@@ -164,14 +166,18 @@ def event(
         bytes=reading.bytes,
     )
     if reading.activity is None:
+        if reading.outcome is Outcome.TIMEOUT and last is not None:  # too busy to reply: as busy as before
+            return replace(load, mean_running=last.mean_running, lasting=last.lasting)
         return load
     seen = without(reading.own, reading.activity)
     passed_s, earlier = (reading.began - before.began, before.activity) if before else (0.0, None)
-    return msgspec.structs.replace(
+    mean_running, lasts = lasting(seen.running, last, now)
+    return replace(
         load,
         source=seen.source,
         running=seen.running,
-        mean_running=mean_running(seen.running, last, now),
+        mean_running=mean_running,
+        lasting=lasts,
         waiting=seen.waiting,
         own=(reading.activity.requests or 0) - (seen.requests or 0),
         slots=seen.slots,
@@ -182,18 +188,24 @@ def event(
     )
 
 
-def mean_running(running: int | None, last: EndpointLoad | None, now: datetime) -> float | None:
-    """Return the mean of the running requests after a reading of *running*; *last* is the event of the reading before.
+def lasting(
+    running: int | None, last: EndpointLoad | None, now: datetime
+) -> tuple[float | None, float | None]:
+    """Return the mean of the running requests and those that last, after a reading of *running*.
 
-    It follows from the two alone, so another replica that goes on reading goes on with the mean.
+    Both follow from the reading and the event before (*last*), so another replica that goes on reading goes on with
+    them. What lasts changes only where the mean leaves a band around it: it moves no further than to the band's edge,
+    so a mean that varies within the band changes nothing.
     """
-    if running is None or last is None or last.mean_running is None:
-        return running
-    passed_s = (now - last.at).total_seconds()
-    if not 0.0 <= passed_s <= MISSED_READINGS * last.every_s:
-        return running
-    kept: float = 0.5 ** (passed_s / _MEAN_HALF_LIFE_S)
-    return round(running + (last.mean_running - running) * kept, 2)
+    if running is None:
+        return None, None
+    if last is None or last.mean_running is None or last.lasting is None or is_future(last.at, now):
+        return running, running
+    kept: float = 0.5 ** (max(0.0, (now - last.at).total_seconds()) / _MEAN_HALF_LIFE_S)
+    mean = round(running + (last.mean_running - running) * kept, 3)
+    if abs(mean - running) < _NEARLY:
+        mean = float(running)
+    return mean, round(min(max(last.lasting, (1.0 - _BAND) * mean), (1.0 + _BAND) * mean), 3)
 
 
 def _of_models(seen: Activity, earlier: Activity | None, passed_s: float) -> dict[str, ModelLoad]:
@@ -222,8 +234,8 @@ def without(own: OwnReply, seen: Activity) -> Activity:
         name = own.model if own.model in models else max(models, key=lambda one: _requests(models[one]))
         model = models[name or ""]
         left = _less(model.running, model.waiting, own.requests)
-        models[name or ""] = msgspec.structs.replace(model, running=left[0], waiting=left[1])
-    return msgspec.structs.replace(seen, running=running, waiting=waiting, models=models)
+        models[name or ""] = replace(model, running=left[0], waiting=left[1])
+    return replace(seen, running=running, waiting=waiting, models=models)
 
 
 def _less(running: int | None, waiting: int | None, own: int) -> tuple[int | None, int | None]:

@@ -65,15 +65,6 @@ class Pace(NamedTuple):
         """Return the pace of *room* models of which nothing is known."""
         return cls(*(np.full(room, np.nan) for _ in cls._fields))
 
-    def next_to(self, ttft: Floats, output: Floats) -> "Pace":
-        """Return the pace if the first token takes *ttft* times as long, and each other one *output* times."""
-        return Pace(
-            self.ttft_ms * ttft,
-            self.output_tps / output,
-            self.usual_ttft_ms * ttft,
-            self.usual_output_tps / output,
-        )
-
     def of(self, rows: Rows) -> "Pace":
         """Return the pace of the models in *rows*."""
         return Pace(*(figures[rows] for figures in self))
@@ -166,7 +157,7 @@ class Columns:
     speed_until: Floats
     failing: Floats  # share of calls that fail, beyond the usual
     failing_until: Floats
-    ttft_crowding: Floats  # how many times slower the first token is with the requests that run now
+    ttft_crowding: Floats  # how many times slower the first token is with the requests that last
     output_crowding: Floats  # and the output
     ahead: Floats  # answers that must be complete before a further request begins
     load_until: Floats

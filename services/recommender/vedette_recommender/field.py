@@ -217,15 +217,6 @@ class UseCaseScores:
         self._take_reports(rows)
         self._partial[rows] = self._added_up(self.default.shares, rows)
 
-    def times_slower(self, rows: Rows, ttft: Floats, output: Floats) -> Floats:
-        """Return how many times longer an answer takes, by how many times longer its first and its other tokens do.
-
-        NaN for models that embed.
-        """
-        thoughts = self._columns.thought_tokens[rows]
-        slowed = bounds.answer_s(self.pace.of(rows).next_to(ttft, output), self.use_case, thoughts)
-        return slowed / self.answer_s[rows]
-
     def _find_best(self, rows: Rows) -> Rows:
         """Find the best quality of all candidates; return the rows whose bounds it affects: *rows*, or all."""
         columns = self._columns

@@ -145,19 +145,20 @@ class Load(Value, frozen=True, kw_only=True):
         return self._next_to(max(0, everywhere - full), ahead)  # it begins when another ends
 
     def lasting_pressure(self, name: str) -> Pressure:
-        """Return what the load of the last readings means, as long as a slot is free."""
-        now, mean = self.pressure(name), self.event.mean_running
-        return now if now.ahead or mean is None else self._next_to(mean)
+        """Return what the requests that last mean, as long as a slot is free; else what those of now do."""
+        now, lasting = self.pressure(name), self.event.lasting
+        return now if now.ahead or lasting is None else self._next_to(lasting)
 
     def _next_to(self, others: float, ahead: float = 0.0) -> Pressure:
         return Pressure(1.0 + TTFT_SHARING * others, 1.0 + self.sharing * others, ahead)
 
     def figures(self, names: Iterable[str]) -> list[tuple[float, float, float, float]]:
-        """Return of each model its `pressure`, and whether it is loaded: 1, 0, or NaN where the server does not say."""
-        usual = self.pressure("")  # of all models of which the server says nothing of their own
+        """Return of each model its `lasting_pressure`, and whether it is loaded: 1, 0, or NaN if that is not known."""
+        usual = self.lasting_pressure("")  # of all models of which the server says nothing of their own
         named = self.event.models
         return [
-            (*(self.pressure(name) if name in named else usual), _flag(self.resident(name))) for name in names
+            (*(self.lasting_pressure(name) if name in named else usual), _flag(self.resident(name)))
+            for name in names
         ]
 
     def busy(self, name: str) -> float:
@@ -168,6 +169,11 @@ class Load(Value, frozen=True, kw_only=True):
         if slots:
             return ((running or 0) + (waiting or 0)) / slots
         return 1.0 + (waiting or 0) / max(1, running or 0) if waiting else 0.5
+
+    def lastingly_busy(self, name: str) -> float:
+        """Return how many requests that last a slot of the model *name* has; where that is not known, those of now."""
+        slots, lasting = self.requests(name)[2], self.event.lasting
+        return lasting / slots if slots and lasting is not None else self.busy(name)
 
     def resident(self, name: str) -> bool | None:
         """Return whether the model *name* is loaded, None where the server does not say."""
@@ -186,10 +192,13 @@ class Load(Value, frozen=True, kw_only=True):
     def words(self, name: str) -> str:
         """Return the load of the server of the model *name* in words."""
         running, waiting, slots = self.requests(name)
-        if not running and not waiting:
+        lasting = "" if self.event.lasting is None else f"{self.event.lasting:.1f} lasting"
+        if not running and not waiting and lasting in ("", "0.0 lasting"):
             return ""
         of = f" of {slots} slots" if slots is not None else ""
-        return f"{running or 0} running{of}" + (f", {waiting} waiting" if waiting else "")
+        return ", ".join(
+            filter(None, (f"{running or 0} running{of}", f"{waiting} waiting" if waiting else "", lasting))
+        )
 
 
 def _flag(value: bool | None) -> float:

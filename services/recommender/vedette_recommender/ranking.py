@@ -16,14 +16,14 @@ from vedette.errors import RequestError
 from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import folded, unknown_name
 from vedette.settings import EndpointSettings
+from vedette.types import ModelRef
 from vedette.usecases import bounds_with
 from vedette_recommender.columns import Columns, Mask
 from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import narrow
-from vedette_recommender.loading import Pressure
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, leading, order, taking, weights
+from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, order, taking, weights
 
 _NO_MASK: Final[Mask] = np.zeros(0, np.bool_)
 
@@ -35,7 +35,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     terms: Terms
     narrowed: FilterResult
     ranked: list[Place]  # by score
-    equals: tuple[Equal, ...] = ()  # over which callers are spread; a single one takes all
+    equals: tuple[Equal, ...] = ()  # over which callers are spread
     places: tuple[int, ...] = ()  # of the equals in `ranked`
     calm: tuple[int, ...] = ()  # the order of the equals by their scores at rest, for a caller without a name
 
@@ -89,16 +89,16 @@ class Ranker:
         return Ranking(field=field, terms=terms, narrowed=narrowed, ranked=field.best(narrowed, terms, most))
 
     def spread(self, ranking: Ranking) -> Ranking:
-        """Return *ranking* with the models that take callers: as good at rest, and not much slower for their load."""
+        """Return *ranking* with the equals of the best: as good at rest, and not much slower by their load."""
         ranked = ranking.ranked[:MAX_EQUALS]
         if len(ranked) < 2 or (not self._board.columns.loads and not ranked[1].equivalent):
             return ranking
-        rest, pressed = self._at_rest(ranking, ranked), self._pressed(ranking, [one.row for one in ranked])
-        first = rest[leading(rest, pressed)]
-        near = [n for n, score in enumerate(rest) if abs(score - first) <= ERROR_BAND_POINTS]
-        places = [near[n] for n in taking([pressed[n] for n in near])]
+        rest = self._at_rest(ranking, ranked)
+        near = [n for n, score in enumerate(rest) if abs(score - rest[0]) <= ERROR_BAND_POINTS]
+        pressed = self._pressed(ranking, [ranked[n].row for n in near])
+        places = [near[n] for n in taking(pressed)]
         best = max(rest[n] for n in places)
-        shares = weights([best - rest[n] for n in places], [pressed[n].busy for n in places])
+        shares = weights([best - rest[n] for n in places], [pressed[near.index(n)].busy for n in places])
         named = [str(self._board.model(ranked[n].row)) for n in places]
         calm = sorted(range(len(places)), key=lambda one: (-rest[places[one]], named[one]))
         return replace(
@@ -120,22 +120,18 @@ class Ranker:
         loads, at = self._board.columns.loads, self._board.scored_at.timestamp()
         if not loads:
             return [Pressed()] * len(rows)
-        models = [self._board.model(row) for row in rows]
-        known = [load if (load := loads.get(one.endpoint)) and load.until >= at else None for one in models]
-        lasting = [
-            load.lasting_pressure(model.name) if load else Pressure()
-            for load, model in zip(known, models, strict=True)
-        ]
         rest, places = self._board.field(ranking.field.use_case.name, load=False), np.array(rows)
-        ttft, output, ahead = np.array(lasting).T
-        slower = np.where(
-            ahead > 0.0,
-            ranking.field.answer_s[places] / rest.answer_s[places],
-            rest.times_slower(places, ttft, output),
-        )
+        slower = ranking.field.answer_s[places] / rest.answer_s[places]
+
+        def pressed(slower: float, model: ModelRef) -> Pressed:
+            load = loads.get(model.endpoint)
+            if load is None or load.until < at:
+                return Pressed(slower)
+            return Pressed(slower, load.busy(model.name), load.lastingly_busy(model.name))
+
         return [
-            Pressed(1.0 if math.isnan(times) else times, load.busy(model.name) if load else 0.0)
-            for times, load, model in zip(slower.tolist(), known, models, strict=True)
+            pressed(1.0 if math.isnan(times) else times, self._board.model(row))
+            for times, row in zip(slower.tolist(), rows, strict=True)
         ]
 
 

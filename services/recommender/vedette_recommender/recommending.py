@@ -1,7 +1,7 @@
 """The replies to `recommend.best`, `recommend.top` and `recommend.explain`, made from a ranking."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -28,7 +28,6 @@ from vedette_recommender.near_misses import distance, lacking, nearest, rejectio
 from vedette_recommender.ranking import Ranking
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.sentences import (
-    kept,
     of_unknown_kind,
     scaled,
     spread_over,
@@ -136,7 +135,6 @@ class Recommending:
                     ranking.narrowed.rejected,
                 ),
                 *spread_over(ranking.equals, order[0] if order else 0),
-                *self._kept(ranking),
                 *unloading(recommendations),
                 *scaled(ranking.field.quality.scale),
                 *of_unknown_kind(self._of_unknown_kind(ranking)),
@@ -148,11 +146,6 @@ class Recommending:
             unmeasured=unmeasured,
             unknown_capabilities=ranking.narrowed.unknown,
         )
-
-    def _kept(self, ranking: Ranking) -> Iterator[str]:
-        """Yield why one model takes all callers, where another has a higher score now."""
-        if len(ranking.equals) == 1 and ranking.places[0] > 0:
-            yield kept(str(self._board.model(ranking.ranked[0].row)), ranking.equals[0].name)
 
     def _rules(self, request: RecommendRequest, ranking: Ranking) -> list[Rule]:
         return rules(ranking.field, self._board.columns, request)

@@ -86,14 +86,6 @@ def spread_over(equals: Sequence[Equal], first: int) -> tuple[str, ...]:
     )
 
 
-def kept(best: str, taker: str) -> str:
-    """Return why callers get the *taker*, although the model *best* has the highest score now."""
-    return (
-        f"Callers get {quoted_name(taker)}: it is better than {quoted_name(best)} at rest, "
-        "and by the load of the last minute not much slower."
-    )
-
-
 def scaled(scale: Scale) -> tuple[str, ...]:
     """Return in a sentence how the answers of all models together differ from published facts."""
     if abs(scale.raised) < _MIN_SHIFT:

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 MAX_EQUALS: Final = 8  # among which callers are spread
 # By how many times more than that of another equal a model's load may slow it down, while it still takes callers. Where
 # none is nearly idle, there is a crowd: who leaves a busy server then meets all others who leave it at the next one.
-_NEARLY_IDLE: Final = 1.2  # times slower than at rest
-_MAX_SLOWER: Final = 1.9
+_MAX_SLOWER: Final = 1.5
 _MAX_SLOWER_IN_CROWD: Final = 4.0
+_NEARLY_IDLE: Final = 0.25  # of the slots, by the requests that last
 _PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
 _BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
 _BUSY_COUNTS: Final = 4.0
@@ -30,30 +30,23 @@ class Equal(NamedTuple):
 
 
 class Pressed(NamedTuple):
-    """How many times slower than at rest a model is by its server's lasting load, and requests for each slot now."""
+    """How many times slower than at rest a model is by its server's load, and how many requests a slot has.
+
+    `busy` counts the requests of now, `lasting` the ones that last.
+    """
 
     slower: float = 1.0
     busy: float = 0.0
+    lasting: float = 0.0
 
 
 def taking(equals: Sequence[Pressed]) -> list[int]:
     """Return the places of the *equals* that take callers now."""
     least = min(one.slower for one in equals)
-    if least > _NEARLY_IDLE:
-        return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
     calm = [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]
-    return calm or [n for n, one in enumerate(equals) if one.slower == least]
-
-
-def leading(rest: Sequence[float], pressed: Sequence[Pressed]) -> int:
-    """Return the place of the model whose equals take callers, of models in the order of their scores now.
-
-    It is the first, unless another is better at *rest* and not much slower by its lasting load: by the scores now,
-    callers would move with each reading.
-    """
-    least = min(one.slower for one in pressed)
-    calm = [n for n, one in enumerate(pressed) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]
-    return max((0, *calm), key=lambda n: rest[n])
+    if calm and any(one.lasting <= _NEARLY_IDLE and one.busy <= _BUSY for one in equals):
+        return calm
+    return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
 
 
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:

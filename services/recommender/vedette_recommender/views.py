@@ -32,8 +32,12 @@ class Expected(NamedTuple):
 def expected_now(field: UseCaseScores, row: int, facts: Facts, load: Load | None) -> Expected:
     """Return what to expect of the model of *facts* in *row*, whose endpoint has that *load*."""
     ttft_ms, output_tps = field.expected_ttft_ms[row].item(), field.pace.output_tps[row].item()
-    # No server says by which rule it unloads models.
-    may_unload = load.others(facts.model.name) if load and load.until >= field.at else ()
+    may_unload: tuple[str, ...] = ()
+    if load and load.until >= field.at:
+        name = facts.model.name
+        # The pace of the field is that of the requests that last; a call meets those of now.
+        output_tps *= load.lasting_pressure(name).output / load.pressure(name).output
+        may_unload = load.others(name)  # no server says by which rule it unloads models
     return Expected(_known(ttft_ms), _known(output_tps), now_of(facts, load, field.at), may_unload)
 
 

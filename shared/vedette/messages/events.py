@@ -373,7 +373,13 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
     mean_running: Annotated[
         Positive | None,
         Meta(
-            description="mean of `running` over the last readings; one counts half as much as one 20 s later"
+            description="mean of `running` over the last readings; one counts half as much as one 30 s later"
+        ),
+    ] = None
+    lasting: Annotated[
+        Positive | None,
+        Meta(
+            description="running requests that last: follows `mean_running` if it differs by more than 40 %"
         ),
     ] = None
     waiting: Annotated[Count | None, Meta(description="requests that wait in the server's queue")] = None

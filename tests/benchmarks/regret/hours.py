@@ -55,9 +55,9 @@ try:
 except ImportError:
     suspicion = None  # type: ignore[assignment]
 try:
-    from vedette_prober.load import mean_running
+    from vedette_prober.load import lasting
 except ImportError:
-    mean_running = None  # type: ignore[assignment]
+    lasting = None  # type: ignore[assignment]
 try:
     from vedette_prober.verdict import in_doubt
 except ImportError:
@@ -305,8 +305,9 @@ class World:
         """Publish what *server* works on now."""
         running, waiting = server.busy(self.at)
         more = {}
-        if mean_running is not None:
-            more["mean_running"] = mean_running(running, self.catalogue.load(server.name), self.clock.at)
+        if lasting is not None:
+            last = self.catalogue.load(server.name)
+            more["mean_running"], more["lasting"] = lasting(running, last, self.clock.at)
         self._apply(
             EndpointLoad(
                 id=self._id(),
