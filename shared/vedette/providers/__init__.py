@@ -29,19 +29,19 @@ class Access(Struct, frozen=True, kw_only=True):
     endpoint: str
     url: str
     headers: Mapping[str, str] = {}  # among them Authorization, when a key or basic login is configured
-    secrets: tuple[str, ...] | None = None  # headers whose values no text of the server may quote; None: all
+    secrets: tuple[str, ...] | None = None  # values to redact in the server's texts; None: all header values
     ca_file: str | None = None
     verify: bool = True
     timeout_s: float = 10.0  # deadline of a whole call that is not a generation
     max_body_bytes: int = 16 * 1024 * 1024
-    allowed: tuple[str, ...] = ()  # hosts and networks that may be connected to; without any, all
+    allowed: tuple[str, ...] = ()  # hosts and networks that may be connected to; empty: all
     flavour: str | None = None
     locality: Literal["local", "remote"] | None = None  # as configured; None: by its address
     models: tuple[str, ...] = ()  # as configured, for a server without a listing
 
     @property
     def redaction(self) -> Secrets:
-        """Removes the secrets from texts of a server."""
+        """The redactor of this endpoint: it removes the endpoint's secrets from texts of the server."""
         if self.secrets is not None:
             return Secrets(self.secrets)
         return Secrets(map(credential, self.headers.values()))
@@ -58,11 +58,11 @@ class Listing(Struct, frozen=True, kw_only=True):
 class Described(Struct, frozen=True, kw_only=True):
     """A server's declaration of one model.
 
-    `facts` holds fields of ModelInfo by name; `sources` the origin of each. `claims` are what the server
-    itself declares (evidence `declared`), or what its templates and keys imply (`inferred`). `origin` is the
-    file or repository that the server says the model is from, which often names it better than its alias.
-    `price` is what the service itself says a call costs. `usual_kind` is the kind of what this server runs unless
-    something says otherwise; a name does.
+    `facts` holds fields of ModelInfo by name, `sources` the source of each fact. `claims` holds capabilities: those
+    that the server declares (evidence `declared`), and those that its templates and keys imply (`inferred`).
+    `origin` is the file or repository of the weights, as the server reports it. It often names the model better
+    than its alias. `price` is the price that the service publishes. `usual_kind` is the kind that this server
+    usually runs. It applies where `kind` is unknown and the model's name shows no other kind.
     """
 
     kind: Kind = "unknown"
@@ -73,7 +73,7 @@ class Described(Struct, frozen=True, kw_only=True):
     locality: Locality = "unknown"
     origin: str | None = None
     price: Price | None = None
-    base_url: str | None = None  # for OpenAI clients, where it was found; None: as `Provider.base_url` says
+    base_url: str | None = None  # for OpenAI clients, if known; None: use `Provider.base_url`
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class Delta(Struct, frozen=True, kw_only=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A function that a model may ask for; `parameters` is the JSON Schema of its arguments."""
+    """A function that a model may call; `parameters` is the JSON Schema of its arguments."""
 
     name: str
     description: str
@@ -100,20 +100,20 @@ class Tool(Struct, frozen=True, kw_only=True):
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
-    """A function that a model asks for. `arguments` are None when they were not a JSON object."""
+    """A tool call by a model. `arguments` is None if the model did not write a JSON object."""
 
     name: str
     arguments: Mapping[str, Any] | None = None
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """The end of a streamed answer, with the server's own account where it gives one."""
+    """The end of a streamed answer, with the token counts and speeds that the server reports."""
 
     at: float
     reason: str | None = None
     prompt_tokens: int | None = None
-    output_tokens: int | None = None  # of thoughts and words together
-    reasoning_tokens: int | None = None  # those of thoughts, where the server counts them apart
+    output_tokens: int | None = None  # reasoning and text together
+    reasoning_tokens: int | None = None  # the part that is reasoning, if the server counts it separately
     cached_tokens: int | None = None
     load_ms: float | None = None
     server_output_tps: float | None = None
@@ -133,15 +133,15 @@ class Generation(Struct, frozen=True, kw_only=True):
     chat: bool = True  # False: raw completion, for models without a chat template
     think: bool | None = None  # None: the model's own default
     tools: tuple[Tool, ...] = ()
-    schema: Mapping[str, Any] | None = None  # the JSON Schema that the answer is to be held to
+    schema: Mapping[str, Any] | None = None  # the JSON Schema that the answer must match
     image: bytes | None = None  # a PNG that goes with the prompt
     deadline_s: float = 120.0
 
 
 class Embedded(Struct, frozen=True, kw_only=True):
-    """The result of one embedding call: how many vectors, of which dimension, from how many tokens.
+    """The result of one embedding call: number of vectors, their dimension, and the tokens of the texts.
 
-    `values` are the vectors themselves, in the order of the texts; they go no further than who judges them.
+    `values` holds the vectors, in the order of the texts. They are used for grading only and are not published.
     """
 
     sent_at: float  # monotonic seconds
@@ -174,23 +174,26 @@ class ModelActivity(Struct, frozen=True, kw_only=True):
 
 
 class Activity(Struct, frozen=True, kw_only=True):
-    """What an endpoint is doing, as far as it reports. Of two, taken before and after, the difference counts."""
+    """What an endpoint is doing, as far as it reports.
+
+    To see use by others, compare two of them, one from before a measurement and one from after.
+    """
 
     running: int | None = None  # requests being worked on now
     waiting: int | None = None  # requests in its queue
     slots: int | None = None  # requests that it can work on at once
     cache_use: float | None = None  # fraction of the KV cache, 0 to 1
-    generated_tokens: int | None = None  # by all requests ever; only ever grows
-    counts_live: bool = True  # False: the tokens of a request are counted when it ends
+    generated_tokens: int | None = None  # of all requests since the server started; a counter
+    counts_live: bool = True  # False: the tokens of a request are counted when the request ends
     output_tps: float | None = None  # as the server itself says
-    loaded: Mapping[str, Residency] | None = None  # by name, the loaded ones; None: not reported
+    loaded: Mapping[str, Residency] | None = None  # loaded models by name; None: not reported
     models: Mapping[str, ModelActivity] = {}  # by name
-    used: Mapping[str, str] = {}  # by model: a mark that moves whenever the model is used
-    source: str = ""  # what reported it: "vllm metrics", "llama.cpp slots", "ollama ps"
+    used: Mapping[str, str] = {}  # by model name: a text that changes with each use of the model
+    source: str = ""  # "vllm metrics", "llama.cpp slots", "ollama ps"
 
     @property
     def requests(self) -> int | None:
-        """How many requests it has, running and waiting."""
+        """The number of requests, running and waiting; None if not reported."""
         return None if self.running is None else self.running + (self.waiting or 0)
 
 
@@ -206,7 +209,7 @@ class Endpoint(Protocol):
     features: Features
 
     async def reach(self) -> Server:
-        """Return the server at the endpoint, by its cheapest request."""
+        """Return product and version of the server, by the server's cheapest request."""
         ...
 
     async def list_models(self) -> list[Listing]:
@@ -218,15 +221,15 @@ class Endpoint(Protocol):
         ...
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return residency by model name, or None where the server does not report it. Absent means not loaded."""
+        """Return residency by model name; a model that is absent is not loaded. None: the server does not report it."""
         ...
 
     def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; the last item is Finished. A stream that breaks off raises INCOMPLETE."""
+        """Stream an answer; the last item is Finished. Raises ProviderError (INCOMPLETE) if the stream breaks off."""
         ...
 
     async def activity(self) -> Activity | None:
-        """Return the endpoint's activity, or None if it does not report it. Loads nothing."""
+        """Return the endpoint's activity, or None if it reports none. This loads no model."""
         ...
 
     async def rerank(
@@ -242,41 +245,42 @@ class Endpoint(Protocol):
 
 @runtime_checkable
 class Publishing(Protocol):
-    """An endpoint that also says what its service publishes of a model's availability and speed."""
+    """An endpoint whose service publishes availability and speed of its models."""
 
     async def published(self, model: Listing) -> tuple[Published, ...]:
-        """Return the figures of each upstream that serves *model*, for one request that costs nothing."""
+        """Return the figures of each upstream that serves *model*. This takes one free request."""
         ...
 
 
 @runtime_checkable
 class Metered(Protocol):
-    """An endpoint that also reports its load at any time, by requests that disturb no other caller."""
+    """An endpoint that reports its load at any time, by requests that disturb no other caller."""
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the endpoint is doing; None where it does not report it. *server*: the product that answered.
+        """Return what the endpoint is doing, or None if it does not report it.
 
-        Nothing is asked that the server counts as use of a model, or that takes more than a few milliseconds there.
+        *server* is the product that the last contact found. The requests do not count as use of a model, and take
+        the server a few milliseconds at most.
         """
         ...
 
 
 @runtime_checkable
 class Recalling(Protocol):
-    """An endpoint whose listing may disturb the server: a known listing is used again instead."""
+    """An endpoint whose listing may disturb the server. Vedette can then reuse the names of an earlier listing."""
 
     async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
-        """Return *names* as listed, where *server* is one that listing disturbs and it still answers.
+        """Return *names* as a listing if a listing request would disturb *server* and the server still runs.
 
-        None where its listing is to be asked.
+        None: request the listing. Raises ProviderError if the server is unreachable.
         """
         ...
 
 
 class Provider(Protocol):
-    """A kind of server. `api` is the protocol an agent calls it by: "ollama", "openai", ….
+    """A kind of server. `api` is the protocol by which agents call it, for example "ollama" or "openai".
 
-    `home` is the URL of a service of which there is one in the world; endpoints without a URL of their own are there.
+    `home` is the URL of a public service, such as OpenAI. It is the default URL of endpoints of this provider.
     """
 
     name: str
@@ -302,7 +306,7 @@ _ALIKE: Final = 0.75  # "olama" is; "llamacpp" is another server than "ollama"
 
 @cache  # what is installed stays so, and looking takes milliseconds
 def load(name: str) -> Provider:
-    """Return the provider registered as *name*. Raises ConfigurationError naming those that are."""
+    """Return the provider registered as *name*. Raises ConfigurationError, which lists the installed providers."""
     for point in entry_points(group="vedette.providers"):
         if point.name == name:
             provider: Provider = point.load()
@@ -320,7 +324,10 @@ def load(name: str) -> Provider:
 
 @lru_cache(maxsize=65_536)
 def base_url(provider: str, url: str) -> str | None:
-    """Return the base URL for OpenAI clients at the endpoint *url*, where *provider* is installed here and has one."""
+    """Return the base URL for OpenAI clients at the endpoint *url*.
+
+    None if *provider* is not installed here or has no such URL, and for a unix socket.
+    """
     try:
         # OpenAI clients reach no unix socket by a URL.
         return None if addresses.socket_of(url) else load(provider).base_url(url)
@@ -328,7 +335,7 @@ def base_url(provider: str, url: str) -> str | None:
         return None
 
 
-# Outcomes that are the endpoint's failure, not one model's: no further model need be tried this round.
+# Outcomes that are a failure of the endpoint, not of one model: other models are not tried in this round.
 ENDPOINT_WIDE = frozenset(
     {
         Outcome.REFUSED,

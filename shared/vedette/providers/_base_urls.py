@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from vedette.providers.addresses import http_url
 from vedette.types import Kind
 
-# The URL of a request, or of a page of the server, in place of the base URL; what the models chosen by it are for.
+# Paths of requests and pages that operators paste with the base URL, and the kind of model of some requests.
 _REQUESTS: Final = (
     "/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/models", "/v1/messages", "/v1/chat",
     "/audio/transcriptions", "/audio/speech", "/images/generations", "/docs", "/redoc", "/openapi.json", "/health",
@@ -27,25 +27,25 @@ _DEPLOYMENT: Final = re.compile(r"/openai/deployments/([^/]+)\Z")
 
 
 def root(url: str) -> str:
-    """Return *url* without the path of a request, and without the version that base URLs of OpenAI clients end in.
+    """Return *url* without the path of a request, without `/v1` at its end, and without a fragment.
 
-    A query stays, a fragment does not: no request has it.
+    The query stays.
     """
     query = _parts(url)[1]
     return f"{_without_request(url).removesuffix('/v1')}{'?' if query else ''}{query}"
 
 
 def deployment(url: str) -> tuple[str, ...]:
-    """Return the model that the path of *url* names, where it names one."""
+    """Return the model in the path of *url* (Azure OpenAI's deployments) as a tuple of one; empty if there is none."""
     found = _DEPLOYMENT.search(_without_request(url))
     return (unquote(found[1]),) if found else ()
 
 
 def prefixes(url: str) -> tuple[str, ...]:
-    """Return what may come between *url* and the paths of the protocol, the likeliest first.
+    """Return the prefixes to try between *url* and the paths of the protocol, the likeliest first.
 
-    A URL with a path of its own (`/api/paas/v4`, `/openai`) is a base URL already, or the place of a server. A few
-    servers, infinity for one, have the protocol at their root.
+    A URL with a path (`/api/paas/v4`, `/openai`) is either a base URL, or a server below a path of a proxy. A few
+    servers, for example infinity, have the protocol at their root, without `v1/`.
     """
     pasted = _without_request(url)
     is_versioned = pasted.endswith("/v1")
@@ -55,12 +55,12 @@ def prefixes(url: str) -> tuple[str, ...]:
 
 
 def kind_asked(url: str) -> Kind:
-    """Return what kind of model the request is for that *url* ends in: "unknown" where it ends in none."""
+    """Return the kind of model for the request path at the end of *url*; "unknown" if there is none."""
     return _KINDS.get(_request(url), "unknown")
 
 
 def _without_request(url: str) -> str:
-    """Return *url* without its query and the path of a request."""
+    """Return *url* without its query, the path of a request, LM Studio's `/api/v0`, and a repeated `/v1`."""
     base, _ = _parts(url)
     plain = base.removesuffix(_request(url).removeprefix("/v1")).rstrip("/")
     return _REPEATED.sub(
@@ -69,15 +69,15 @@ def _without_request(url: str) -> str:
 
 
 def _request(url: str) -> str:
-    """Return the path of the request that *url* ends in, or nothing."""
+    """Return the path of the request at the end of *url*, or an empty text."""
     base, query = _parts(url)
     found = next((path for path in _REQUESTS if base.endswith(path)), "")
-    # Azure AI Foundry's base URL is that of no listing, though it looks so.
+    # Azure AI Foundry's base URL ends in `/models` with a query, but it is not the URL of a listing.
     is_base = query and found == urlsplit(http_url(base)).path == "/models"
     return "" if is_base else found
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """Return *url* up to its query, and the query; `#/default` behind a page names a place in it."""
+    """Return *url* up to its query, and the query. A fragment, such as `#/default`, is dropped."""
     base, _, query = url.partition("#")[0].partition("?")
     return base.rstrip("/"), query

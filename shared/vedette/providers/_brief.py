@@ -1,8 +1,8 @@
-"""Requests that need no connection afterwards: each has its own, and the server closes it.
+"""Requests that each use a connection of their own, which the server closes after its reply.
 
-Readings of a load are ten seconds apart, and most servers close idle connections after five. What httpcore does to keep
-one for a next request is half the processor time of a reading; h11 alone, which httpcore uses too, needs none of it. A
-server that has a thread for each connection (llama.cpp) has it back at once.
+Load is read every ten seconds, and most servers close idle connections after five. httpcore spends half of the CPU time
+of a reading on keeping a connection. h11, the parser of httpcore, does not. A server with one thread for each
+connection (llama.cpp) gets its thread back at once.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,11 +17,14 @@ from vedette.providers._plain import PlainBackend
 from vedette.providers._transport import Trace, Transport, errors_of_httpx, place_of, raw_headers
 
 _PIECE_BYTES: Final = 64 * 1024
-_MAX_HEADER_BYTES: Final = 100 * 1024  # as httpcore takes
+_MAX_HEADER_BYTES: Final = 100 * 1024  # httpcore's limit
 
 
 class Brief:
-    """Sends each request without a body over a connection of its own; others, and those by TLS, *otherwise*."""
+    """Sends each plain GET without a body over a connection of its own; all other requests by *otherwise*.
+
+    *otherwise* also sends requests over TLS.
+    """
 
     def __init__(self, otherwise: Transport, allowed: Sequence[str], *, uds: str | None) -> None:
         self._otherwise = otherwise
@@ -38,7 +41,7 @@ class Brief:
         connect_s: float,
         trace: Trace | None = None,
     ) -> httpx.Response:
-        """Send a request; return the response, which the caller closes, as soon as its headers have come."""
+        """Send a request; return the response as soon as its headers have arrived. The caller must close it."""
         place, host = place_of(url)
         if method != "GET" or body is not None or place.scheme != b"http":
             return await self._otherwise.send(method, url, headers, body, connect_s=connect_s, trace=trace)
@@ -81,7 +84,7 @@ class _Exchange(httpx.AsyncByteStream):
         if trace is not None:
             await trace("http11.send_request_headers.complete", None)
         while not isinstance(event := await self._event(), h11.Response):
-            pass  # informational ones
+            pass  # informational responses (1xx)
         return event
 
     async def _event(self) -> h11.Event:
@@ -92,7 +95,7 @@ class _Exchange(httpx.AsyncByteStream):
                     break
                 data = await self._stream.read(_PIECE_BYTES)
                 if not data and self._state.their_state is h11.SEND_RESPONSE:
-                    # h11 would call an empty reply one that it cannot read.
+                    # h11 would report an empty reply as unreadable.
                     raise httpcore.RemoteProtocolError("Server disconnected without sending a response.")
                 self._state.receive_data(data)
             except h11.RemoteProtocolError as error:

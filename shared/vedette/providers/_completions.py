@@ -1,6 +1,6 @@
-"""Chat completions in OpenAI's protocol: what is sent, what a stream of chunks makes up, and what a refusal says.
+"""Chat completions in OpenAI's protocol: builds requests, assembles streamed chunks, reads refusals.
 
-The shapes are those of public reports and API references; `tests/providers/test_streams.py` holds an example of each.
+The shapes come from public bug reports and API references. `tests/providers/test_streams.py` has an example of each.
 """
 
 import base64
@@ -26,9 +26,10 @@ from vedette.types import Outcome
 
 
 class Answer:
-    """What a stream has reported so far, apart from its deltas.
+    """The state of a streamed answer, except for its deltas.
 
-    *listed* are the names of the server's models. *is_of_server* recognises chunks that the model did not write.
+    *asked* is the name of the requested model, *listed* are the names of the server's models. *is_of_server*
+    recognises chunks that the server wrote, not the model.
     """
 
     def __init__(
@@ -40,18 +41,16 @@ class Answer:
         self._listed = listed
         self._streamed = True
         self._index: int | None = None  # of the choice that is read
-        self._begun = False  # whether a delta has said or called something
+        self._begun = False  # whether a delta had text or a tool call
         self._is_protocol: bool | None = None  # whether a chunk had choices or usage; None before the first
         self._reason: str | None = None
-        self._refused = (
-            False  # OpenAI's `refusal` in place of content; the finish_reason is "stop" all the same
-        )
+        self._refused = False  # OpenAI's `refusal` in place of content; its finish_reason is "stop"
         self._usage: Mapping[str, Any] = {}
         self._timings: Mapping[str, Any] = {}
         self._calls = Calls()
 
     def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
-        """Take one chunk in; return its delta if it has content.
+        """Add one chunk that arrived at *at* (monotonic seconds); return its delta, or None if it has no content.
 
         Raises ProviderError for an error, in the chunk or in its choice, and for an answer of another model.
         """
@@ -64,14 +63,14 @@ class Answer:
         self._check_model(text(chunk.get("model"), 512))
         choice = self._choice(chunk)
         usage = _usage(chunk, choice)
-        # The events of Anthropic's API have a `type`, and one of them a usage.
+        # A usage with a `type` next to it is an event of Anthropic's API.
         accounts = bool(usage) and "type" not in chunk
         self._is_protocol = bool(self._is_protocol or accounts or "choices" in chunk or not chunk)
-        # Some gateways add an account of zeros to that of their upstream.
+        # Some gateways send a usage of zeros after the usage of their upstream.
         if _counts(usage) or not _counts(self._usage):
             self._usage = usage or self._usage
         if self._begun and not sequence(chunk.get("choices")) and _counts(usage):
-            self.whole = True  # some gateways leave out finish_reason and [DONE]; the account comes last
+            self.whole = True  # some gateways leave out finish_reason and [DONE]; the usage comes last
         self._timings = mapping(chunk.get("timings")) or self._timings
         reason = end_reason(choice.get("finish_reason"))
         if choice.get("error") or (reason or "").lower() in FAILED_REASONS:
@@ -79,7 +78,7 @@ class Answer:
             raise in_stream(choice.get("error") or {**by_reason, **mapping(choice.get("finish_reason"))})
         if reason:
             self._reason, self.whole = reason, True
-        # A server that ignores `stream`, or says all again:
+        # A `message` is the complete text: the server ignored `stream`, or repeats the text at the end.
         if choice.get("message") is not None and choice.get("delta") is None:
             self.whole = True
             if self._begun:
@@ -95,7 +94,7 @@ class Answer:
         return delta
 
     def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the piece of the choice that was asked for: the one of index 0, or that which came first."""
+        """Return the part of *chunk* for the choice that is read: index 0, or the first choice that came."""
         choices = [mapping(choice) for choice in sequence(chunk.get("choices"))]
         asked = self._index or 0
         found = next((choice for choice in choices if (choice.get("index") or 0) == asked), None)
@@ -106,7 +105,10 @@ class Answer:
         return found or {}
 
     def _check_model(self, named: str | None) -> None:
-        """Refuse the answer of another listed model. A longer form of the asked name, a dated one say, is the same."""
+        """Raise ProviderError if *named* is another listed model.
+
+        A name that begins with the requested name, for example with a date at its end, is the same model.
+        """
         if named is None or named.startswith(self._asked) or named not in self._listed:
             return
         if self._asked in self._listed:
@@ -114,11 +116,11 @@ class Answer:
 
     @property
     def is_of_another_protocol(self) -> bool:
-        """Whether all that came is of another protocol, which would look like an empty answer."""
+        """Whether no chunk was of OpenAI's protocol. Such a stream would look like an empty answer."""
         return self._is_protocol is False
 
     def finished(self, at: float, *, skipped: int) -> Finished:
-        """Return the end of the answer, with the server's own account where it gave one."""
+        """Return the end of the answer, with the token counts and speeds that the server reported."""
         output, reasoning = _output_tokens(self._usage)
         return Finished(
             at=at,
@@ -135,18 +137,18 @@ class Answer:
         )
 
     def _cached_tokens(self) -> int | None:
-        """Return how many tokens of the prompt came from a cache, by usage, else by llama.cpp's timings."""
+        """Return the number of prompt tokens from a cache, by the usage, else by llama.cpp's timings."""
         details = mapping(self._usage.get("prompt_tokens_details"))
         counted = (tokens(details.get("cached_tokens")), _first(self._usage, *_CACHED))
         return next((n for n in counted if n is not None), tokens(self._timings.get("cache_n")))
 
 
-# The tokens of the prompt that came from a cache: DeepSeek, Moonshot, gateways of Anthropic's API.
+# Fields for the prompt tokens from a cache: of DeepSeek, Moonshot, and gateways to Anthropic's API.
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 
 
 def _is_error(chunk: Mapping[str, Any]) -> bool:
-    """Return whether *chunk* is an error: `error`, FastAPI's `detail`, or words with a code and no choices."""
+    """Return whether *chunk* is an error: it has `error`, FastAPI's `detail`, or a message with an error code."""
     error = chunk.get("error")
     if (any(error.values()) if isinstance(error, dict) else error) or "error" in (
         chunk.get("object"),
@@ -171,7 +173,7 @@ def _is_failure(code: object) -> bool:
 
 
 def _is_failed_status(status: object) -> bool:
-    """Return whether *status* is a number of HTTP's or a word of failure: servers write there also how far they are."""
+    """Return whether *status* is an HTTP error code or a word for failure. Some servers report progress there."""
     if isinstance(status, str) and not status.isdigit():
         return status.lower() in ("error", "fail", "failed", "failure")
     return _is_failure(status)
@@ -199,9 +201,9 @@ def _called(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Return the tokens of thoughts and words together, and those of thoughts, as *usage* counts them.
+    """Return the output tokens (reasoning included) and the reasoning tokens in *usage*; None where not reported.
 
-    xAI counts thoughts apart from `completion_tokens`, all others within.
+    xAI does not include reasoning in `completion_tokens`. All other services do.
     """
     written = _first(usage, "completion_tokens", "output_tokens")
     details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
@@ -220,7 +222,7 @@ def _prompt_tokens(usage: Mapping[str, Any]) -> int | None:
 
 
 def _first(usage: Mapping[str, Any], *names: str) -> int | None:
-    """Return the first count among *names* that *usage* has: some servers list all names, one of them null."""
+    """Return the first count that *usage* has under *names*. Some servers send several names, some of them null."""
     return next((found for name in names if (found := tokens(usage.get(name))) is not None), None)
 
 
@@ -235,7 +237,7 @@ def _delta(at: float, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Del
 
 
 def _parts(content: object) -> tuple[str, str]:
-    """Return what a content says, and what it thinks: a text, or a list of parts (Mistral, Anthropic's form)."""
+    """Return the text and the reasoning in *content*, which is a text or a list of parts (Mistral, Anthropic)."""
     if isinstance(content, str):
         return content, ""
     if isinstance(content, dict):
@@ -252,7 +254,7 @@ def _parts(content: object) -> tuple[str, str]:
 
 
 def _thought(said: Mapping[str, Any]) -> str:
-    """Return the thoughts of a delta. Servers give them one of several names, some of them twice."""
+    """Return the reasoning in a delta. Servers use different field names, and some send it under two of them."""
     for name in ("reasoning_content", "reasoning", "thinking", "reasoning_text"):
         if (thoughts := said.get(name)) is None:
             continue
@@ -280,10 +282,10 @@ def _texts(value: object) -> Iterator[str]:
             yield found
 
 
-# Parameters that a server may refuse without refusing what is asked for. Those of a capability are not among them.
+# Parameters that a request can do without if a server refuses them. Tools and schema are not optional.
 OPTIONAL_PARAMETERS = ("temperature", "stream_options", "max_completion_tokens", "max_tokens")
 STREAM = "stream"
-# How a server refuses to stream at all: OpenAI and Azure OpenAI. Others say it of calls of tools alone.
+# How OpenAI and Azure OpenAI refuse to stream at all. Other servers refuse to stream tool calls only.
 _NO_STREAM = re.compile(
     r"[\"'`]stream[\"'`] (?:does not support true|is not supported)|verified to stream"
     r"|(?:does not|doesn.t) support streaming|streaming is not (?:supported|available)",
@@ -292,7 +294,7 @@ _NO_STREAM = re.compile(
 
 
 def refused_parameter(error: ProviderError, sent: Mapping[str, Any]) -> str | None:
-    """Return which parameter of *sent* a refusal names, if the request can be made without it."""
+    """Return the parameter of *sent* that the refusal *error* names, if the request can do without it, else None."""
     if STREAM in sent and _NO_STREAM.search(error.detail) and not re.search(r"\btool", error.detail):
         return STREAM
     if error.outcome not in (Outcome.BAD_REQUEST, Outcome.UNSUPPORTED):
@@ -300,7 +302,7 @@ def refused_parameter(error: ProviderError, sent: Mapping[str, Any]) -> str | No
     received = error.exchange.received if error.exchange else None
     text = f"{error.detail} {received or ''}"
     named = [name for name in OPTIONAL_PARAMETERS if name in sent and re.search(rf"\b{name}\b", text)]
-    # A refusal of one limit often recommends the other: the one that was sent is meant.
+    # A refusal of max_tokens often recommends max_completion_tokens: only names that were sent count.
     if not named or (named[0].startswith("max_") and _is_about_size(text)):
         return None
     return named[0]
@@ -318,7 +320,11 @@ def _is_about_size(text: str) -> bool:
 
 
 def request_body(request: Generation, *, reasons: bool, without: Collection[str] = ()) -> dict[str, Any]:
-    """Return what is asked, *without* the optional parameters that this model has refused."""
+    """Return the body of *request*.
+
+    *reasons*: the server's models may reason, so they take `max_completion_tokens` and no temperature. *without* are
+    the optional parameters that this model has refused.
+    """
     asked: dict[str, Any] = (
         {"messages": [{"role": "user", "content": _content(request)}]}
         if request.chat
@@ -329,8 +335,8 @@ def request_body(request: Generation, *, reasons: bool, without: Collection[str]
     if request.schema is not None:
         schema = {"name": "answer", "strict": True, "schema": request.schema}
         asked["response_format"] = {"type": "json_schema", "json_schema": schema}
-    # Not max_completion_tokens alone: Ollama and llama-cpp-python ignore it and go on for minutes. OpenAI's own
-    # models that think refuse max_tokens, and any temperature but their own.
+    # max_tokens is the default: Ollama and llama-cpp-python ignore max_completion_tokens and generate for minutes.
+    # OpenAI's reasoning models refuse max_tokens, and any temperature except their default.
     completion_limit = (reasons or "max_tokens" in without) and "max_completion_tokens" not in without
     limit = "max_completion_tokens" if completion_limit else "max_tokens"
     optional: dict[str, Any] = (

@@ -1,4 +1,4 @@
-"""What entries of a listing in OpenAI's form say, apart from a name: kind, abilities, context, and when a model ends.
+"""Reads entries of a listing in OpenAI's form: kind, abilities, context, and the day on which a model is retired.
 
 Fields by the API references of Together, Mistral, Groq, Azure OpenAI, LiteLLM, Open WebUI and Xinference, 2026-11-29.
 """
@@ -24,7 +24,7 @@ from vedette.providers.redaction import REDACTED
 from vedette.types import Capability, Claim, Evidence, Kind
 
 Entry = Mapping[str, Any]
-# Where a listing says what kind of model it lists, and its words for those that are asked for text.
+# Fields that name the kind of a model, and their values for models that Vedette can call.
 _KIND_FIELDS: Final = ("sub_type", "type", "mode", "task", "model_type", "reported_type", "pipeline_tag")
 _KINDS: Final[Mapping[str, Kind]] = {
     "chat": "chat",
@@ -52,21 +52,22 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "reranker": "rerank",
     "reranking": "rerank",
 }
-# Its words for those that are not. What is in neither list is not known.
+# Values of these fields for other kinds of models. A value in neither list leaves the kind unknown.
 _OTHER: Final = re.compile(
     r"(?:image|audio|speech|video)(?![-_]text[-_]to[-_]text)|music|moderation|transcri|ocr\Z|realtime|diffusion|text-to-(?!text)|search\Z|vector_store"
     r"|classif|segment|detection|inpaint|upscale|\b(?:stt|tts|asr|3d)\b"
 )
-# Its words for models that write text, as a chat or not (Vercel, Venice): a name may say that one does not chat.
+# Values for models that write text (Vercel, Venice). The name of such a model may show that it does not chat.
 _WRITES: Final = frozenset(("text", "language", "multimodal", "text-to-text", "text2text-generation"))
-# The names of a context, likeliest first, in lower case without `_`.
+# Field names for the context size, likeliest first, in lower case without `_`.
 _CONTEXTS: Final = (
     "maxmodellen", "contextlength", "contextwindow", "maxcontextlength", "maxinputtokens", "maxcontexttokens",
     "maxcontextwindow", "maxcontextwindowtokens", "contextwindowtokens", "contextsize", "availablecontexttokens",
     "inputtokenlimit", "maxsequencelength", "maxseqlen", "maxtotaltokens", "maxrequestcontextlength", "nctx",
 )  # fmt: skip
-# Names of one ability, in lower case without `_` and `supports`: in the `capabilities` of Mistral, Azure OpenAI and
-# (`supports`) GitHub Copilot, or in the entry itself (Fireworks, Requesty, Moonshot, Foundry Local, models.dev).
+# Names of boolean fields for one ability, in lower case without `_` and `supports`. They are in `capabilities`
+# (Mistral, Azure OpenAI; GitHub Copilot: in its `supports`) or in the entry (Fireworks, Requesty, Moonshot, Foundry
+# Local, models.dev).
 _ABILITIES: Final[Mapping[str, Capability]] = {
     "completionchat": Capability.CHAT,
     "chatcompletion": Capability.CHAT,
@@ -86,9 +87,9 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
     "responseschema": Capability.JSON_SCHEMA,
     "reasoning": Capability.THINKING,
 }
-# Words in the lists of abilities of infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
-# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), and of those who serve models to
-# OpenRouter (`supported_features`).
+# Fields with lists of abilities: infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
+# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), services that serve models
+# through OpenRouter (`supported_features`).
 _ABILITY_LISTS: Final = (
     "capabilities", "model_ability", "endpoints", "supported_endpoints", "supported_endpoint_types", "labels",
     "features", "supported_features",
@@ -129,8 +130,8 @@ _ENDS: Final = (
     "shutdown_at",
     "retires_at",
 )
-_FIRST_MODELS: Final = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier end means that none is set
-# `downloaded`: Lemonade would download a model that is called; `available_on_current_plan`: Featherless.
+_FIRST_MODELS: Final = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier date means that no date is set
+# `downloaded`: a call makes Lemonade download the model; `available_on_current_plan`: Featherless.
 _SWITCHES: Final = (
     "active", "enabled", "available", "is_active", "downloaded", "available_on_current_plan",
 )  # fmt: skip
@@ -140,7 +141,7 @@ _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*tokens)?\Z")
 
 
 def is_offered(entry: Entry, now: datetime) -> bool:
-    """Return whether *entry* is a model that can be asked: no pattern for names, not switched off, not at its end."""
+    """Return whether *entry* is a model that can be called: not a name pattern, not switched off, not retired."""
     name = text(entry.get("id")) or ""
     ends = retires_at(entry)
     is_pattern = name.endswith("*") and not name.endswith(REDACTED)
@@ -153,7 +154,7 @@ def is_offered(entry: Entry, now: datetime) -> bool:
 
 
 def _is_switched_off(entry: Entry) -> bool:
-    """Return whether *entry* is in the archive, switched off by policy (GitHub Copilot), or offline (Venice)."""
+    """Return whether *entry* is archived, disabled, retired, off by policy (GitHub Copilot), or offline (Venice)."""
     states = (text(entry.get(name), 32) or "" for name in ("status", "state", "lifecycle_status"))
     return (
         any(entry.get(name) is True for name in _SWITCHED_OFF)
@@ -164,7 +165,7 @@ def _is_switched_off(entry: Entry) -> bool:
 
 
 def retires_at(entry: Entry) -> datetime | None:
-    """Return when the service says that the model ends, or None."""
+    """Return the time at which the service retires the model (UTC), or None if *entry* names none."""
     for name in _ENDS:
         if (value := entry.get(name)) is not None:
             for given in (value, mapping(value).get("inference")):
@@ -178,13 +179,13 @@ def _moment(value: object) -> datetime | None:
     at = since_epoch(amount) if amount is not None else moment(value) or http_date(value)
     if at is None or at < _FIRST_MODELS:
         return None
-    # A day without a time is a day in UTC, and the model is there until its end.
+    # A date without a time means the end of that day in UTC.
     is_day = isinstance(value, str) and len(value) == len("2026-01-01") and amount is None
     return at.replace(hour=23, minute=59) if is_day else at
 
 
 def context(entry: Entry) -> int | None:
-    """Return the context that *entry* says is served, in tokens: a number, or a text such as `131072` or `128k`."""
+    """Return the served context of *entry* in tokens, or None. Entries write a number, or a text such as `128k`."""
     places = (
         mapping(entry.get("top_provider")),
         entry,
@@ -211,7 +212,7 @@ def _contexts(place: Entry) -> list[object]:
 
 
 def _joined(name: str) -> str:
-    """Return the name of a field in lower case without `_`, as servers of several languages agree on it."""
+    """Return *name* in lower case without `_`, so that `maxTokens` and `max_tokens` are equal."""
     return name.lower().replace("_", "")
 
 
@@ -224,13 +225,16 @@ def _tokens(value: object) -> int | None:
 
 
 def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
-    """Return the kind of model that *entry* declares, and the abilities that it declares or denies."""
+    """Return the kind of model that *entry* declares ("unknown" if none), and the abilities it declares or denies.
+
+    *source* is named as the source of each claim.
+    """
     claims = _declared_abilities(entry, source)
     for name in _KIND_FIELDS:
         kind_text = _word(entry.get(name)) or _word(mapping(entry.get("capabilities")).get(name))
         kind = _KINDS.get(kind_text)
         if kind == "chat" and Capability.COMPLETION in claims and Capability.CHAT not in claims:
-            kind = "completion"  # Xinference: a base model is an LLM too
+            kind = "completion"  # Xinference lists base models with the type LLM too
         if kind is not None:
             claims.setdefault(Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {kind_text}"))
             return kind, claims
@@ -249,31 +253,34 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
 
 
 def _word(value: object) -> str:
-    """Return a word for a kind, also of an object with a name (Cloudflare), in lower case with `-`."""
+    """Return *value*, a text or an object with a `name` (Cloudflare), in lower case with `-` between words."""
     found = text(value, 64) or text(mapping(value).get("name"), 64) or ""
     return re.sub(r"[_ ]+", "-", found.lower())
 
 
 def origin(entry: Entry) -> str | None:
-    """Return the repository or file that *entry* says it serves: Lemonade's checkpoint, exo's and OpenRouter's id."""
+    """Return the repository or file of the weights in *entry* (Lemonade, exo, OpenRouter), or None."""
     return text(entry.get("checkpoint"), 512) or text(entry.get("hugging_face_id"), 512)
 
 
 def quantization(entry: Entry) -> str | None:
-    """Return how *entry* says that the weights are quantised (Xinference, who serve models to OpenRouter)."""
+    """Return the quantization of the weights in *entry* (Xinference, services behind OpenRouter), or None."""
     written = text(entry.get("quantization"), 64)
     return None if written is None or written.lower() in ("none", "unknown") else written.upper()
 
 
 def parameters(entry: Entry) -> int | None:
-    """Return how many parameters *entry* says the model has: Xinference writes billions, `1_8` for 1.8."""
+    """Return the number of parameters in *entry*, or None. Xinference writes billions, and `1_8` for 1.8."""
     size = entry.get("model_size_in_billions")
     billions = number(decimal(size.replace("_", ".")) if isinstance(size, str) else size)
     return round(billions * 1e9) if billions and billions < 1e5 else None
 
 
 def usual_kind(entry: Entry) -> Kind:
-    """Return `chat` where *entry* says that the model reads and writes text; a name may say otherwise."""
+    """Return "chat" if *entry* shows that the model reads and writes text, else "unknown".
+
+    The result does not count if the name of the model shows another kind.
+    """
     written, read = given(entry), taken(entry)
     writes = written == ["text"] and (not read or "text" in read)
     return "chat" if writes or any(_word(entry.get(name)) in _WRITES for name in _KIND_FIELDS) else "unknown"
@@ -290,7 +297,10 @@ def taken(entry: Entry) -> list[str]:
 
 
 def _modalities(entry: Entry, way: str, *, after_arrow: bool) -> list[str]:
-    """Return what goes one *way*, by OpenRouter's `output_modalities`, models.dev's, or the arrow in `modality`."""
+    """Return the modalities of one *way* ("input" or "output").
+
+    Read from OpenRouter's `output_modalities`, models.dev's `modalities`, or `modality` with an arrow (`text->text`).
+    """
     for place in (mapping(entry.get("architecture")), entry):
         listed = (
             place.get(f"{way}_modalities")
@@ -306,7 +316,7 @@ def _modalities(entry: Entry, way: str, *, after_arrow: bool) -> list[str]:
     return []
 
 
-# The kind of a model that declares an ability, the first that it has.
+# The kind of a model by its abilities: the first ability in this order decides.
 _BY_ABILITY: Final[tuple[tuple[Capability, Kind], ...]] = (
     (Capability.CHAT, "chat"),
     (Capability.EMBEDDING, "embedding"),

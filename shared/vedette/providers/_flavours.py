@@ -1,6 +1,6 @@
-"""The differences between servers with OpenAI's protocol: a row of data for each, and a reader of its facts.
+"""The differences between servers with OpenAI's protocol: one `Flavour` for each server, and a reader of its facts.
 
-Sources of the rows:
+Sources of the flavours:
 
 - recorded replies: llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; transformers 5.23 and MLX 0.32,
   2026-11-29
@@ -34,12 +34,12 @@ from vedette.types import Capability, Claim, Evidence, Kind, Locality
 
 
 def modalities(value: object) -> tuple[str, ...] | None:
-    """Return a list of modalities as facts hold them."""
+    """Return the texts in the list *value* as a tuple for the facts of a model; None if there are none."""
     return tuple(filter(None, map(text, sequence(value)))) or None
 
 
 def declared(source: str, values: Mapping[Capability, object]) -> dict[str, Claim]:
-    """Return what a server declares, where it says yes or no."""
+    """Return a claim for each capability whose value is a boolean; other values are left out."""
     return {
         capability: Claim(value=value, evidence=Evidence.DECLARED, source=source)
         for capability, value in values.items()
@@ -48,9 +48,9 @@ def declared(source: str, values: Mapping[Capability, object]) -> dict[str, Clai
 
 
 def entry_and_props(entry: Entry, details: Entry) -> Described:
-    """Read a listing with llama.cpp's or vLLM's additions, and llama.cpp's /props."""
+    """Read one *entry* of a listing, with the extra fields of llama.cpp and vLLM; *details* is llama.cpp's /props."""
     meta = mapping(entry.get("meta"))
-    # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
+    # For an adapter (LoRA), vLLM's `root` is the path of the adapter, not of the base model.
     root = None if entry.get("parent") else text(entry.get("root"))
     origin = text(details.get("model_path")) or _entries.origin(entry) or root
     facts = known(
@@ -84,7 +84,7 @@ def entry_and_props(entry: Entry, details: Entry) -> Described:
 
 
 def _props(details: Entry) -> dict[str, Claim]:
-    """Return what llama.cpp's /props declares: the template's abilities and the modalities."""
+    """Return the claims in llama.cpp's /props: abilities of the chat template, and modalities."""
     if not details:
         return {}
     caps, can = mapping(details.get("chat_template_caps")), mapping(details.get("modalities"))
@@ -102,18 +102,18 @@ def _props(details: Entry) -> dict[str, Claim]:
     )
 
 
-# What llama.cpp shows for weights that have no template of their own (common/chat.cpp, recorded 2026-11-29).
+# The template that llama.cpp reports for weights without a template (common/chat.cpp, recorded 2026-11-29).
 _DEFAULT_TEMPLATE = (
     "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '' + message.content + '<|im_end|>' -}}"
     "{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|im_start|>assistant' -}}{%- endif -%}"
 )
 
 
-_WORD_PIECES = 3  # llama.cpp's number for the vocabulary of BERT, whose models embed and do not write
+_WORD_PIECES = 3  # llama.cpp's number for the vocabulary of BERT, whose models embed and do not generate text
 
 
 def _has_default_template(details: Entry) -> bool:
-    """Return whether llama.cpp formats chats for a model that was not made for any."""
+    """Return whether /props shows llama.cpp's default template: the weights have no chat template."""
     template = details.get("chat_template")
     return isinstance(template, str) and _plain(template) == _plain(_DEFAULT_TEMPLATE)
 
@@ -126,7 +126,7 @@ _LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embed
 
 
 def _lm_studio(entry: Entry, details: Entry) -> Described:
-    """Read LM Studio's own listing, which says more than its OpenAI one."""
+    """Read LM Studio's own listing (*details*), which has more fields than its OpenAI listing."""
     kind = _LM_STUDIO_KINDS.get(text(details.get("type")), "unknown")
     facts = known(
         native_context_tokens=tokens(details.get("max_context_length")) or None,
@@ -145,7 +145,7 @@ def _lm_studio(entry: Entry, details: Entry) -> Described:
             Capability.CHAT: True if kind == "chat" else None,
             Capability.EMBEDDING: True if kind == "embedding" else None,
             Capability.VISION: details.get("type") == "vlm" if kind == "chat" else None,
-            # Versions before 0.3.16 list no abilities: silence says nothing then.
+            # Versions before 0.3.16 have no `capabilities`: then tools are unknown.
             Capability.TOOLS: "tool_use" in able if "capabilities" in details and kind == "chat" else None,
         },
     )
@@ -160,7 +160,7 @@ def _lm_studio(entry: Entry, details: Entry) -> Described:
 
 
 def _text_generation_inference(entry: Entry, details: Entry) -> Described:
-    """Read what Text Generation Inference says about the one model it serves."""
+    """Read Text Generation Inference's /info (*details*), which describes its one model."""
     facts = known(
         served_context_tokens=tokens(details.get("max_total_tokens")) or None,
         quantization=text(details.get("quantize")) or text(details.get("model_dtype")),
@@ -186,7 +186,7 @@ def _text_generation_inference(entry: Entry, details: Entry) -> Described:
 
 
 def _koboldcpp(entry: Entry, details: Entry) -> Described:
-    """Read a listing with the context that KoboldCpp was started with."""
+    """Read a listing, and from *details* the context size with which KoboldCpp was started."""
     described = entry_and_props(entry, {})
     served = tokens(details.get("value"))
     if not served:
@@ -202,7 +202,7 @@ def _koboldcpp(entry: Entry, details: Entry) -> Described:
 
 
 def _localai(entry: Entry, details: Entry) -> Described:
-    """Read what LocalAI says about a configured model: a complete list of abilities, or nothing for a loose file."""
+    """Read LocalAI's abilities of a model (*details*): complete for a configured model, none for a bare file."""
     source = "LocalAI /v1/models/capabilities"
     kind, claims = kind_and_claims(details, source)
     if details.get("capabilities") and Capability.CHAT not in claims:
@@ -218,7 +218,7 @@ _EMBEDDERS: dict[str, Kind] = {"embedding": "embedding", "reranker": "rerank"}
 
 
 def _text_embeddings_inference(entry: Entry, details: Entry) -> Described:
-    """Read what text-embeddings-inference says about the one model it serves."""
+    """Read text-embeddings-inference's /info (*details*), which describes its one model."""
     source = "text-embeddings-inference /info"
     facts = known(served_context_tokens=tokens(details.get("max_input_length")) or None)
     kinds = (_EMBEDDERS[name] for name in mapping(details.get("model_type")) if name in _EMBEDDERS)
@@ -232,7 +232,7 @@ def _text_embeddings_inference(entry: Entry, details: Entry) -> Described:
 
 
 def listed_by_info(details: Any) -> list[Entry]:
-    """Return the entry of a server that lists no models and describes its one model in `/info` (*details*)."""
+    """Return the one entry for a server without a listing, from its `/info` (*details*); empty if there is no model."""
     info = mapping(details)
     name = info.get("served_model_name") or info.get("model_id")
     if not (is_name(name) and mapping(info.get("model_type"))):
@@ -241,9 +241,9 @@ def listed_by_info(details: Any) -> list[Entry]:
 
 
 def _lm_studio_by_name(body: Any) -> dict[str, Entry]:
-    """Return LM Studio's entries by name, as `/api/v0/models` has them: those of `/api/v1/models` are translated.
+    """Return LM Studio's entries by name, in the form of `/api/v0/models`; entries of `/api/v1/models` are converted.
 
-    An instance that is loaded under another name is an entry of its own, since requests may name it.
+    An instance that is loaded under another name has an entry of its own, because requests can use that name.
     """
     entries = map(mapping, sequence(mapping(body).get("models")))
     named = {entry["key"]: entry for entry in entries if is_name(entry.get("key"))}
@@ -255,7 +255,7 @@ def _lm_studio_by_name(body: Any) -> dict[str, Entry]:
 
 
 def _instances(key: str, entry: Entry) -> dict[str, Entry]:
-    """Return the loaded instances of a model by name, and the model itself with the configuration of the first."""
+    """Return the loaded instances of a model by name; under *key*, the model itself, the first instance."""
     loaded = [mapping(one) for one in sequence(entry.get("loaded_instances"))]
     by_name = {one["id"]: one for one in loaded if is_name(one.get("id"))}
     return {key: loaded[0] if loaded else {}} | by_name
@@ -283,15 +283,15 @@ def _as_in_v0(entry: Entry, loaded: Entry) -> Entry:
 
 
 def _by_id(body: Any) -> dict[str, Entry]:
-    """Return the entries of a listing by their id."""
+    """Return the entries of the listing *body* by their id."""
     entries = map(mapping, sequence(mapping(body).get("data")))
     return {entry["id"]: entry for entry in entries if is_name(entry.get("id"))}
 
 
 def _is_loading_state(chunk: Mapping[str, Any]) -> bool:
-    """Return whether llama-swap reports in a stream how far it has loaded the model (`sendLoadingState`).
+    """Return whether *chunk* is llama-swap's progress report while it loads the model (`sendLoadingState`).
 
-    Such a chunk has no identity and only thoughts (its source, 2026-11).
+    Such a chunk has no id, and only reasoning (source code of llama-swap, 2026-11).
     """
     choice = mapping(next(iter(sequence(chunk.get("choices"))), None))
     return chunk.keys() == {"choices"} and mapping(choice.get("delta")).keys() == {"reasoning_content"}
@@ -301,49 +301,48 @@ class Flavour(Struct, frozen=True, kw_only=True):
     """How one server differs from the bare protocol."""
 
     name: str
-    serves_own: bool = (
-        True  # it runs the models that it lists, so that a call costs nothing at an address of your own
-    )
-    runs: Kind = "unknown"  # the kind of its models where neither the server nor a name says it
-    owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
-    owned_by_itself: bool = False  # its listing says that a model owns itself
+    serves_own: bool = True  # it runs the models that it lists: at an address of your own, calls are free
+    runs: Kind = "unknown"  # the kind of its models if neither the listing nor a name shows it
+    owned_by: tuple[str, ...] = ()  # values of `owned_by` in its listing
+    owned_by_itself: bool = False  # in its listing, `owned_by` is the id of the model
     server_header: str | None = None
     entry_field: str | None = None  # a field that only its listing has
     status_of_each: bool = (
-        False  # its listing says of each model whether it is loaded: an object with a `value`
+        False  # each entry of its listing has a `status`, an object with a `value`: loaded or not
     )
-    status_by_owner: bool = False  # the same, and each entry names its author as the owner
-    passes_on: str | None = None  # why its own models may be a service's, unless the configuration names it
+    status_by_owner: bool = False  # as `status_of_each`, and `owned_by` is the author in the model's name
+    passes_on: str | None = None  # why calls may go to a paid service; ignored if `flavour` is configured
     locality: Locality = "unknown"
     resident: Literal["always", "by_status", "by_state", "by_running", "by_system", "unknown"] = "unknown"
-    health: str | None = None  # answers 503 while a model loads
+    health: str | None = None  # the path of its health check: 503 while a model loads
     version: str | None = None  # a path that returns {"version": …}
-    props: str | None = None  # a path that describes the one model served
-    native: str | None = None  # a path that lists the models in the server's own way
-    native_before: str | None = None  # the path of that listing in older versions
-    natively: Callable[[Any], dict[str, Entry]] = _by_id  # that listing by name
+    props: str | None = None  # a path that describes its one model
+    native: str | None = None  # the path of its own listing, in addition to OpenAI's
+    native_before: str | None = None  # the path of `native` in older versions
+    natively: Callable[[Any], dict[str, Entry]] = _by_id  # reads the reply of `native`: entries by name
     reads: Callable[[Entry, Entry], Described] = (
-        entry_and_props  # an entry, and what props or native say of it
+        entry_and_props  # reads an entry, and the details from `props` or `native`
     )
-    metrics: Metrics | None = None  # how it reports its load in /metrics
-    load: str | None = None  # a path that reports how many requests it has, where /metrics is off
-    slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
-    slots_of_each: str | None = None  # the same path of each loaded model, where it runs several
+    metrics: Metrics | None = None  # the names of its load metrics in /metrics
+    load: str | None = None  # a path that reports the number of requests, used if /metrics is off
+    slots: str | None = None  # a path that lists slots with `is_processing`, used if /metrics is off
+    slots_of_each: str | None = None  # as `slots`, for each loaded model of a server that runs several
     record: str | None = (
-        None  # the path of its latest requests: model and timestamp of each, the last one first
+        None  # the path of its latest requests, the newest first, each with model and timestamp
     )
-    reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
-    quiet: str | None = None  # where its listing disturbs it: a path of its OpenAPI document, which does not
-    titled: str = ""  # the title of that document
-    disturbs: str | None = None  # why a call breaks off the answers that others are receiving
-    answers_any_name: bool = False  # a model that is not there is answered by another
-    # Whether the server wrote a chunk of a stream itself, into the model's answer.
+    reranks_texts: bool = False  # its `/rerank` takes `texts` and returns an array of scores
+    quiet: str | None = None  # if its listing disturbs it: the path of its OpenAPI document, which does not
+    titled: str = ""  # the title of the document at `quiet`
+    disturbs: str | None = None  # why a call breaks off the answers to other callers
+    answers_any_name: bool = False  # it answers a request for an unknown model with another model
+    # Returns whether the server, not the model, wrote a chunk of a stream.
     writes_into_streams: Callable[[Mapping[str, Any]], bool] | None = None
-    reasons: bool = False  # its models may think: they take no temperature, and count thinking in their limit
+    reasons: bool = False  # its models may reason: no temperature; the token limit includes reasoning
 
 
-# Every path but its documents takes the lock of its one model. By default (`interrupt_requests`) a stream ends when
-# another request waits for that lock, and a listing is such a request (llama_cpp/server/app.py, 0.3.36).
+# Each request takes the lock of its one model, except requests for its API documents. By default
+# (`interrupt_requests`) a stream ends when another request, such as a listing, waits for that lock
+# (llama_cpp/server/app.py, 0.3.36).
 LLAMA_CPP_PYTHON = Flavour(
     name="llama-cpp-python",
     runs="chat",
@@ -362,11 +361,11 @@ FLAVOURS = (
         locality="local",
         resident="by_running",
         health="health",
-        # Not `upstream/{model}/slots`: it would load a model again that was swapped out a moment before.
+        # Not `upstream/{model}/slots`: it would reload a model that was just swapped out.
         record="api/metrics/activity?limit=50",
         writes_into_streams=_is_loading_state,
     ),
-    # It downloads a model that is not listed, as mlx does: such a name is never sent.
+    # It downloads a model that is not listed, as mlx does. answers_any_name prevents such a request.
     Flavour(
         name="transformers",
         runs="chat",
@@ -430,7 +429,7 @@ FLAVOURS = (
         natively=_lm_studio_by_name,
         resident="by_state",
         reads=_lm_studio,
-        answers_any_name=True,  # it loads what is named, or answers with what is loaded
+        answers_any_name=True,  # it loads the named model, or answers with the loaded model
     ),
     Flavour(
         name="text-generation-inference",
@@ -490,7 +489,7 @@ FLAVOURS = (
     ),
     # Xinference lists only models that run.
     Flavour(name="xinference", owned_by=("xinference",), locality="local", resident="always"),
-    # Nothing in its listing says what it is: it is named by `flavour`.
+    # Its listing has no mark. It is recognised only by the setting `flavour`.
     Flavour(name="mlx", runs="chat", locality="local", health="health", answers_any_name=True),
     Flavour(
         name="text-embeddings-inference",
@@ -507,7 +506,7 @@ FLAVOURS = (
     ),
 )
 GENERIC = Flavour(name="generic", serves_own=False, answers_any_name=True)
-# Recognised by its reply to `/model/info`: its listing looks like OpenAI's.
+# Recognised by its reply to `/model/info`, because its listing looks like OpenAI's.
 LITELLM = Flavour(
     name="litellm",
     serves_own=False,
@@ -518,7 +517,7 @@ LITELLM = Flavour(
     load="health/backlog",
     answers_any_name=True,
 )
-# Recognised by its reply to `/v1/models/capabilities`: its listing has names and nothing else.
+# Recognised by its reply to `/v1/models/capabilities`, because its listing has only names.
 LOCALAI = Flavour(
     name="localai",
     passes_on="LocalAI may pass calls on to a hosted service (backend cloud-proxy)",
@@ -531,19 +530,19 @@ LOCALAI = Flavour(
 
 
 def may_be_localai(entries: list[Entry]) -> bool:
-    """Return whether to ask a server that is not recognised if it is LocalAI: it lists `id` and `object` alone."""
+    """Return whether *entries* may be LocalAI's: each has `id` and `object`, and no other field."""
     return bool(entries) and all(entry.keys() == {"id", "object"} for entry in entries)
 
 
 def _has_status_and_author(entry: Entry) -> bool:
-    """Return whether *entry* has only a status, and an author that follows from its name: `local` for a path."""
+    """Return whether the status of *entry* is only a `value`, and its owner is the author in its name, or `local`."""
     owner, name = text(entry.get("owned_by")), text(entry.get("id")) or ""
     is_author = owner == "local" or (bool(owner) and name.startswith(f"{owner}/"))
     return is_author and mapping(entry.get("status")).keys() == {"value"}
 
 
 def detect(entries: list[Entry], server_header: str) -> Flavour:
-    """Return which server lists *entries* under that Server header."""
+    """Return the flavour of the server that sent *entries* with *server_header*; GENERIC if it is not recognised."""
     for flavour in FLAVOURS:
         by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
         by_itself = flavour.owned_by_itself and any(e.get("owned_by") == e.get("id") for e in entries)

@@ -1,7 +1,7 @@
-"""Whether a server answers from weights of its own, or passes requests on to a service that may charge.
+"""Finds out whether a server runs its models, or is a gateway that passes requests on to a service that may charge.
 
-An address of your own shows nothing: gateways stand there too. A listing and its headers decide.
-Marks by the sources of LiteLLM, one-api, new-api, Olla, Open WebUI, Portkey and llama-swap, 2026-11-29.
+The address does not show this, because gateways run on local machines too. The listing and its headers decide.
+The marks come from the source code of LiteLLM, one-api, new-api, Olla, Open WebUI, Portkey, llama-swap, 2026-11-29.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final
 from vedette.providers._entries import Entry
 from vedette.providers._lenient import mapping, text
 
-# Beginnings of response headers, and whose they are.
+# Prefixes of response headers, and the gateway or service that sends them.
 _HEADERS: Final[Mapping[str, str]] = {
     "x-litellm-": "LiteLLM",
     "x-olla-": "Olla",
@@ -36,7 +36,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "supported_endpoint_types": "new-api",
     "pricing": "a service with prices",
 }
-# Owners that show that a model is hosted: services, and gateways that name themselves.
+# Values of `owned_by` of hosted models: names of services and of gateways.
 _OWNERS: Final = frozenset(
     (
         "openai", "openai-internal", "azure", "azure-openai", "anthropic", "google", "vertex_ai", "gemini", "bedrock",
@@ -46,7 +46,7 @@ _OWNERS: Final = frozenset(
         "bifrost", "kong", "helicone", "llm-gateway", "gateway", "envoy ai gateway", "one-api", "new-api",
     )
 )  # fmt: skip
-# Names of models that only their makers serve. gpt-oss and gpt-2 are open weights.
+# Names of models that only their makers serve; not gpt-oss and gpt-2, which are open weights.
 _VENDORS_NAMES: Final = re.compile(
     r"(?:^|[/.:])(?:gpt-[345]|chatgpt-|o[134](?:-|$)|claude-|gemini-(?:\d|pro|flash)|grok-[2-9]|text-embedding-(?:3|ada)"
     r"|sonar(?:-|$)|mistral-(?:large|medium|small)-latest)",
@@ -55,7 +55,10 @@ _VENDORS_NAMES: Final = re.compile(
 
 
 def gateway(entries: Sequence[Entry], headers: Mapping[str, str]) -> str | None:
-    """Return a sign, for people, that calls of the listed *entries* are passed on; None without one."""
+    """Return a sentence that says why calls of *entries* are passed on to another service; None without a sign.
+
+    *headers* are the headers of the listing.
+    """
     for header in headers:
         for start, name in _HEADERS.items():
             if header.lower().startswith(start):
@@ -80,7 +83,7 @@ def _shown_by(entry: Entry) -> str | None:
 
 
 def peer(entry: Entry) -> str | None:
-    """Return a sign that an engine passes requests for this model on: a peer of llama-swap."""
+    """Return a sentence if a peer of llama-swap serves this model, else None."""
     swapped = mapping(mapping(entry.get("meta")).get("llamaswap"))
     if swapped.get("peerID") or text(swapped.get("type")) == "peer":
         return f"a peer of llama-swap ({text(swapped.get('peerID'), 64) or 'unnamed'}) serves it"
@@ -88,12 +91,12 @@ def peer(entry: Entry) -> str | None:
 
 
 def in_cloud(entry: Entry) -> str | None:
-    """Return a sign that Ollama runs this model in its cloud: the name that its `/v1` lists."""
+    """Return a sentence if Ollama runs this model in its cloud, by the name in its `/v1` listing, else None."""
     name = text(entry.get("id")) or ""
     return "Ollama's cloud serves it" if name.endswith(("-cloud", ":cloud")) else None
 
 
 def may_be_litellm(entries: Sequence[Entry], headers: Mapping[str, str]) -> bool:
-    """Return whether to ask a server that no mark identifies if it is LiteLLM, which lists all as OpenAI's."""
+    """Return whether the listing may be LiteLLM's: it sent a LiteLLM header, or `owned_by` is "openai"."""
     by_header = any(header.lower().startswith("x-litellm-") for header in headers)
     return by_header or any(entry.get("owned_by") == "openai" for entry in entries)

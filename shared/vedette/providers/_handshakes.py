@@ -1,7 +1,7 @@
-"""Connections by httpcore's own backend, which are closed where their TLS handshake is cancelled.
+"""Connections of httpcore's own backend that are closed when their TLS handshake is cancelled.
 
-httpcore leaves such a connection open (httpcore 1.0, `AnyIOStream.start_tls` closes at errors alone). A reading of a
-server that accepts and then says nothing ends so, and every later one would leave another.
+httpcore 1.0 leaves such a connection open (`AnyIOStream.start_tls` closes it after errors only). A server that accepts
+connections and does not answer would leave one open connection for each reading of its load.
 """
 
 import ssl
@@ -12,7 +12,7 @@ import httpcore
 
 
 class NoHandshake(httpcore.ConnectTimeout):
-    """The server took the connection and did not answer to TLS in time."""
+    """The server accepted the connection, but did not complete the TLS handshake in time."""
 
 
 class _New(httpcore.AsyncNetworkStream):
@@ -52,7 +52,7 @@ class _New(httpcore.AsyncNetworkStream):
 
 
 class HandshakeBackend(httpcore.AnyIOBackend):
-    """Makes connections whose handshakes can be cancelled."""
+    """Makes connections that are closed when their TLS handshake fails or is cancelled."""
 
     async def connect_tcp(
         self,

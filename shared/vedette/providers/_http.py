@@ -1,6 +1,6 @@
-"""HTTP to one endpoint: bounded in time and size, and the one translation of its errors to our outcomes.
+"""HTTP to one endpoint, limited in time and size. It translates HTTP errors to outcomes.
 
-Nothing else opens an HTTP client: `passing` and `posting` post by the transport beneath it.
+All requests of providers go through `Http`. `passing` and `posting` use its transport (`_transport`) directly.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
-# Compression delays streams. A server that compresses all the same is read in counted pieces.
+# Compression delays streams. A reply that is compressed nevertheless is decompressed piece by piece, up to a limit.
 _HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
@@ -45,7 +45,7 @@ _HEADERS = {
     "User-Agent": f"vedette/{__version__}",
 }
 _IDEMPOTENT = frozenset({"GET", "HEAD"})
-_RACE_S = 1.0  # later than this, a server has begun to generate: such a call is not made twice
+_RACE_S = 1.0  # after this time a server may have begun to generate, so the call is not retried
 _NO_HANDSHAKE = "the server did not answer the TLS handshake"
 _WRITE_HTTP = "if the server speaks plain HTTP, write http:// in its url"
 _WRITE_HTTPS = "if the server speaks TLS, write https:// in its url"
@@ -58,24 +58,23 @@ _BY_DATE = {
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
-# Compressions, of which zlib reads the first three. Other values of Content-Encoding ("utf-8", "none") are mistakes of
-# servers that compress nothing.
+# Compressions; zlib reads the first three. Some servers send other values ("utf-8", "none") and do not compress.
 _COMPRESSIONS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz")
 _READABLE = frozenset(_COMPRESSIONS[:3])
-# What a transcript keeps of a request's body, and of a reply's; and from how much of a reply that is taken, since
-# secrets are redacted before anything is cut.
+# The size of a body in a transcript, and of the part of it that is redacted first: redaction must come before the cut.
 _MAX_TRANSCRIPT_CHARS = 500
 _MAX_TRANSCRIPT_BYTES = 4096
 
-# Its INFO line prints whole URLs; a key in one would stand in the log.
+# Their INFO lines print whole URLs, which can contain a key.
 for _noisy in ("httpx", "httpcore"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
 
 class Http:
-    """Requests to one origin. Every failure is a ProviderError with its outcome.
+    """Requests to one endpoint. Every failure is a ProviderError with its outcome.
 
-    Nothing is retried but a request on an idle connection that the server closed at that moment.
+    A request is sent again in two cases only: the server closed the idle connection that the request used, or it
+    redirects to the same path with a slash at its end.
     """
 
     def __init__(self, access: Access, *, clock: Clock) -> None:
@@ -85,7 +84,7 @@ class Http:
         self._query = query_of(access.url)
         socket = socket_of(access.url)
         self._base = http_url(access.url).rstrip("/") + "/"
-        headers = httpx.Headers(_HEADERS)  # its names are of any case
+        headers = httpx.Headers(_HEADERS)  # header names ignore case, so a configured header replaces ours
         headers.update(access.headers)
         self._headers = dict(headers)
         self._headers_of_json = {**self._headers, "content-type": "application/json"}
@@ -95,11 +94,11 @@ class Http:
 
     @property
     def url(self) -> str:
-        """The URL under which paths are asked for, without its query and a slash at its end."""
+        """The configured URL, before the path of a request; without its query and a slash at its end."""
         return self._access.url.partition("?")[0].rstrip("/")
 
     def brief(self) -> "Http":
-        """Return the same, for readings that are too far apart to keep a connection."""
+        """Return a copy that keeps no connections, for load readings, which are too far apart for that."""
         other = copy(self)
         other._sends = Brief(self._transport, self._access.allowed, uds=self._uds)
         return other
@@ -113,31 +112,34 @@ class Http:
         await self._transport.aclose()
 
     async def status(self, method: str, path: str) -> int:
-        """Return the status of a request whose body does not matter. Raises ProviderError."""
+        """Return the HTTP status (2xx); the body is not read. Raises ProviderError, also for other statuses."""
         transcript = _Transcript(method, path, None)
         async with self._within(self._access.timeout_s, transcript), self._opened(transcript) as response:
             return response.status_code
 
     async def get(self, path: str) -> Any:
-        """Return the JSON at *path*, with the response's headers. Raises ProviderError."""
+        """Return the decoded JSON at *path*. Raises ProviderError."""
         return (await self.call("GET", path))[0]
 
     async def call(
         self, method: str, path: str, body: object = None, *, deadline_s: float | None = None
     ) -> tuple[Any, httpx.Headers]:
-        """Return the decoded JSON reply and its headers. Raises ProviderError."""
+        """Return the decoded JSON reply and its headers; *body* is sent as JSON. Raises ProviderError."""
         found, headers, _ = await self._whole(
             method, path, body, deadline_s or self._access.timeout_s, decoded
         )
         return found, headers
 
     async def timed(self, path: str, body: object, *, deadline_s: float) -> tuple[Any, float]:
-        """POST; return the decoded JSON reply, and when its last byte came (monotonic seconds): decoding is ours."""
+        """POST *body* as JSON; return the decoded JSON reply, and when its last byte arrived (monotonic seconds).
+
+        The time excludes our decoding. Raises ProviderError.
+        """
         found, _, arrived_at = await self._whole("POST", path, body, deadline_s, decoded)
         return found, arrived_at
 
     async def text(self, path: str, *, most_bytes: int | None = None) -> str:
-        """Return the text at *path*: metrics, say. Raises ProviderError."""
+        """Return the text at *path*, for example metrics, of up to *most_bytes* bytes. Raises ProviderError."""
         plain, _, _ = await self._whole(
             "GET", path, None, self._access.timeout_s, lambda raw: raw.decode(errors="replace"), most_bytes
         )
@@ -173,7 +175,7 @@ class Http:
     ) -> AsyncGenerator[tuple[float, bytes], None]:
         """Yield (monotonic seconds, whole lines) of a streamed reply as they arrive. Raises ProviderError.
 
-        A secret that arrives in two pieces is found only in a whole line.
+        Whole lines only, so that a secret that arrives in two pieces is redacted.
         """
         ends = self._clock.monotonic() + deadline_s
         transcript = _Transcript("POST", path, body)
@@ -247,7 +249,7 @@ class Http:
                     await response.aclose()
                     transcript.path += "/"
             except ProviderError as error:
-                # The server has closed the idle connection meanwhile: try once with a new one.
+                # The server has closed the idle connection: retry with a new one.
                 reused = not any(event.startswith("connection.") for event in transcript.events)
                 soon = transcript.method in _IDEMPOTENT or self._clock.monotonic() - began < _RACE_S
                 stale = reused and error.outcome is Outcome.RESET and soon
@@ -275,7 +277,7 @@ class Http:
         refused = judged(status, response.headers, body)
         found, said = refused.outcome, refused.said
         asked = ""
-        if self._query and status == httpx.codes.NOT_FOUND:  # a version that the service does not know, often
+        if self._query and status == httpx.codes.NOT_FOUND:  # often an unknown api-version
             asked = f" (asked for {http_url(self._access.url)} with the query {urlencode(self._query)})"
         raise ProviderError(
             found,
@@ -291,7 +293,7 @@ class Http:
         )
 
     def _redirected(self, response: httpx.Response, transcript: "_Transcript") -> ProviderError:
-        """Return that a reply redirects, and where to, without query and secrets."""
+        """Return the error for a redirect; it names the target, without query and secrets."""
         asked = self._absolute(transcript.path.lstrip("/"))
         place = self._without_query(response.headers.get("Location", ""))
         where = f" to {place}" if place else ""
@@ -315,8 +317,8 @@ class Http:
 
     @asynccontextmanager
     async def _within(self, deadline_s: float, transcript: "_Transcript") -> AsyncIterator[None]:
-        """Bound the body of this context to *deadline_s*; a failure carries the transcript of its exchange."""
-        # httpx's own timeouts start again with every byte: a slow-loris never meets them.
+        """Limit the body of this context to *deadline_s*. Raises ProviderError with the transcript of the exchange."""
+        # httpx's timeouts restart with every byte, so a reply of single slow bytes would never reach them.
         try:
             async with asyncio.timeout(max(0.0, deadline_s)):
                 yield
@@ -334,7 +336,7 @@ class Http:
 
 
 class _Transcript:
-    """One request and the beginning of its reply, as far as it has come."""
+    """One request, and the beginning of the reply that has arrived so far."""
 
     def __init__(self, method: str, path: str, body: object) -> None:
         self.method = method
@@ -345,7 +347,7 @@ class _Transcript:
         self._raw = b""
 
     async def trace(self, event: str, _: object) -> None:
-        """Note an event of the connection."""
+        """Record *event* of the connection."""
         self.events.append(event)
 
     @property
@@ -355,12 +357,12 @@ class _Transcript:
 
     @property
     def is_in_handshake(self) -> bool:
-        """Whether the server has taken the connection and has not answered to TLS."""
+        """Whether the server has accepted the connection, but has not completed the TLS handshake."""
         begun, done = (f"connection.start_tls.{event}" in self.events for event in ("started", "complete"))
         return begun and not done
 
     def take(self, chunk: bytes) -> None:
-        """Keep the beginning of the reply."""
+        """Add *chunk* to the recorded beginning of the reply, up to 4096 bytes."""
         if len(self._raw) < _MAX_TRANSCRIPT_BYTES:
             self._raw = (self._raw + chunk)[:_MAX_TRANSCRIPT_BYTES]
 
@@ -370,7 +372,7 @@ class _Transcript:
         return f"{self.method} /{secrets.redact(self.path).lstrip('/')} {body}".strip()
 
     def received(self, secrets: Secrets) -> str | None:
-        """Return the reply's status and the beginning of its body, or None when nothing came."""
+        """Return the reply's status and the beginning of its body, or None if no reply arrived."""
         return None if self.status is None else f"HTTP {self.status} {_beginning(self._raw, secrets)}".strip()
 
 
@@ -385,7 +387,10 @@ def basic(user: str, password: str) -> str:
 
 
 def tls(access: Access) -> ssl.SSLContext | None:
-    """Return the TLS context that checks the server's identity, or None without TLS."""
+    """Return the TLS context for *access*; None if its URL is not https. With `verify = false` it trusts any server.
+
+    Raises ConfigurationError if `ca_file` cannot be read.
+    """
     if urlsplit(access.url).scheme != "https":
         return None
     if not access.verify:
@@ -402,7 +407,7 @@ def tls(access: Access) -> ssl.SSLContext | None:
 
 @cache
 def _system_trust() -> ssl.SSLContext:
-    # Shared: for hundreds of endpoints, reading the trusted authorities would take most of a start.
+    # Cached: with hundreds of endpoints, most of the start would go into reading the trusted authorities.
     return ssl.create_default_context()
 
 
@@ -412,7 +417,7 @@ def _compressions(response: httpx.Response) -> set[str]:
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield a body as it arrives. A compressed one comes in small pieces, so that its reader can stop at a limit."""
+    """Yield a body as it arrives, decompressed in small pieces, so that the reader can stop at its size limit."""
     if not _compressions(response):
         async for raw in response.aiter_raw():
             yield raw
@@ -437,7 +442,7 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 def _location(response: httpx.Response, asked: str) -> str:
-    """Return the URL that the reply of *asked* redirects to, whole where it names a path; empty where nothing."""
+    """Return the target of a redirect from *asked* as a whole URL; empty if the reply names none."""
     named: str = response.headers.get("Location", "")
     if not named.startswith("/"):
         return named
@@ -448,7 +453,7 @@ def _location(response: httpx.Response, asked: str) -> str:
 
 
 def _only_adds_slash(response: httpx.Response, url: str) -> bool:
-    """Return whether a server redirects *url* to the same path with a slash at its end, as many frameworks do."""
+    """Return whether the server redirects *url* to the same path with a slash at its end, as many frameworks do."""
     if not 300 <= response.status_code < 400:
         return False
     here = httpx.URL(url)
@@ -463,7 +468,10 @@ def _only_adds_slash(response: httpx.Response, url: str) -> bool:
 
 @contextmanager
 def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
-    """Raise ProviderError for what httpx raises inside: the outcome, and words that name *url*."""
+    """Translate errors of httpx inside this context to ProviderError, whose text names *url*.
+
+    *broken* is the outcome of a connection that breaks off.
+    """
     try:
         yield
     except httpx.ConnectTimeout as error:
@@ -488,7 +496,7 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
     is_reset = any(isinstance(cause, ConnectionResetError) for cause in found)
     if is_reset and url.startswith("https:"):
         return ProviderError(Outcome.RESET, f"{url}: the connection broke off")
-    # A server that ends resets the connections that wait to be accepted.
+    # A server that shuts down resets the connections that it has not accepted yet.
     if is_reset or any(isinstance(cause, ConnectionRefusedError) for cause in found):
         return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
     if any(isinstance(cause, FileNotFoundError) for cause in found):
@@ -517,7 +525,7 @@ def _trust(error: ssl.SSLCertVerificationError) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield *error* and its causes."""
+    """Yield *error*, its causes, and the errors of a group."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

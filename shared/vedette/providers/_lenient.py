@@ -18,15 +18,15 @@ from vedette.types import Outcome
 
 MAX_TEXT = 2048
 MAX_NAME = 512
-MAX_COUNT = 2**53  # as JSON's readers hold exactly; a thousand of them still add up within 64 bits
+MAX_COUNT = 2**53  # JSON readers hold integers up to this exactly; the sum of a thousand fits 64 bits
 MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the server
 MAX_NUMBER = 1e15
 MAX_PLAIN = 60  # characters of plain words that are quoted
 MAX_PLAIN_BYTES = 4 * MAX_PLAIN
 MAX_TITLE_AT = 16 * 1024
 _UTF16 = codecs.lookup("utf-16-le")
-# Words for an answer that was cut off at its limit: Anthropic's, Gemini's, Mistral's, the Responses API's, Cohere's,
-# z.ai's.
+# Reasons for an answer that was cut off at its token limit: of Anthropic, Gemini, Mistral, the Responses API, Cohere,
+# z.ai.
 _AT_THE_LIMIT = frozenset(
     {
         "length", "max_tokens", "model_length", "max_output_tokens", "max_length", "max_new_tokens",
@@ -34,7 +34,7 @@ _AT_THE_LIMIT = frozenset(
     }
 )  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_EPOCH_S = 1e11  # in the year 5138; as milliseconds in 1973
+_MAX_EPOCH_S = 1e11  # the year 5138 in seconds; a larger number is in milliseconds or smaller units
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
@@ -70,7 +70,7 @@ def decoded(raw: bytes, what: str = "the reply") -> Any:
 
 
 def markup(body: bytes) -> str | None:
-    """Return what *body* is where it is markup: HTML or XML; XHTML, which is both, is an HTML page."""
+    """Return "an HTML page" or "XML" if *body* is markup, else None. XHTML counts as HTML."""
     begun = body.removeprefix(codecs.BOM_UTF8).lstrip()[:MAX_TITLE_AT]
     if begun[:1] != b"<":
         return None
@@ -78,7 +78,7 @@ def markup(body: bytes) -> str | None:
 
 
 def plain_words(body: bytes) -> str | None:
-    """Return the beginning of a *body* that is plain text, no JSON and no markup; None of any other."""
+    """Return the first 60 characters of *body* if it is plain text; None if it is JSON, markup or binary."""
     begun = body.removeprefix(codecs.BOM_UTF8).lstrip()[:MAX_PLAIN_BYTES]
     if not begun or begun[:1] in b'{["<' or any(byte < 9 for byte in begun):
         return None
@@ -86,7 +86,7 @@ def plain_words(body: bytes) -> str | None:
 
 
 def html_title(page: bytes) -> str | None:
-    """Return the title of a page, else its first heading or what its XML says, at most 80 characters."""
+    """Return the title of *page*, else its first heading or its XML `<message>`, at most 80 characters; else None."""
     begun = page[:MAX_TITLE_AT]
     found = _TITLE.search(begun) or _HEADING.search(begun)
     return text(found[1].decode(errors="replace"), 80) if found else None
@@ -105,9 +105,9 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def text(value: object, most: int = MAX_TEXT) -> str | None:
-    """Return *value* if it is text with something in it, on one line, a space for each control character.
+    """Return *value* on one line, at most *most* characters, if it is a text and not empty; else None.
 
-    A space, for without it two halves of a secret would become one after it was redacted.
+    Each control character becomes a space. If it were removed, two halves of a secret could join after redaction.
     """
     if not isinstance(value, str):
         return None
@@ -116,7 +116,10 @@ def text(value: object, most: int = MAX_TEXT) -> str | None:
 
 
 def count(value: object) -> int | None:
-    """Return *value* if it is a whole number from 0 to 2**53, also as `20.0` or `"20"`, as some servers write it."""
+    """Return *value* as an integer if it is a whole number from 0 to 2**53, else None.
+
+    Some servers write `20.0` or `"20"`.
+    """
     if isinstance(value, str):
         value = int(value) if _DIGITS.fullmatch(value) else None
     elif isinstance(value, float):
@@ -127,22 +130,22 @@ def count(value: object) -> int | None:
 
 
 def tokens(value: object) -> int | None:
-    """Return *value* if it can be a number of tokens."""
+    """Return *value* as an integer if it can be a number of tokens (0 to 10**9), else None."""
     counted = count(value)
     return counted if counted is not None and counted <= MAX_TOKENS else None
 
 
 def number(value: object) -> float | None:
-    """Return *value* if it is a number from 0 to 10**15."""
+    """Return *value* as a float if it is a number from 0 to 10**15, else None."""
     found = score(value)
     return found if found is not None and found >= 0 else None
 
 
 def score(value: object) -> float | None:
-    """Return *value* if it is a number from -10**15 to 10**15."""
+    """Return *value* as a float if it is a number from -10**15 to 10**15, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Compared before it becomes a float: a whole number may be too large for one, and NaN compares with nothing.
+    # Compared before conversion: an integer may be too large for a float. NaN fails the comparison.
     return float(value) if -MAX_NUMBER <= value <= MAX_NUMBER else None
 
 
@@ -155,9 +158,10 @@ def embedded(
     prompt_tokens: int | None = None,
     load_ms: float | None = None,
 ) -> Embedded:
-    """Return the result of embedding *texts*: *values* holds a vector of finite numbers for each, all of one length.
+    """Return the result of embedding *texts*. *values* must hold one vector of finite numbers for each text.
 
-    `sent_at` and `done_at` are monotonic seconds. Raises ProviderError (GARBAGE) for anything else.
+    *sent_at* and *done_at* are monotonic seconds. Raises ProviderError (GARBAGE) if vectors are missing, are empty,
+    hold a value that is not a number, or differ in length.
     """
     vectors = [sequence(vector) for vector in values]
     if len(vectors) != len(texts) or not all(vectors):
@@ -178,9 +182,10 @@ def embedded(
 
 
 def end_reason(value: object) -> str | None:
-    """Return why an answer ended: `length` for each of the words that mean its limit; None where it has not ended.
+    """Return why an answer ended; None if it has not ended. All words for the token limit become `length`.
 
-    Some servers write `"null"` or `""` with every piece (KoboldCpp, SGLang, Ollama), SGLang an object with a `type`.
+    KoboldCpp, SGLang and Ollama write `"null"` or `""` while the answer goes on. SGLang writes an object with a
+    `type`.
     """
     reason = text(mapping(value).get("type") if isinstance(value, dict) else value, 64)
     if reason is None or reason.lower() == "null":
@@ -189,19 +194,19 @@ def end_reason(value: object) -> str | None:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Return *value* if it is an object, else an empty one."""
+    """Return *value* if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[Any]:
-    """Return *value* if it is an array, else an empty one."""
+    """Return *value* if it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def moment(value: object) -> datetime | None:
-    """Return *value* if it is an RFC 3339 time, in UTC: also one without a zone, as Python's servers write it.
+    """Return *value* in UTC if it is an RFC 3339 time, else None. A time without a zone (Python servers) is UTC.
 
-    Go writes the year 1 where a time is not set.
+    None also for years before 1970: Go writes the year 1 for a time that is not set.
     """
     if not isinstance(value, str):
         return None
@@ -214,7 +219,7 @@ def moment(value: object) -> datetime | None:
 
 
 def http_date(value: object) -> datetime | None:
-    """Return *value* if it is a date as HTTP headers write it, in UTC."""
+    """Return *value* in UTC if it is a date in the form of HTTP headers, else None."""
     if not isinstance(value, str):
         return None
     try:
@@ -225,14 +230,17 @@ def http_date(value: object) -> datetime | None:
 
 
 def since_epoch(stamp: float) -> datetime | None:
-    """Return the time *stamp* as seconds after 1970, or as milliseconds, microseconds or nanoseconds."""
+    """Return the time of *stamp* after 1970; None if it is not positive.
+
+    *stamp* is in seconds, milliseconds, microseconds or nanoseconds; its size decides.
+    """
     while stamp > _MAX_EPOCH_S:
         stamp /= 1000
     return _EPOCH + timedelta(seconds=stamp) if stamp > 0 else None
 
 
 def decimal(digits: str) -> float | None:
-    """Return the number that *digits* write, if they write a finite one."""
+    """Return the number in the text *digits* if it is finite, else None."""
     try:
         value = float(digits)
     except ValueError:  # 1.2.3, or only a point
@@ -246,19 +254,19 @@ def known(**facts: object) -> dict[str, Any]:
 
 
 def rate(amount: object, duration_ns: object) -> float | None:
-    """Return *amount* per second from a duration in nanoseconds, or None where either is missing or nothing."""
+    """Return *amount* per second from a duration in nanoseconds; None if either is missing or zero."""
     n, ns = number(amount), number(duration_ns)
     return number(n / (ns / 1e9)) if n and ns and ns >= 1 else None
 
 
 def milliseconds(duration_ns: object) -> float | None:
-    """Return a duration given in nanoseconds as milliseconds."""
+    """Return *duration_ns* (nanoseconds) in milliseconds; None if it is not a number."""
     ns = number(duration_ns)
     return None if ns is None else ns / 1e6
 
 
 def listings(entries: Iterable[Listing]) -> Iterator[Listing]:
-    """Yield *entries* whose names can be carried, each name once, as it first came; all whose name was redacted."""
+    """Yield *entries* with a valid name, the first of each name. Entries with a redacted name are all yielded."""
     seen: set[str] = set()
     for entry in entries:
         if is_name(entry.name) and (entry.name not in seen or REDACTED in entry.name):
@@ -267,11 +275,11 @@ def listings(entries: Iterable[Listing]) -> Iterator[Listing]:
 
 
 def tool_object(tool: Tool) -> dict[str, Any]:
-    """Return *tool* as OpenAI's protocol and Ollama's write it."""
+    """Return *tool* in the form of OpenAI's and Ollama's requests."""
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
 
 
 def is_name(value: object) -> bool:
-    """Return whether *value* can be a model's name: text of 1 to 512 characters, none of them a control."""
+    """Return whether *value* can be a model's name: text of 1 to 512 characters without control characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and _NO_NAME.search(value) is None

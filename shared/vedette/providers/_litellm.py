@@ -1,7 +1,7 @@
 """Reads a LiteLLM proxy's deployments: prices, kinds, and the real models behind its names.
 
-From recorded replies of `/v1/models` and `/model/info` (PyPI litellm[proxy], 2026-11-29). Its `/health` is never asked:
-it calls every model.
+From recorded replies of `/v1/models` and `/model/info` (PyPI litellm[proxy], 2026-11-29). Vedette never requests
+`/health`, because it calls every model.
 """
 
 from collections import defaultdict
@@ -25,9 +25,9 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
 
 
 def by_name(body: Any) -> dict[str, Entry]:
-    """Return the deployments that `/model/info` lists, by the name that they are called by; several may share one.
+    """Return the deployments in a reply of `/model/info` by model name; several deployments may share a name.
 
-    `guess` marks names that a wildcard such as `openai/*` stands for: LiteLLM takes them from its table of prices.
+    `guess` is True for names that LiteLLM made from a wildcard such as `openai/*`, with its price table.
     """
     found: dict[str, list[Entry]] = defaultdict(list)
     names: dict[str, set[str]] = defaultdict(set)
@@ -45,7 +45,7 @@ def by_name(body: Any) -> dict[str, Entry]:
 
 
 def _id(deployment: Entry) -> str:
-    """Return the id of a deployment: all names of one wildcard have the same."""
+    """Return the id of *deployment*. All names made from one wildcard have the same id."""
     return text(mapping(deployment.get("model_info")).get("id")) or ""
 
 
@@ -54,7 +54,7 @@ def _model(deployment: Entry) -> str | None:
 
 
 def read(entry: Entry, details: Entry) -> Described:
-    """Return the common facts of the deployments behind the listed *entry*."""
+    """Return the facts that all deployments (*details*) behind the listed *entry* share."""
     deployments = list(map(mapping, sequence(details.get("deployments"))))
     infos = [mapping(one.get("model_info")) for one in deployments]
     mode = _common(text(info.get("mode"), 64) for info in infos)
@@ -84,25 +84,25 @@ def read(entry: Entry, details: Entry) -> Described:
 
 
 def _common(values: Iterable[T | None]) -> T | None:
-    """Return the one value of all, or None where they differ."""
+    """Return the value if all *values* are equal, else None."""
     given = list(values)
     return given[0] if given and all(value == given[0] for value in given) else None
 
 
 def _real_model(deployment: Entry) -> str | None:
-    """Return the model behind a deployment, without LiteLLM's prefix for the provider."""
+    """Return the model name of *deployment* without LiteLLM's prefix for the provider."""
     named = _model(deployment)
     provider, slash, name = (named or "").partition("/")
     return name if slash and provider else named
 
 
 def _base(deployment: Entry) -> str | None:
-    """Return the URL that a deployment is called at."""
+    """Return the URL of *deployment*, or None if it has none of its own."""
     return text(mapping(deployment.get("litellm_params")).get("api_base"))
 
 
 def _price(infos: list[Entry]) -> Price | None:
-    """Return the highest price of the deployments, where each has one."""
+    """Return the highest price of the deployments; None if one of them has no price."""
     asked = [_cost(info.get("input_cost_per_token")) for info in infos]
     answered = [_cost(info.get("output_cost_per_token")) for info in infos]
     rates = [rate for rate in (*asked, *answered) if rate is not None]
@@ -116,19 +116,19 @@ def _price(infos: list[Entry]) -> Price | None:
 
 
 def _costs_nothing(info: Entry) -> bool:
-    """Return whether a deployment's tokens have the price 0, and nothing else has another: a query, a second."""
+    """Return whether a deployment is free: its tokens, and everything else that it prices, cost 0."""
     costs = {name: _cost(value) for name, value in info.items() if "cost" in name and value is not None}
     per_token = (costs.get("input_cost_per_token"), costs.get("output_cost_per_token"))
     return per_token == (0, 0) and all(cost == 0 for cost in costs.values())
 
 
 def _cost(value: object) -> float | None:
-    """Return a price, also as text: YAML takes `1e-6`, without a point, for text. None where it cannot be read."""
+    """Return a price as a number, or None. It may be a text, because YAML reads `1e-6` (no decimal point) as text."""
     return number(decimal(value) if isinstance(value, str) else value)
 
 
 def _locality(deployments: list[Entry]) -> Locality:
-    """Return whether every deployment is at an address of your own, or any is known to be elsewhere."""
+    """Return "local" if every deployment has a URL at an address of your own, else "remote"; "unknown" without any."""
     bases = list(map(_base, deployments))
     if not bases:
         return "unknown"

@@ -1,11 +1,11 @@
-"""The load of a llama.cpp server, read so that a server which sleeps when it is idle may do so.
+"""Reads the load of a llama.cpp server, in a way that lets an idle server sleep.
 
-Its slots say how many there are, but each has more than 1 kB of parameters of its last request. So after a first
-reading of both, its metrics suffice: how often it decoded, times the mean of busy slots, is about the number of tokens
-that it has written, also of requests that still run. Batches of prompts count as one token each.
+`/slots` shows the number of slots, but sends more than 1 kB for each. So Vedette reads `/slots` and `/metrics` first,
+and then `/metrics` only. The number of decodings times the mean number of busy slots is about the number of generated
+tokens. It includes requests that still run. Each batch of a prompt counts as one token.
 
-With `--sleep-idle-seconds` it unloads its model after that time without a task. Its metrics and its slots are tasks:
-they wake it and put its sleep off. Its properties are none (tools/server/server-queue.cpp, 2026-11).
+With `--sleep-idle-seconds` the server unloads its model after that time without a task. Reading `/metrics` or `/slots`
+is a task: it wakes the server, or restarts the time. Reading `/props` is not (tools/server/server-queue.cpp, 2026-11).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,21 +21,21 @@ from vedette.providers._lenient import count, mapping, sequence
 from vedette.providers._metrics import Samples
 from vedette.types import Outcome, Residency
 
-# A server that was idle this long is not contacted for a while, once, so that it shows whether it sleeps.
+# After this idle time, only `/props` is read for REST_S, once. Then it shows whether the server sleeps when idle.
 IDLE_BEFORE_REST_S: Final = 600.0
 REST_S: Final = 900.0
 _OFF: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED})
 _SOURCE: Final = "llama.cpp props"
 _DECODINGS: Final = "llamacpp:n_decode_total"
-_BUSY_SLOTS: Final = "llamacpp:n_busy_slots_per_decode"  # the mean of all decodings
+_BUSY_SLOTS: Final = "llamacpp:n_busy_slots_per_decode"  # the mean over all decodings
 _WRITTEN_BY_ENDED: Final = "llamacpp:tokens_predicted_total"
-# It prints six digits. Beyond that, rounding would hide ten seconds of work.
+# llama.cpp prints six digits. Above that, rounding would hide ten seconds of work.
 _MAX_DECODINGS: Final = 1_000_000
 _NAMES: Final = (*_metrics.LLAMA_CPP.names, _DECODINGS, _BUSY_SLOTS)
 
 
 class LlamaCppLoad:
-    """Reads the load of one llama.cpp server. What it learns of it holds until the server cannot be reached."""
+    """Reads the load of one llama.cpp server. It forgets what it learned about the server when a reading fails."""
 
     def __init__(self, http: Http, *, clock: Clock) -> None:
         self._http = http
@@ -47,13 +47,16 @@ class LlamaCppLoad:
         self._sleeps = False
         self._has_slots = self._has_metrics = True
         self._slots: int | None = None
-        self._drafts = False  # speculative decoding, which its count of decodings leaves out
-        self._written: int | None = None  # tokens, where the metrics say so: they suffice then
+        self._drafts = False  # speculative decoding: the number of decodings does not show its tokens
+        self._written: int | None = None  # tokens by the metrics; None: `/slots` is needed too
         self._busy = False
         self._idle_since = self._clock.monotonic()
 
     async def read(self, names: Sequence[str]) -> Activity | None:
-        """Return the load of the server that lists its one model as *names*. Raises ProviderError."""
+        """Return the load; None if the server reports none. *names* are the names of its one model.
+
+        Raises ProviderError.
+        """
         try:
             if self._may_sleep and (seen := await self._seen_by_properties(names)) is not None:
                 return seen
@@ -63,7 +66,7 @@ class LlamaCppLoad:
             raise
 
     async def _seen_by_properties(self, names: Sequence[str]) -> Activity | None:
-        """Return the load by the properties, if no other path may be asked."""
+        """Return the load by `/props` if the server sleeps or may be about to; None if other paths may be read."""
         asleep = mapping(await self._http.get("props")).get("is_sleeping")
         if asleep is None:  # before 2025-12 no server sleeps
             self._may_sleep = False
@@ -88,7 +91,7 @@ class LlamaCppLoad:
         return msgspec.structs.replace(seen, loaded=_loaded(names))
 
     async def _by_both(self) -> Activity | None:
-        """Return what the slots say, and the metrics if it is at work or was, or where they may suffice from now on."""
+        """Return the load by the slots; with the metrics at the first reading, and if slots are or were busy."""
         is_first = self._slots is None
         slots = await self._by_slots() if self._has_slots else None
         asks = is_first or self._busy or slots is None or bool(slots.running)
@@ -116,7 +119,7 @@ class LlamaCppLoad:
         )
 
     async def _by_metrics(self) -> Activity | None:
-        """Return the load by the metrics, if there are any."""
+        """Return the load by the metrics, or None if the server has none."""
         if not self._has_metrics:
             return None
         try:
@@ -138,9 +141,10 @@ class LlamaCppLoad:
 
 
 def _written(samples: Samples) -> int | None:
-    """Return how many tokens all decodings have written, also those of requests that still run.
+    """Return the number of tokens of all decodings, requests that still run included; None if it is not reliable.
 
-    None where batches of prompts may be all that it counted, as at a server that only embeds, and where it rounds.
+    It is not reliable before the first generated token (for example on a server that only embeds), nor once the
+    server rounds the number of decodings.
     """
     counted = [
         [value for _, value in samples.get(name, ())] for name in (_DECODINGS, _BUSY_SLOTS, _WRITTEN_BY_ENDED)
@@ -152,14 +156,14 @@ def _written(samples: Samples) -> int | None:
 
 
 def _joined(slots: Activity | None, page: Activity | None) -> Activity | None:
-    """Return what the *slots* and the *page* of metrics report together."""
+    """Return the load by *slots* and the *page* of metrics together; None if both are missing."""
     if slots is None:
         return page
     if page is None:  # the tokens of ended requests are missing
         return msgspec.structs.replace(slots, generated_tokens=None)
     generated = page.generated_tokens
     if generated is not None and not page.counts_live:
-        # It counts the tokens of a request when that ends: those of requests that run are in their slots.
+        # The metrics count the tokens of a request when it ends. The slots have the tokens of running requests.
         generated += slots.generated_tokens or 0
     return msgspec.structs.replace(
         page,

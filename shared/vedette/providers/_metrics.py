@@ -1,6 +1,6 @@
-"""Reads servers' load from a Prometheus exposition: a row of data for each kind of server.
+"""Reads servers' load from Prometheus metrics: one `Metrics` for each kind of server.
 
-Names and meanings are from recorded pages (llama.cpp 2026.10, vLLM 0.32.0) and the projects' documents as of 2026-11:
+Names and meanings come from recorded pages (llama.cpp 2026.10, vLLM 0.32.0) and the projects' documents as of 2026-11:
 SGLang "Production Metrics", TGI "Metrics", NVIDIA Dynamo "Metrics Catalog" 1.7, llm-d "Router Metrics", LiteLLM
 "Prometheus metrics" 1.108, LMDeploy "Production Metrics".
 """
@@ -22,17 +22,17 @@ MAX_BYTES: Final = 1024 * 1024
 MAX_SAMPLES: Final = 2_000
 MAX_MODELS: Final = 64
 _MAX_LINE: Final = 4096  # characters; longer ones are not read
-# The value of a label may have any character; after the sample's value come a time and an exemplar.
+# A label value may hold any character. A time and an exemplar may follow the value of a sample; they are ignored.
 _LABELS: Final = r"""\{(?:[^"}]|"(?:[^"\\]|\\.)*")*+\}"""
 _SAMPLE: Final = re.compile(rf"(?P<series>[^\s{{]+\s*(?:{_LABELS})?)\s*(?P<value>\S+)")
 
 Samples = Mapping[
     str, list[tuple[str, float]]
-]  # by name: each one's model, "" where it names none, and its value
+]  # by metric name: model name ("" if the sample has none) and value of each sample
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
-    """The names that one kind of server uses for its load; several names are from different versions."""
+    """The metric names that one kind of server uses for its load. Several names: of different versions."""
 
     product: str
     running: tuple[str, ...]
@@ -40,16 +40,16 @@ class Metrics(Struct, frozen=True, kw_only=True):
     slots: tuple[str, ...] = ()
     cache_use: tuple[str, ...] = ()
     generated: tuple[str, ...] = ()  # a counter of output tokens
-    counts_live: bool = True  # False: it counts the tokens of a request when that ends
-    output_tps: tuple[str, ...] = ()  # a gauge of the same
-    replicas: tuple[str, ...] = ()  # the figures are means of this number of servers
+    counts_live: bool = True  # False: the counter includes a request's tokens only when it ends
+    output_tps: tuple[str, ...] = ()  # a gauge of output tokens per second
+    replicas: tuple[str, ...] = ()  # a gauge: the number of servers over which the other figures are means
     running_includes_waiting: bool = False
-    own: int = 0  # our own request, which the server counts as running
-    selects: bool = False  # its page takes `name[]`: it is made by Python's prometheus_client
+    own: int = 0  # running requests that are our own request for this page
+    selects: bool = False  # the page takes the parameter `name[]` (Python's prometheus_client)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that is read."""
+        """All metric names of this kind of server."""
         return (
             *self.running,
             *self.waiting,
@@ -116,19 +116,19 @@ LMDEPLOY: Final = Metrics(
     cache_use=("lmdeploy:gpu_cache_usage_perc",),
     selects=True,
 )
-# A router's own figures come before those of the engines behind it, which its page may repeat.
+# Routers first: their pages may repeat the figures of the engines behind them.
 ALL: Final = (DYNAMO, LLM_D, LITELLM, VLLM, SGLANG, TGI, LMDEPLOY, LLAMA_CPP)
 
 
 def selecting(metrics: Metrics) -> str:
-    """Return the path of the page that holds what is read and nothing else, where the server can select."""
+    """Return the path of a page with the names of *metrics* only, for servers that can select names."""
     return f"metrics/?{urlencode([('name[]', name) for name in metrics.names])}"
 
 
 def samples(exposition: str, names: Iterable[str]) -> Samples:
-    """Return the samples of *names* in a Prometheus text exposition; what cannot be read is passed over.
+    """Return the samples of *names* in a Prometheus text exposition, at most 2,000.
 
-    Numbers that are none, below 0 or beyond 10**15 are left out.
+    Lines that cannot be read are skipped, and so are values that are NaN, below 0 or above 10**15.
     """
     wanted = tuple(names)
     lines = [line for line in exposition.splitlines() if line.startswith(wanted)][:MAX_SAMPLES]
@@ -143,7 +143,7 @@ def samples(exposition: str, names: Iterable[str]) -> Samples:
 
 
 def _sample(line: str) -> tuple[str, str, float] | None:
-    """Return the name, the model and the value of a line of an exposition; a time and an exemplar are passed over."""
+    """Return name, model and value of the sample in *line*; None if it cannot be read."""
     written = _SAMPLE.match(line) if len(line) <= _MAX_LINE else None
     if written is None or (series := _series(written["series"])) is None:
         return None
@@ -156,7 +156,10 @@ def _sample(line: str) -> tuple[str, str, float] | None:
 
 @lru_cache(maxsize=1024)
 def _series(written: str) -> tuple[str, str] | None:
-    """Return the name of a series and its model, "" where its labels name none: each page repeats what was parsed."""
+    """Return the name of a series and its model ("" if no label names one); None if it cannot be read.
+
+    Cached, because each page repeats the same series.
+    """
     try:
         (family,) = text_string_to_metric_families(f"{written} 0\n")
         (sample,) = family.samples
@@ -167,7 +170,10 @@ def _series(written: str) -> tuple[str, str] | None:
 
 
 def activity(found: Samples, kinds: Iterable[Metrics] = ALL) -> Activity | None:
-    """Return what the samples *found* say, as the first of *kinds* reads them that has a count of running requests."""
+    """Return the load in the samples *found*; None if none of *kinds* finds its number of running requests.
+
+    The first of *kinds* that finds it reads the samples.
+    """
     metrics = next((one for one in kinds if _named(found, one.running)), None)
     if metrics is None:
         return None
@@ -187,7 +193,7 @@ def activity(found: Samples, kinds: Iterable[Metrics] = ALL) -> Activity | None:
 
 
 def _busiest(found: Samples, metrics: Metrics) -> list[str]:
-    """Return the models that the samples name, by name; of more than 64 those with most requests."""
+    """Return the names of the models in the samples, sorted; at most 64, those with the most requests."""
     requests: Counter[str] = Counter()
     for model, value in (*_named(found, metrics.running), *_named(found, metrics.waiting)):
         requests[model] += 1 + round(value)
@@ -202,7 +208,7 @@ def _figures(found: Samples, metrics: Metrics, counts: Callable[[str], bool]) ->
     def total(names: tuple[str, ...]) -> float | None:
         return sum(held) if (held := values(names)) else None
 
-    # Of a mean of servers whose number is not reported, nothing is known of the whole.
+    # A mean gives a total only if the number of servers is reported.
     servers = 1.0 if not metrics.replicas else total(metrics.replicas)
     running, waiting = total(metrics.running), total(metrics.waiting)
     if running is not None and metrics.running_includes_waiting:
@@ -215,7 +221,7 @@ def _figures(found: Samples, metrics: Metrics, counts: Callable[[str], bool]) ->
         else max(0, round(running * servers) - metrics.own),
         waiting=None if waiting is None or servers is None else round(waiting * servers),
         slots=None if slots is None else round(slots),
-        # Of several engines the mean: a request goes to any of them.
+        # The mean of several engines, because a request may go to any of them.
         cache_use=sum(use) / len(use) if use and max(use) <= 1 else None,
         generated_tokens=None if generated is None else round(generated),
         output_tps=total(metrics.output_tps),
@@ -223,5 +229,5 @@ def _figures(found: Samples, metrics: Metrics, counts: Callable[[str], bool]) ->
 
 
 def _named(found: Samples, names: tuple[str, ...]) -> list[tuple[str, float]]:
-    """Return the samples of the first of *names* that there are."""
+    """Return the samples under the first of *names* that *found* has; empty if it has none."""
     return next((found[name] for name in names if name in found), [])

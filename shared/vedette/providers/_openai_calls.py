@@ -1,6 +1,6 @@
 """Calls in OpenAI's protocol: chat and completions, embeddings, rerank.
 
-A call asks for nothing that changes the server. A model that another would answer for is not called.
+No call changes the server's configuration. A model is not called if the server would answer with another model.
 """
 
 import asyncio
@@ -20,22 +20,23 @@ from vedette.providers._openai_listing import OpenAIListing, refuse_error
 from vedette.providers._stream import Events
 from vedette.types import Outcome
 
-_TAIL_S: Final = 3.0  # for usage or [DONE] after a finish_reason: some servers leave the connection open
+_TAIL_S: Final = 3.0  # wait for usage or [DONE] after finish_reason: some servers never close the stream
 
 
 class OpenAICalls:
-    """Calls of the models of one server, which *listing* knows."""
+    """Calls of the models of one server. *listing* is the listing of that server."""
 
     def __init__(self, http: Http, *, listing: OpenAIListing, clock: Clock) -> None:
         self._http = http
         self._listing = listing
         self._clock = clock
-        self._refused: dict[str, set[str]] = {}  # by model: optional parameters that it does not take
+        self._refused: dict[str, set[str]] = {}  # by model: optional parameters that it refused
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; it is whole only with a finish_reason, its usage apart, or [DONE].
+        """Stream an answer. It is complete after a finish_reason, a final usage, or [DONE].
 
-        A refusal that names an optional parameter is no failure: the request is sent without it, now and from then on.
+        If the server refuses an optional parameter, this request is sent again without it, and so are later requests.
+        Raises ProviderError.
         """
         await self._require(request.model)
         path = await self._listing.path("chat/completions" if request.chat else "completions")
@@ -73,7 +74,7 @@ class OpenAICalls:
                         at, chunk = await anext(reading)
                 except StopAsyncIteration:
                     break
-                except TimeoutError:  # all that is needed has come
+                except TimeoutError:  # the answer is complete
                     ended_at = at
                     break
                 except ProviderError as error:
@@ -84,14 +85,14 @@ class OpenAICalls:
                 delta = answer.take(at, chunk)
                 if delta is not None:
                     yield delta
-        if answer.is_of_another_protocol:  # of which [DONE] is no part
+        if answer.is_of_another_protocol:  # even after a [DONE]
             raise ProviderError(Outcome.GARBAGE, "the stream has no choices: it uses another protocol")
         if not answer.whole and not events.done:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finish_reason or [DONE]")
         yield answer.finished(ended_at or self._clock.monotonic(), skipped=events.skipped)
 
     async def _require(self, model: str) -> None:
-        """Refuse a model that is not listed, where the server would answer as another."""
+        """Raise ProviderError if *model* is not listed and the server would answer with another model."""
         if not self._listing.flavour.answers_any_name or model in self._listing.entries:
             return
         await self._listing.read()
@@ -105,7 +106,7 @@ class OpenAICalls:
     ) -> Reranked:
         """Rerank by /v1/rerank (Jina's form: llama.cpp, vLLM, infinity), or text-embeddings-inference's /rerank.
 
-        Voyage calls the results `data`, SGLang and text-embeddings-inference give them as an array.
+        Voyage names the results `data`. SGLang and text-embeddings-inference return an array. Raises ProviderError.
         """
         await self._require(model)
         path = await self._listing.path("rerank")
@@ -131,7 +132,7 @@ class OpenAICalls:
         )
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
-        """Embed by /v1/embeddings."""
+        """Embed *texts* by /v1/embeddings. Raises ProviderError."""
         await self._require(model)
         path = await self._listing.path("embeddings")
         sent_at = self._clock.monotonic()
@@ -146,7 +147,7 @@ def _prompt_tokens(body: object) -> int | None:
 
 
 def _reranked(body: object) -> list[Mapping[str, Any]]:
-    """Return the results of a rerank. Raises ProviderError for an error with status 200."""
+    """Return the results in the reply *body* of a rerank. Raises ProviderError if it is an error with status 200."""
     refuse_error(body)
     reply = mapping(body)
     found = body if isinstance(body, list) else reply.get("results", reply.get("data"))
@@ -154,7 +155,7 @@ def _reranked(body: object) -> list[Mapping[str, Any]]:
 
 
 def _vector(value: object) -> object:
-    """Return a vector, which some servers give as base64 of 32-bit floats though it was not asked for."""
+    """Return the vector in *value*. Some servers send base64 of 32-bit floats, although we do not request it."""
     if not isinstance(value, str):
         return value
     with suppress(ValueError, struct.error):
@@ -164,7 +165,7 @@ def _vector(value: object) -> object:
 
 
 def _in_order(entries: list[Mapping[str, Any]]) -> list[object]:
-    """Return the embeddings of *entries* by their index, where each has one of its own."""
+    """Return the embeddings of *entries*, sorted by `index` if each index occurs once, else in their order."""
     places = [count(entry.get("index")) for entry in entries]
     if sorted(place for place in places if place is not None) == list(range(len(entries))):
         entries = sorted(entries, key=lambda entry: entry["index"])

@@ -1,4 +1,4 @@
-"""The listing of a server with OpenAI's protocol; it shows the kind of the server, and its base URL."""
+"""Reads the listing of a server with OpenAI's protocol, and finds out its flavour and base URL."""
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -30,24 +30,25 @@ from vedette.types import Outcome
 
 T = TypeVar("T")
 _MAX_PAGES: Final = 100
-_MAX_ENTRIES: Final = 50_000  # of one listing, before `exclude`: to read each takes about 0.1 ms
+_MAX_ENTRIES: Final = 50_000  # of one listing, before `exclude`; each takes about 0.1 ms to read
 _NAME_SOME: Final = 'name those that you use: models = ["…"] under its [endpoints.<name>]; or correct its url'
-_QUIET_ANSWERS_S: Final = 2.0  # a path that takes no lock answers at once
-# How a server without a listing answers to a request for it.
+_QUIET_ANSWERS_S: Final = 2.0  # enough, because the path at `quiet` takes no lock
+# Outcomes of a listing request to a server without a listing.
 _NO_LISTING: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
-# How a server refuses a question that it does not have, or not for this key: LocalAI's `/system` is for admins.
+# Outcomes of a request for a path that does not exist, or that this key may not use (LocalAI's `/system`).
 SWITCHED_OFF: Final = frozenset(
     {Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED, Outcome.FORBIDDEN}
 )
-# How it fails at a question that a model is no worse for: it is known with fewer facts.
+# Outcomes of an optional request that are ignored: the model then has fewer facts.
 _NO_FACTS: Final = SWITCHED_OFF | {Outcome.BAD_REQUEST, Outcome.SERVER_ERROR, Outcome.GARBAGE}
 
 
 class OpenAIListing:
-    """The listing of one server. `entries`, `flavour` and `prefix` are those of the last `read` or `recall`.
+    """The listing of one server. `read` and `recall` set `entries`, `flavour` and `prefix`.
 
-    *given* is the flavour that the configuration names. *prefixes* may come before the paths of the protocol, the
-    likeliest first. *named* are models that the configuration names, for a server without a listing.
+    *given* is the configured flavour, if any. *own*: the server is on a machine of your own. *prefixes* are tried
+    before the paths of the protocol, the likeliest first. *named* are the configured models, for a server without a
+    listing.
     """
 
     def __init__(
@@ -63,36 +64,39 @@ class OpenAIListing:
         self.given = given
         self.flavour = given or GENERIC
         self.entries: dict[str, Mapping[str, Any]] = {}  # by name
-        self.native: dict[str, Mapping[str, Any]] = {}  # by name, as the server lists in its own way
-        self.passed_on: str | None = None  # a sign that the server passes requests on
+        self.native: dict[str, Mapping[str, Any]] = {}  # by name: entries of the server's own listing
+        self.passed_on: str | None = None  # why the server is taken for a gateway
         self.named = named
         self._http = http
         self._own = own
         self._clock = clock
-        self._prefixes = prefixes  # of paths: the one that answered last, then the likeliest
-        self._is_placed = len(prefixes) == 1  # whether the first is the right one
-        self._native_path: str | None = None  # where an older server was found to list in its own way
+        self._prefixes = prefixes  # first the prefix that worked last, then the likeliest
+        self._is_placed = len(prefixes) == 1  # whether the first prefix is known to be right
+        self._native_path: str | None = None  # `native_before`, if the server is an older version
 
     @property
     def prefix(self) -> str:
-        """What comes before the paths of the protocol, as far as is known."""
+        """The prefix before the paths of the protocol: the known one, else the likeliest."""
         return self._prefixes[0]
 
     async def path(self, path: str) -> str:
-        """Return *path* under the base URL, which the first listing finds where the configured one does not say."""
+        """Return *path* with the right prefix. Reads the listing first if the prefix is not known."""
         if not self._is_placed:
             await self.read()
         return f"{self.prefix}{path}"
 
     def likely(self, server: str | None) -> Flavour:
-        """Return the flavour before a listing: as configured, else that of the product *server* of the last contact."""
+        """Return the flavour before a listing was read: the configured one, else that of the product *server*.
+
+        *server* is the product that the last contact found.
+        """
         known = (one for one in (*FLAVOURS, LITELLM) if one.name == server)
         return self.given or next(known, GENERIC)
 
     async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
-        """Return *names* where *server* is one that a listing disturbs, and it still answers under its title.
+        """Return *names* as a listing if a listing request would disturb *server* and the server still runs.
 
-        Raises ProviderError where nothing answers.
+        None: request the listing. Raises ProviderError if the server is unreachable.
         """
         flavour = self.likely(server)
         if not names or not await self._is_quietly(flavour):
@@ -102,7 +106,7 @@ class OpenAIListing:
         return [Listing(name=name) for name in names]
 
     async def _is_quietly(self, flavour: Flavour, *, deadline_s: float | None = None) -> bool:
-        """Return whether the OpenAPI document of *flavour* is here. Raises ProviderError where nothing answers."""
+        """Return whether the server has the OpenAPI document of *flavour*. Raises ProviderError if unreachable."""
         if flavour.quiet is None:
             return False
         try:
@@ -114,9 +118,10 @@ class OpenAIListing:
         return flavour.titled in (text(mapping(mapping(page).get("info")).get("title")) or "")
 
     async def read(self) -> list[Listing]:
-        """Return what the server lists, page by page, and learn from it which server this is, and its base URL.
+        """Read all pages of the listing; find out the server's flavour and base URL; return the models.
 
-        Raises ProviderError where nothing lists, or too much, and the configuration names no model.
+        The configured models are added. Without them, raises ProviderError if the server has no listing, or too long
+        a one. Other failures always raise ProviderError.
         """
         try:
             entries, headers = await self._pages()
@@ -145,7 +150,7 @@ class OpenAIListing:
             entries += (found := _named(_listed(body)))
             _refuse_more(len(entries))
             last = text(page.get("last_id"), 512)
-            brought = any(entry["id"] not in known for entry in found)  # a server may ignore `after`
+            brought = any(entry["id"] not in known for entry in found)  # False: the server ignores `after`
             if page.get("has_more") is not True or last is None or not brought:
                 break
             body, headers = await self._http.call(
@@ -154,7 +159,7 @@ class OpenAIListing:
         return entries, headers
 
     async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
-        """Find out which server lists *entries*, read its own listing, and whether it passes requests on."""
+        """Set the flavour from *entries* and *headers*, read the server's own listing, and set `passed_on`."""
         self.flavour = self.given or detect(entries, headers.get("Server", ""))
         await self.read_native()
         if self.flavour is GENERIC and self.given is None:
@@ -165,20 +170,20 @@ class OpenAIListing:
         self.passed_on = None if self.given else gateway(entries, headers)
 
     async def _try(self, flavour: Flavour) -> None:
-        """Take the server for one of *flavour* if it lists models in the way of that flavour."""
-        with suppress(ProviderError):  # whatever else it says, it is another server
+        """Set *flavour* if the server has the own listing of that flavour, else GENERIC."""
+        with suppress(ProviderError):  # any failure means another server
             self.native = await self._natively(flavour)
         self.flavour = flavour if self.native else GENERIC
 
     def _is_served(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether a listed name is a model: not one of a wildcard's, unless the configuration names it."""
+        """Return whether a listed name is a model: not made from a wildcard (LiteLLM), or configured by name."""
         guess = self.native.get(entry["id"], {}).get("guess") is True
         return not guess or entry["id"] in self.named
 
     async def _first_page(self) -> tuple[Any, Mapping[str, str]]:
-        """Return the first page of the listing under the first prefix where there is one. Raises ProviderError.
+        """Return the first page of the listing and its headers, under the first prefix that has a listing.
 
-        Each listing may try every prefix: another server may have taken the port since the last.
+        Each call may try every prefix, because another server may use the port now. Raises ProviderError.
         """
         refusals: list[ProviderError] = []
         for prefix in self._prefixes:
@@ -196,7 +201,7 @@ class OpenAIListing:
                     raise
                 refusals.append(error)
                 if prefix and error.outcome is not Outcome.NOT_FOUND:
-                    break  # it is there, and no listing is at its root instead
+                    break  # the path exists, so the listing is not at the root
                 continue
             self._place(prefix)
             return body, headers
@@ -206,18 +211,18 @@ class OpenAIListing:
         return {"data": []}, {}
 
     def _place(self, prefix: str) -> None:
-        """Note that the listing is under *prefix*, and so is the protocol."""
+        """Record that *prefix* is the right one, for the listing and for calls."""
         self._prefixes = (prefix, *(other for other in self._prefixes if other != prefix))
         self._is_placed = True
 
     async def _computes(self) -> bool:
-        """Return whether a server that gave no listing in time is one that computes one request at a time."""
+        """Return whether a server whose listing timed out is llama-cpp-python, which serves one request at a time."""
         with suppress(ProviderError):
             return await self._is_quietly(LLAMA_CPP_PYTHON, deadline_s=_QUIET_ANSWERS_S)
         return False
 
     async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
-        """Return the listing of a server that has none and describes its one model. Raises the first of *refusals*."""
+        """Return a listing made from `/info`, for a server without a listing; else raises the first of *refusals*."""
         entries: list[Mapping[str, Any]] = []
         by_info = self.given is None or self.given.props == "info"
         if by_info and all(refusal.outcome is Outcome.NOT_FOUND for refusal in refusals):
@@ -229,11 +234,11 @@ class OpenAIListing:
         return {"data": entries}, {}
 
     async def read_native(self) -> None:
-        """Read the server's own listing, if it has one."""
+        """Read the server's own listing into `native`; empty if it has none."""
         self.native = await self._natively(self.flavour)
 
     async def _natively(self, flavour: Flavour) -> dict[str, Mapping[str, Any]]:
-        """Return the own listing of a server of *flavour*, by name."""
+        """Return the entries of the own listing of *flavour* by name; empty if the server has none."""
         paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
         for path in dict.fromkeys(paths):
             if details := flavour.natively(await optional(self._http.get(path))):
@@ -242,14 +247,14 @@ class OpenAIListing:
         return {}
 
     async def properties(self) -> Mapping[str, Any]:
-        """Return what the server says about its one model, where its flavour has a path for that."""
+        """Return the server's description of its one model; empty if its flavour has no path for it."""
         if self.flavour.props is None:
             return {}
         return mapping(await optional(self._http.get(self.flavour.props)))
 
 
 async def optional(asked: Awaitable[T], *, without: Collection[Outcome] = _NO_FACTS) -> T | None:
-    """Return what was *asked*, or None of a server that answers *without* it, by one of these outcomes."""
+    """Return the result of *asked*; None if it fails with an outcome in *without*. Raises other ProviderErrors."""
     try:
         return await asked
     except ProviderError as error:
@@ -259,14 +264,14 @@ async def optional(asked: Awaitable[T], *, without: Collection[Outcome] = _NO_FA
 
 
 def refuse_error(body: object) -> None:
-    """Raise ProviderError for a reply with status 200 that is an error, in the server's words."""
+    """Raise ProviderError with the server's words if *body*, a reply with status 200, is an error."""
     reply = mapping(body)
     if reply.get("error") or reply.get("object") == "error" or reply.get("success") is False:
         raise in_stream(reply)
 
 
 def _listed(body: object) -> list[Any]:
-    """Return the entries of a listing: of an object with `data` or `models`, or a bare array. Raises ProviderError."""
+    """Return the entries of *body*: an object with `data` or `models`, or an array. Raises ProviderError."""
     if isinstance(body, list):
         return body
     page = mapping(body)
@@ -274,27 +279,28 @@ def _listed(body: object) -> list[Any]:
         return sequence(page["data"])
     refuse_error(page)
     if "data" in page and page["data"] is None:
-        return []  # how Go writes an empty list
+        return []  # Go writes an empty list as null
     if isinstance(page.get("models"), list):  # Cohere, and servers that list as Ollama does
         return sequence(page["models"])
     raise _no_listing(body)
 
 
 def _no_listing(body: object) -> ProviderError:
-    """Return the failure of a reply with status 200 that lists nothing, in its own words where it has some."""
+    """Return the error for *body*, a reply with status 200 without a listing; with the words of the reply, if any."""
     problem = "/v1/models did not list models"
     if not (words := said(body)):
         return ProviderError(Outcome.GARBAGE, problem)
     found = without_status(words)
-    # A mere error message may come from any server.
+    # An error message that no rule knows may come from any server, so it is no server error.
     outcome = Outcome.GARBAGE if found is Outcome.SERVER_ERROR else found
     return ProviderError(outcome, f"{problem}: {words}")
 
 
 def _named(listed: list[Any]) -> list[Mapping[str, Any]]:
-    """Return the entries that name a model: by their `id`, which may be a number, by `model` or `name`, or as text.
+    """Return the entries with a valid name as objects with an `id`.
 
-    Raises ProviderError for too many of them.
+    An entry may be a text. Without a text as `id`, its `model` or `name` is used. Raises ProviderError for too many
+    entries.
     """
     _refuse_more(len(listed))
     entries = [mapping({"id": entry} if isinstance(entry, str) else entry) for entry in listed]
@@ -306,6 +312,6 @@ def _named(listed: list[Any]) -> list[Mapping[str, Any]]:
 
 
 def _refuse_more(entries: int) -> None:
-    """Raise ProviderError where a listing has more *entries* than can be read without delay to everything else."""
+    """Raise ProviderError if *entries* is above the limit: reading more would delay all other work."""
     if entries > _MAX_ENTRIES:
         raise ProviderError(Outcome.TOO_LARGE, f"more than {_MAX_ENTRIES:,} models are listed")

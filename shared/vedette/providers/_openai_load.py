@@ -1,6 +1,6 @@
-"""The loaded models and the load of a server with OpenAI's protocol, by paths that load nothing.
+"""Reads loaded models and load of a server with OpenAI's protocol, by requests that load no model.
 
-Its flavour says which of these it has: properties, slots, a page of metrics, or a path of its own.
+The server's flavour says which sources it has: properties, slots, metrics, or a path of its own.
 """
 
 from collections.abc import Mapping
@@ -20,26 +20,26 @@ from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optio
 from vedette.types import Outcome, Residency
 
 _MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
-# How servers call all requests they have, and those of them that wait.
+# Field names for the number of all requests, and for the number of waiting requests among them.
 _COUNTED_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
-# States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
-# question to another would push it out.
+# States of a loaded model (llama-swap, llama.cpp's router). A model that is loading counts as loaded: it was just
+# called, and a call of another model would unload it.
 _LOADED: Final = frozenset({"ready", "starting", "loaded", "loading"})
 _NO_LOAD: Final = SWITCHED_OFF | {Outcome.GARBAGE}
 
 
 class OpenAILoad:
-    """Residency and load of one server, whose models *listing* knows; *own*: it is on a machine of your own."""
+    """Residency and load of one server with the models of *listing*. *own*: it is on a machine of your own."""
 
     def __init__(self, http: Http, *, listing: OpenAIListing, own: bool, clock: Clock) -> None:
         self._http = http
         self._listing = listing
         self._own = own
         self._slotted = LlamaCppLoad(http, clock=clock)
-        self._page: str | None = None  # of metrics: the path that had what is read
+        self._page: str | None = None  # the path of metrics that worked last
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return residency by model name, where the server reports it."""
+        """Return residency by model name; None if the server does not report it."""
         if not self._listing.entries:
             await self._listing.read()
         flavour = self._listing.flavour
@@ -49,7 +49,7 @@ class OpenAILoad:
             case "by_running":
                 return await self._by_running()
             case "by_status":
-                await self._listing.read()  # its first reading is out of date
+                await self._listing.read()  # the status in `entries` may be old
                 return {
                     name: Residency(resident=_status(entry) in _LOADED, swaps=True)
                     for name, entry in self._listing.entries.items()
@@ -84,7 +84,7 @@ class OpenAILoad:
         return {name: Residency(resident=name in held, swaps=True) for name in self._listing.entries}
 
     async def activity(self) -> Activity | None:
-        """Return the server's activity, by its metrics or its slots."""
+        """Return the server's activity by its record of requests, its metrics or its slots; None if it has none."""
         flavour = self._listing.flavour
         if flavour.record is not None:
             return await self._recorded(flavour.record)
@@ -98,9 +98,9 @@ class OpenAILoad:
         return None if running is None else Activity(running=running)
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the server says about its load, by paths that count as no use of a model.
+        """Return the load that the server reports, by requests that do not count as use of a model.
 
-        Nothing where it is not on a machine of your own, nor where every request disturbs it.
+        None if the server reports none, is not on a machine of your own, or is disturbed by every request.
         """
         if not self._own or self._listing.likely(server).quiet is not None:
             return None
@@ -117,7 +117,7 @@ class OpenAILoad:
         return await self._metered(kinds) or await self._counted(flavour)
 
     async def _held(self) -> Activity | None:
-        """Return which models are loaded, and what the slots of each show where asking them is no use of it."""
+        """Return the loaded models, and the slots of each if reading them does not count as use of the model."""
         residency = await self.resident()
         if residency is None:
             return None
@@ -138,7 +138,7 @@ class OpenAILoad:
         )
 
     async def _metered(self, kinds: tuple[Metrics, ...]) -> Activity | None:
-        """Return what the server's page of metrics says: only the needed metrics, where it can select."""
+        """Return the load by the server's metrics, or None. Requests only the needed names if the server can select."""
         selects = len(kinds) == 1 and kinds[0].selects
         pages = (
             (self._page,) if self._page else (*([_metrics.selecting(kinds[0])] if selects else []), "metrics")
@@ -157,7 +157,7 @@ class OpenAILoad:
         return None
 
     async def _counted(self, flavour: Flavour) -> Activity | None:
-        """Return the server's load, by its own path."""
+        """Return the number of requests by the flavour's `load` path, or None."""
         path = flavour.load or ("load" if flavour is GENERIC else None)
         if path is None:
             return None
@@ -169,7 +169,7 @@ class OpenAILoad:
         return Activity(running=max(0, running - own), waiting=waiting, source=f"{flavour.name} /{path}")
 
     async def _activity_of_each(self, path: str) -> Activity | None:
-        """Return what the slots of each loaded model say; a model that is not loaded is not asked."""
+        """Return the running requests in the slots of all loaded models; None if no slots are reported."""
         loaded = await self.resident() or {}
         names = [name for name, one in loaded.items() if one.resident]
         busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
@@ -177,7 +177,7 @@ class OpenAILoad:
         return Activity(running=sum(known)) if known else None
 
     async def _recorded(self, path: str) -> Activity | None:
-        """Return when each model's last request ended, by the server's own record, where it keeps one."""
+        """Return when each model's last request ended, by the server's record of requests; None if it has none."""
         reply = mapping(await optional(self._http.get(path), without=_NO_LOAD))
         used: dict[str, str] = {}
         for entry in map(mapping, sequence(reply.get("data"))):  # the latest first
@@ -187,12 +187,12 @@ class OpenAILoad:
         return Activity(used=used) if used else None
 
     async def _busy_slots(self, path: str) -> int | None:
-        """Return how many slots are at work, or None where the server does not report it."""
+        """Return the number of busy slots, or None if the server does not report slots."""
         slots = await self._slots(path)
         return None if slots is None else sum(slots)
 
     async def _slots(self, path: str) -> list[bool] | None:
-        """Return of each slot whether it is at work, or None where the server does not report it."""
+        """Return for each slot whether it is busy; None if the server does not report slots."""
         try:
             slots = sequence(await self._http.get(path))
         except ProviderError:
@@ -201,7 +201,11 @@ class OpenAILoad:
 
 
 def requests_of(reply: object) -> tuple[int, int | None] | None:
-    """Return how many requests run and wait, of a reply of vLLM's /load, SGLang's /get_load or LiteLLM's backlog."""
+    """Return the numbers of running and waiting requests in *reply*; None if it has no such numbers.
+
+    *reply* is of vLLM's /load, SGLang's /get_load or LiteLLM's /health/backlog. Waiting is None if the server does not
+    count it separately.
+    """
     ranks = [mapping(one) for one in (reply if isinstance(reply, list) else [reply])]
     for all_of_them, those_that_wait in _COUNTED_AS:
         held = [count(rank.get(all_of_them)) for rank in ranks]
@@ -216,7 +220,7 @@ def requests_of(reply: object) -> tuple[int, int | None] | None:
 
 
 def _sleeps(entry: Mapping[str, Any]) -> bool:
-    """Return whether llama.cpp's router lists a model that sleeps when it is idle: asking its slots would wake it."""
+    """Return whether a model of llama.cpp's router sleeps when idle. Reading its slots would wake it."""
     arguments = sequence(mapping(entry.get("status")).get("args"))
     return any(isinstance(one, str) and "sleep-idle" in one for one in arguments)
 

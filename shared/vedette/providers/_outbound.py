@@ -1,7 +1,7 @@
-"""Where connections may go: a name is resolved once, its addresses are checked, and to one of those we connect.
+"""Limits where connections may go. A name is resolved once, and the connection goes to an address that was checked.
 
-The operator is trusted, but the owner of a host name decides where it leads, and may change that at any time: to
-the address where a cloud hands out credentials, for one.
+The operator is trusted, but the owner of a host name is not. That owner can change its address at any time, for
+example to the address of a cloud's metadata service, which gives out credentials.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import httpcore
 
 Address = IPv4Address | IPv6Address
 
-# Metadata services that hand out credentials and are not link-local.
+# Metadata services that give out credentials, outside the link-local network.
 _METADATA = (
     "100.100.100.200/32",  # Alibaba
     "168.63.129.16/32",  # Azure
@@ -24,15 +24,15 @@ _METADATA = (
     "fd00:42::42/128",  # Scaleway
     "fd20:ce::254/128",  # Google
 )
-# Behind these no model server lives: hosts of one link, among them most clouds' metadata services, and multicast.
+# Networks without model servers: link-local (most clouds' metadata services), multicast, broadcast.
 _NEVER = tuple(
     map(
         ip_network,
         ("169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "255.255.255.255/32", "ff00::/8", *_METADATA),
     )
 )
-# The one address of 169.254.0.0/16 that counts in the last 32 bits of any IPv6 address: a translator's own prefix
-# (RFC 6052) cannot be distinguished from another network.
+# IPv4 addresses that are forbidden in the last 32 bits of any IPv6 address, because the prefix of a local NAT64
+# (RFC 6052) is not known. Of 169.254.0.0/16 it is only one address.
 _LAST_32_BITS = frozenset(
     int(ip_network(network).network_address) for network in ("169.254.169.254/32", *_METADATA[:3])
 )
@@ -44,13 +44,13 @@ _ISATAP = (0x00005EFE, 0x02005EFE)  # the third 32 bits of an address that ends 
 
 
 class Forbidden(httpcore.ConnectError):
-    """No connection may go there."""
+    """The connection is forbidden; the text says why."""
 
 
 def refused(host: str, address: str, allowed: Sequence[str]) -> str | None:
-    """Return why no connection to *host* at *address* may be made, or None.
+    """Return why a connection to *host* at *address* is forbidden, or None.
 
-    *allowed* are names of hosts, `*` standing for any part, and networks; without any, all are.
+    *allowed* holds networks, and host names in which `*` stands for any text. Empty: all are allowed.
     """
     written = ip_address(address.partition("%")[0])
     place = _plain(written)
@@ -62,14 +62,14 @@ def refused(host: str, address: str, allowed: Sequence[str]) -> str | None:
 
 
 def socket_refused(path: str, allowed: Sequence[str]) -> str | None:
-    """Return why no connection to the unix socket at *path* may be made, or None: its path must be *allowed*."""
+    """Return why a connection to the unix socket at *path* is forbidden, or None. Empty *allowed*: all are allowed."""
     if allowed and not _named(path, allowed):
         return f"the socket {path} is not in outbound.allow"
     return None
 
 
 def _plain(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one stands for, if any."""
+    """Return the IPv4 address in *address* (IPv4-mapped or NAT64), else *address*."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return address.ipv4_mapped
@@ -105,7 +105,7 @@ def _embedded(address: Address) -> Iterator[IPv4Address]:
 
 
 def _around_byte_8(bits: int, shift: int) -> int:
-    """Return the 32 bits that end *shift* bits above the last, without bits 64 to 71, which are no part of them."""
+    """Return 32 of the *bits*, after dropping byte 8 (RFC 6052) and the last *shift* bits."""
     joined = (bits >> 64 << 56) | (bits & (1 << 56) - 1)
     return joined >> shift & 0xFFFFFFFF
 
@@ -125,9 +125,9 @@ def _within(address: Address, allowed: Iterable[str]) -> bool:
 
 
 async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[str]:
-    """Return where *host* is. Raises httpcore.ConnectError, ConnectTimeout."""
+    """Return the addresses of *host*. Raises httpcore.ConnectError, ConnectTimeout."""
     try:
-        return (str(ip_address(host)),)  # it is one itself
+        return (str(ip_address(host)),)  # already an address
     except ValueError:
         pass
     try:
@@ -142,7 +142,7 @@ async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[st
 
 
 class Guarded(httpcore.AsyncNetworkBackend):
-    """Connects by *backend* to addresses and unix sockets that are not refused."""
+    """Connects by *backend*, only to addresses and unix sockets that *allowed* permits."""
 
     def __init__(self, allowed: Sequence[str], backend: httpcore.AsyncNetworkBackend) -> None:
         self._allowed = allowed
@@ -156,7 +156,10 @@ class Guarded(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address of *host* that answers. Raises httpcore.ConnectError, ConnectTimeout."""
+        """Connect to the first address of *host* that is allowed and accepts.
+
+        Raises httpcore.ConnectError (Forbidden if no address is allowed) and ConnectTimeout.
+        """
         failure: httpcore.ConnectError | None = None
         for address in await _addresses(host, port, timeout):
             if problem := refused(host, address, self._allowed):
@@ -174,7 +177,7 @@ class Guarded(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the socket at *path*. Raises httpcore.ConnectError, ConnectTimeout."""
+        """Connect to the socket at *path*. Raises Forbidden, httpcore.ConnectError, ConnectTimeout."""
         if problem := socket_refused(path, self._allowed):
             raise Forbidden(problem)
         return await self._backend.connect_unix_socket(path, timeout, socket_options)

@@ -1,6 +1,6 @@
-"""Which outcome a refusal means, by its status and its words. Pure.
+"""Finds the outcome of a refusal by its HTTP status and its words. Pure.
 
-The words are those of public reports and API references. The first row of `_ROWS` that fits decides, else the status.
+The words come from public bug reports and API references. The first matching row of `_ROWS` decides, else the status.
 """
 
 import re
@@ -26,12 +26,12 @@ _BY_STATUS: Final[Mapping[int, Outcome]] = {
     429: Outcome.RATE_LIMITED,
     451: Outcome.FORBIDDEN,
     498: Outcome.BUSY,  # Groq: no flex capacity
-    499: Outcome.TIMEOUT,  # nginx: who asked has hung up, here a proxy on the way
+    499: Outcome.TIMEOUT,  # nginx: its client closed the connection; here the client is a proxy
     501: Outcome.UNSUPPORTED,
     503: Outcome.BUSY,
     504: Outcome.TIMEOUT,
-    522: Outcome.TIMEOUT,  # Cloudflare: the origin takes no connection in time
-    524: Outcome.TIMEOUT,  # and does not answer in time
+    522: Outcome.TIMEOUT,  # Cloudflare: the origin did not accept the connection in time
+    524: Outcome.TIMEOUT,  # Cloudflare: the origin did not reply in time
     529: Outcome.BUSY,  # Anthropic's "overloaded"
 }
 
@@ -40,22 +40,22 @@ def _words(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-# What a proxy says that reaches no server: Traefik, Envoy, HAProxy, nginx; and what routers of engines say behind
-# which none runs: GPUStack, SGLang's, Olla, NVIDIA Dynamo, Chutes.
+# Words of a proxy that reaches no server (Traefik, Envoy, HAProxy, nginx), and of a router without a running engine
+# (GPUStack, SGLang's router, Olla, NVIDIA Dynamo, Chutes).
 _RUNNERS = r"(?:instance|worker|replica|endpoint|backend|node)s?\b"
 NO_UPSTREAM: Final = _words(
     r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway",
     rf"\bno (?:available|running|healthy|ready|active) {_RUNNERS}|\bno {_RUNNERS} (?:are )?(?:available|found|running)",
 )
 _LOADING: Final = _words(r"\bloading\b|scaling from zero|not ready for inference")
-# One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their codes are often those of other refusals.
+# One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their status is often that of another refusal.
 _OVERLOADED: Final = _words(
     r"overloaded|high (?:traffic|demand)|capacity (?:temporarily )?exceeded|queue_exceeded",
     r"\btoo busy\b|at (?:full |max(?:imum)? )?capacity|(?:system|insufficient|out of) capacity",
     r"\bNoCapacity\b|负载已饱和|访问量过大",
 )
-# OpenAI and OpenRouter refuse with 404 what a model cannot do, llama.cpp with 500. Google says of a model that is gone
-# that it "is not supported for generateContent".
+# For what a model cannot do, OpenAI and OpenRouter send 404, llama.cpp 500. Not "is not supported for
+# generateContent", which Google says of a model that was removed.
 _CANNOT: Final = _words(
     r"not a chat model|only supported in|no endpoints found that support",
     r"does not support (?:the )?(?:chat|completions|embeddings|rerank)",
@@ -64,7 +64,7 @@ _CANNOT: Final = _words(
 _CANNOT_HERE: Final = _words(
     r"(?:input|param|parameter|tools|json_schema|response_format) (?:is|are) not supported|requires --"
 )
-# LM Studio, llama.cpp's router, NVIDIA, Hugging Face's and SAP's deployments.
+# LM Studio, llama.cpp's router, NVIDIA, deployments of Hugging Face and SAP.
 _NOT_RUNNING: Final = _words(
     r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|insufficient system resources",
     r"failed to load (?!(?:the |an? )?(?:image|audio|video|media|file|url)\b)",
@@ -73,12 +73,12 @@ _NOT_RUNNING: Final = _words(
 _OF_THE_DAY: Final = _words(
     r"per[ _-]?day|byday|per 86400|daily|\b[TR]PD\b|(?:weekly|monthly) \w+ limit|/ ?(?:day|month)\b|per month",
     r"set inference limit|当日|今日|每日|每天",
-    r"limit: 0\b",  # Google: a model that the free tier leaves out
+    r"limit: 0\b",  # Google: a model that is not in the free tier
 )
 _QUOTA_REACHED: Final = _words(
     r"out of call volume quota|quota (?:has been |is )?(?:reached|exceeded|exhausted|used up)"
 )
-# Google says `check your plan and billing details` of every limit, also of one for a minute.
+# Google says `check your plan and billing details` for every limit, even for a limit per minute.
 _OF_A_WHILE: Final = _words(r"quota exceeded for metric|(?:retry|try again) in")
 _PURSE_EMPTY: Final = _words(r"(?:available|any) credits|spend(?:ing)? limit")
 _NO_CREDIT: Final = _words(
@@ -87,10 +87,10 @@ _NO_CREDIT: Final = _words(
     r"good standing|free tier .{0,40}exhausted|overdue|past invoices",
     r"not[ _]enough[ _]balance|balance is (?:insufficient|not enough|too low)|额度|余额不足|欠费",
 )
-# A 429 that limits the rate recommends to add one.
+# Not for status 429: some rate limits recommend to add a payment method.
 _NO_PAYMENT: Final = _words(r"payment[ _](?:instrument|method)")
 _NO_CREDIT_LEFT: Final = _words(r"额度|余额不足|欠费|inactive subscription|usage limit reached")
-# A 429 says it of a minute, too.
+# Not for status 429, where it may mean a limit per minute.
 _SPENT: Final = _words(
     r"(?:reached|exceeded).{0,40}(?:key|usage|spend|credit) limits?\b",
     r"(?:key|usage|spend|credit) limits? (?:reached|exceeded)",
@@ -99,15 +99,15 @@ _NO_MODEL: Final = _words(
     r"model not found|no such model|invalid model name|model_not_found|not a valid model|unknown[ _]model",
     r"invalid model:|invalid_model|unavailable[ _]model|model_not_available|non-serverless|decommissioned",
     r"\bmodel (?:\S{1,200} )?(?:was )?(?:not found|(?:does )?not exist)",
-    # Not `model not supported with response_format json_schema`, nor `… for your account`.
+    # This must not match `model not supported with response_format json_schema` or `… for your account`.
     r"(?:^|[:.;] )(?:the )?(?:requested )?model (?:\S{1,200} )?(?:is )?not supported"
     r"(?: by (?:\w+ )?provider\b| *(?:$|[\n.,;:!\"')]))|\bmodel_not_supported\b",
     r"model identifier is invalid|with on-demand throughput isn.t supported|模型不存在",  # Amazon Bedrock, z.ai
     r"\bmodel .{0,120}(?:is no longer (?:available|accessible|served)|not available any ?more)",
     r"\bmodel .{0,120}(?:has been|was) (?:retired|removed|deprecated|sunset|discontinued)",
-    r"llm provider not provided",  # LiteLLM, of a name that it can ask no service for
+    r"llm provider not provided",  # LiteLLM: no service has a model of this name
 )
-# One API, whose status for it is 503.
+# One API sends this with status 503.
 _NO_CHANNEL: Final = _words(r"no available channel|无可用渠道|model_not_found")
 _OF_THE_KEY: Final = _words(
     r"(?:invalid|incorrect|missing|expired|wrong|no|bad|revoked)\W+(?:\w+\W+){0,2}?(?:key|token|credential)",
@@ -119,7 +119,7 @@ _API_KEY: Final = _words(
 )
 _NO_KEYS_KEPT: Final = _words(
     r"no_db_connection|no connected db"
-)  # LiteLLM without a database knows one key alone
+)  # LiteLLM without a database accepts one key only
 _OF_THE_PLACE: Final = _words(
     r"\b(?:your|this|the user's) (?:country|region|location|territory)|country, region"
 )
@@ -131,30 +131,30 @@ _BY_POLICY: Final = _words(
     r"inappropriate content|data_inspection|billed users|敏感内容",
     r"(?:organization|account) has been (?:restricted|disabled|suspended|deactivated)",
 )
-# With status 403 only: a 400 says of a parameter, too, that it is not permitted.
+# With status 403 only: a 400 may say that a parameter is not permitted.
 _NO_ACCESS: Final = _words(
     r"restricted|permission_blocked|model agreement|requires a (?:\w+ )?(?:subscription|plan)",
     r"not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
     r"permission to (?:query|use|access|call)|\bdisabled|无权|firewall|error code: 10\d\d",
 )
 _UNVERIFIED: Final = _words(r"must be verified")
-# A gateway passes on that the service behind one of its models refuses its key: LiteLLM, OpenRouter, new-api.
+# A gateway (LiteLLM, OpenRouter, new-api) reports that the service behind a model refuses the gateway's key.
 _OF_THE_UPSTREAM: Final = _words(
     r"litellm\.(?:authentication|permissiondenied)error|provider returned error|\bupstream_error\b"
 )
-SIGN_IN: Final = _words(r"\bsignin_url\b")  # Ollama, of a model in its cloud
+SIGN_IN: Final = _words(r"\bsignin_url\b")  # Ollama, for a model in its cloud
 _NO_ACCESS_TO_MODEL: Final = _words(r"allowed to access (?:the )?model|model_access_denied")
 
-# Refusals without a status, which only words explain: Baidu, MiniMax, SiliconFlow, Volcengine.
+# Words of refusals without an error status: Baidu, MiniMax, SiliconFlow, Volcengine.
 _RATE_LIMIT: Final = _words(
     r"rate.?limit|too many requests|request limit reached|concurrency limit|throttl|速率限制"
 )
 _NO_KEY: Final = _words(r"\bunauthori[sz]ed\b|authentication (?:fail|error)|login fail")
 _MODEL_LOADING: Final = _words(r"model is (?:currently |still )?loading|loading model\b")
-# LM Studio and some proxies say so with status 200.
+# LM Studio and some proxies send this with status 200.
 _NO_PATH: Final = _words(r"unexpected endpoint|unknown (?:url|path|endpoint|route)|no such (?:path|route)")
 
-# A refusal for money, place or policy is no failure of the model, with any status.
+# Statuses, words, and their outcome. The order matters.
 _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((429, 503), _LOADING, Outcome.LOADING),
     ((503,), NO_UPSTREAM, Outcome.SERVER_ERROR),
@@ -178,7 +178,7 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
     ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
     ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
     ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
-    # After those: OpenAI's code is `model_not_found` where a project has no access.
+    # After the rows for access: OpenAI sends `model_not_found` if a project has no access.
     ((403,), _NO_MODEL, Outcome.NOT_FOUND),
     ((401,), _NO_ACCESS_TO_MODEL, Outcome.FORBIDDEN),
     ((401,), _UNVERIFIED, Outcome.FORBIDDEN),
@@ -188,16 +188,16 @@ _ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
 
 
 def outcome(status: int, said: str, *, by_markup: bool = False, names_wait: bool = False) -> Outcome:
-    """Return the outcome of a reply with *status* whose words and marks are *said*, HTML or XML where *by_markup*.
+    """Return the outcome of an error reply with *status*.
 
-    *names_wait* says whether it has a Retry-After.
+    *said* holds its words and marks. *by_markup*: the reply is HTML or XML. *names_wait*: it has a Retry-After header.
     """
     if status == 403 and by_markup:
         return Outcome.FORBIDDEN
     for statuses, words, found in _ROWS:
         if status in statuses and words.search(said):
             return found
-    # A proxy's page: an ingress without a running server behind it, mostly. nginx's limits have the same words.
+    # Usually the page of an ingress without a running server. nginx's rate limit has the same words, and a Retry-After.
     if status == 503 and by_markup and not names_wait:
         return Outcome.SERVER_ERROR
     if status in _BY_STATUS:
@@ -219,7 +219,7 @@ _WITHOUT_STATUS: Final = (
 
 
 def without_status(said: str) -> Outcome:
-    """Return the outcome of an error in a stream, or with status 200, that has no code of its own."""
+    """Return the outcome of an error without an error status: in a stream, or with status 200."""
     if _RATE_LIMIT.search(said):
         return outcome(429, said)
     for words, found in _WITHOUT_STATUS:

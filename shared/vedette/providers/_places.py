@@ -1,4 +1,4 @@
-"""Whether a server runs on your own machines: by its address, never by its listing."""
+"""Finds out whether a server runs on your own machines, by its address and not by its listing."""
 
 import asyncio
 import ipaddress
@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from vedette.providers import Access
 from vedette.providers.addresses import http_url
 
-# Carrier-grade NAT: Tailscale gives its hosts addresses of it (RFC 6598).
+# Carrier-grade NAT (RFC 6598): Tailscale takes addresses of its hosts from it.
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
-# Names that only a private network resolves (RFC 6762, RFC 8375, ICANN's .internal), a cluster's, a tailnet's.
+# Suffixes of names in private networks (RFC 6762, RFC 8375, ICANN's .internal), clusters and tailnets.
 _OWN_SUFFIXES: Final = (
     ".local",
     ".localhost",
@@ -35,7 +35,7 @@ _LOOK_UP_TIMEOUT_S: Final = 2.0
 
 
 def is_ours(url: str) -> bool:
-    """Return whether the host of *url* is your own by how it is written: a private address or network's name."""
+    """Return whether the host in *url* is a private address, or a name of a private network. Resolves no name."""
     host = _host(http_url(url))
     try:
         return _is_own(_address(host))
@@ -46,8 +46,8 @@ def is_ours(url: str) -> bool:
 async def stands_on_own_machine(access: Access) -> bool:
     """Return whether the server is on a machine of your own: as configured, else by its address.
 
-    A name counts as its addresses do, if all are private. One that leads to loopback does not count: another
-    owner's name may lead there.
+    A public name counts if all its addresses are private. Loopback does not count then, because any owner of a name
+    can point it at loopback.
     """
     if access.locality is not None:
         return access.locality == "local"
@@ -67,7 +67,7 @@ def _host(url: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the address that *host* writes. Raises ValueError or OSError for a name."""
+    """Return the address in the text *host*. Raises ValueError or OSError for a name."""
     if _OLD_FORM.fullmatch(host):
         return ipaddress.IPv4Address(socket.inet_aton(host))
     return ipaddress.ip_address(host)

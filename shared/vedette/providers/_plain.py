@@ -1,7 +1,7 @@
 """Connections without TLS for httpcore, over asyncio's own streams.
 
-httpcore's own go through anyio, which starts and stops reading around every piece of a reply. That is a quarter of the
-processor time that a piece takes to arrive, and a quarter of what a short request takes.
+httpcore's own connections use anyio, which starts and stops reading for every piece of a reply. That takes a quarter of
+the CPU time of a piece, and a quarter of the CPU time of a short request.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import httpcore
 
-_AHEAD_BYTES: Final = 64 * 1024  # read before the caller wants them; asyncio stops at twice as many
-_MAX_UNSENT_BYTES: Final = 64 * 1024  # of the head and the body of a request, which are sent together
+_AHEAD_BYTES: Final = 64 * 1024  # read before the caller needs them; asyncio stops at twice this size
+_MAX_UNSENT_BYTES: Final = 64 * 1024  # head and body of a request, which are sent together
 
 
 class _Reader(asyncio.StreamReader):
-    """Knows whether something has come that nothing has read."""
+    """A stream reader that counts the received bytes that were not read yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=_AHEAD_BYTES, loop=loop)
@@ -30,7 +30,7 @@ class _Reader(asyncio.StreamReader):
 
     @property
     def is_readable(self) -> bool:
-        """Whether a read returns at once. A connection without a request is of no use then."""
+        """Whether a read returns at once. An idle connection with this state cannot be reused."""
         return self.unread > 0 or self.at_eof() or self.exception() is not None
 
 
@@ -45,10 +45,10 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Send the written data; return the received data. Raises httpcore.ReadError, ReadTimeout."""
         if self._unsent:
-            with suppress(httpcore.WriteError):  # a server that has closed may have said why
+            with suppress(httpcore.WriteError):  # the server may have replied before it closed
                 await self._send(timeout)
         try:
-            if timeout is None:  # as for each piece of a stream
+            if timeout is None:  # the usual case: each piece of a stream
                 part = await self._reader.read(max_bytes)
             else:
                 async with asyncio.timeout(timeout):
@@ -77,22 +77,22 @@ class _Stream(httpcore.AsyncNetworkStream):
                     await self._writer.drain()
 
     async def aclose(self) -> None:
-        """Close the connection, and drop unsent data."""
+        """Close the connection and drop unsent data."""
         self._writer.transport.abort()
 
     async def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Raise httpcore.UnsupportedProtocol: these connections have no TLS."""
+        """Raise httpcore.UnsupportedProtocol, because these connections have no TLS."""
         raise httpcore.UnsupportedProtocol("TLS over a plain connection")
 
     def get_extra_info(self, info: str) -> Any:
-        """Return whether it is readable; nothing else is asked for."""
+        """Return `is_readable` for the key "is_readable", else None. httpcore needs no other key."""
         return self._reader.is_readable if info == "is_readable" else None
 
 
 class PlainBackend(httpcore.AsyncNetworkBackend):
-    """Connects to an address, or a unix socket."""
+    """Connects to an address or a unix socket, without TLS."""
 
     async def connect_tcp(
         self,
@@ -148,5 +148,5 @@ def _translated(broken: type[Exception], late: type[Exception]) -> Iterator[None
         yield
     except TimeoutError as error:
         raise late(str(error)) from error
-    except (OSError, RuntimeError) as error:  # RuntimeError: uvloop, of a connection that was just closed
+    except (OSError, RuntimeError) as error:  # RuntimeError: by uvloop, for a connection that was just closed
         raise broken(str(error)) from error

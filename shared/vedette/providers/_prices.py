@@ -11,7 +11,7 @@ from vedette.providers._entries import Entry
 from vedette.providers._lenient import decimal, mapping, number, sequence
 from vedette.types import Price
 
-# Where listings name prices, and for tokens in and out: OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty,
+# Field names for the prices of input and output tokens: OpenRouter, Vercel, Together, DeepInfra, Venice, Requesty,
 # models.dev, Hugging Face.
 _PRICES: Final = (
     ("prompt", "completion"),
@@ -20,19 +20,20 @@ _PRICES: Final = (
     ("input_price", "output_price"),
     ("prompt_price", "completion_price"),
 )
-# USD for the dearer of the tokens in and out. What asks more for a token, or less for a million, says its unit.
+# The higher of the two rates (input, output) in USD. Without a unit, a rate below the first is for one token, and a
+# rate from the second on is for a million tokens.
 _MAX_FOR_A_TOKEN: Final = 1e-4
 _MIN_FOR_A_MILLION: Final = 0.1
-_MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # for a million: what is outside is in another unit than it says
-# What all models of one listing cost for a million. The cheapest of July 2026 ask 0.01 USD, the dearest 600.
+_MIN_PER_MTOK, _MAX_PER_MTOK = 1e-3, 2e3  # USD for a million tokens; outside, the named unit is wrong
+# USD for a million tokens, for all models of one listing. In July 2026 the range is 0.01 to 600 USD.
 _MIN_OF_LISTING, _MAX_OF_LISTING = 5e-3, 1e3
-_MIN_CERTAIN: Final = 2  # rates: one alone may be that of a model cheaper than any before, or a placeholder
-_MIN_SHARE_IMPOSSIBLE: Final = 0.25  # of the prices with one unit, from which on the unit is none of USD
+_MIN_CERTAIN: Final = 2  # rates: a single one may be a placeholder, or a model cheaper than all earlier ones
+_MIN_SHARE_IMPOSSIBLE: Final = 0.25  # from this share of impossible prices on, a named unit is not in USD
 _IMPOSSIBLE: Final = "vedette: its price cannot be in the unit that it names"  # marks an entry
 _UNITS: Final = ("unit", "units", "price_unit", "pricing_unit", "unit_type", "per")
 _CURRENCIES: Final = ("currency", "price_currency", "pricing_currency")
-_CURRENCY: Final = ("usd", "us$", "$")  # as some write in the place of the unit, too
-# Names that say the unit, in lower case without `_`: LiteLLM's `input_cost_per_token`, AnyRouter's `output_per_1m`.
+_CURRENCY: Final = ("usd", "us$", "$")  # some listings write these as the unit
+# Field names with a unit, in lower case without `_`: LiteLLM's `input_cost_per_token`, AnyRouter's `output_per_1m`.
 _RATE: Final = re.compile(r"(input|prompt|output|completion)(?:tokens?)?(?:price|cost|rate|usd)*(per.+)")
 _ASKS: Final = ("input", "prompt")
 _UNIT: Final = re.compile(
@@ -45,10 +46,11 @@ _TOKENS_OF: Final = {"million": 1e6, "thousand": 1e3, "token": 1.0}
 
 
 def price(entry: Entry, source: str) -> Price | None:
-    """Return the price of tokens in *entry*, if it is in USD; of several providers, the highest.
+    """Return the price of tokens in *entry* (USD for a million tokens); of several providers, the highest.
 
-    Listings name a price for one token, a thousand or a million, as a number or as text. Where they do not say for
-    how many, its size does; None where that could mean either. A router's own price is -1, and none.
+    Listings name a price for one token, a thousand or a million, as a number or as text. Without a unit, the size of
+    the price decides. None if there is no price in USD, or if its unit is not clear. OpenRouter's router has the
+    price -1, which means none.
     """
     if _IMPOSSIBLE in entry:
         return None
@@ -64,7 +66,7 @@ def price(entry: Entry, source: str) -> Price | None:
 
 
 def _own_price(entries: tuple[Entry, ...], source: str) -> Price | None:
-    """Return the price in the first of *entries*, the others of which surround it."""
+    """Return the price in the first of *entries*. The others are the objects around it, which may name the unit."""
     if (found := _listed(entries)) is None:
         return None
     place, unit, rates = found
@@ -75,7 +77,10 @@ def _own_price(entries: tuple[Entry, ...], source: str) -> Price | None:
 
 
 def _listed(entries: tuple[Entry, ...]) -> tuple[Entry, str | None, list[float]] | None:
-    """Return where the first of *entries* names rates, the unit in their names, and those for tokens in and out."""
+    """Return the rates in the first of *entries*: the object that has them, the unit in their names, and the rates.
+
+    The unit is None if the names have none. The rates are those of input and output tokens.
+    """
     entry = entries[0]
     inner = (mapping(entry.get(name)) for name in ("metadata", "model_spec"))
     places = [mapping(place.get(name)) for place in (entry, *inner) for name in ("pricing", "cost", "price")]
@@ -91,7 +96,7 @@ def _listed(entries: tuple[Entry, ...]) -> tuple[Entry, str | None, list[float]]
 
 
 def _with_unit(place: Entry) -> tuple[str, list[float]] | None:
-    """Return the unit and the rates for tokens in and out that *place* names with their unit, or None."""
+    """Return the unit and the rates (input, output) if the field names in *place* have a unit, else None."""
     found: dict[str, dict[bool, float]] = {}
     for name, value in place.items():
         named = _RATE.fullmatch(name.lower().replace("_", ""))
@@ -104,10 +109,10 @@ def _with_unit(place: Entry) -> tuple[str, list[float]] | None:
 
 
 def with_unit_of_listing(entries: Sequence[Entry]) -> list[Entry]:
-    """Return *entries*, those of one listing, with the unit that their prices have together where none says it.
+    """Return the *entries* of one listing; prices without a unit get the one unit that fits all of them, if any.
 
-    0.05 alone may be for a thousand tokens or for a million. Where another model of the listing costs 2, it is for a
-    million.
+    Alone, 0.05 USD may be for a thousand tokens or for a million. If another model of the listing costs 2 USD, both
+    are for a million.
     """
     entries = _without_impossible_units(entries)
     silent = [_silent(entry) for entry in entries]
@@ -122,11 +127,11 @@ def with_unit_of_listing(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _without_impossible_units(entries: Sequence[Entry]) -> list[Entry]:
-    """Return *entries* without the prices whose names say a unit that prices of many of them cannot have.
+    """Return *entries*; prices are marked as impossible if many prices with the same unit cannot be in USD.
 
-    Novita writes 1/10,000 USD into `input_token_price_per_m`: 40,000 shows that 200 there is no 200 USD.
+    Novita writes 1/10,000 USD into `input_token_price_per_m`: a price of 40,000 shows that 200 does not mean 200 USD.
     """
-    named: dict[str, dict[float, list[int]]] = {}  # aliases of a model are no further evidence
+    named: dict[str, dict[float, list[int]]] = {}  # by unit and rate: aliases of one model count once
     for place, entry in enumerate(entries):
         if (found := _listed((entry,))) is not None and found[1] is not None and max(found[2]):
             named.setdefault(found[1], {}).setdefault(max(found[2]), []).append(place)
@@ -139,7 +144,7 @@ def _without_impossible_units(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _silent(entry: Entry) -> list[float]:
-    """Return the higher rates of *entry*, and of each provider in it, of which nothing says the unit."""
+    """Return the higher rate of *entry*, and of each provider in it, if nothing names its unit."""
     places = ((entry,), *((mapping(one), entry) for one in sequence(entry.get("providers"))))
     found = ((place, _listed(place)) for place in places)
     return [
@@ -152,26 +157,26 @@ def _silent(entry: Entry) -> list[float]:
 
 
 def _scale_of_listing(highest: Collection[float]) -> float | None:
-    """Return how many of the tokens of one listing's rates are in a million, or None where that is not clear.
+    """Return the factor that converts the rates of one listing to a million tokens; None if it is not clear.
 
-    *highest* are the higher rates of each model (USD), none of them 0.
+    *highest* holds the higher rate of each model (USD), without zeros.
     """
     if not highest:
         return None
-    rates = set(highest)  # aliases of a model are no further evidence
+    rates = set(highest)  # aliases of one model count once
     scales = _fitting(*rates)
     own = [scale for rate in rates if (scale := _scale(None, rate)) is not None]
     if len(set(own)) > 1:
-        return None  # some can only be for a token, others only for a million
+        return None  # some rates can only be for one token, others only for a million
     if own and own[0] in scales:
         return own[0]
-    # By its size alone, no rate has this scale; more of them must rule out any other than say another.
+    # No single rate has this scale by its size alone. More rates must support it than support another scale.
     certain = sum(_fitting(rate) == scales for rate in rates)
     return scales[0] if len(scales) == 1 and certain >= _MIN_CERTAIN and certain > len(own) else None
 
 
 def _fitting(*rates: float) -> list[float]:
-    """Return how many of the tokens that *rates* may be for are in a million, by what models of one listing cost."""
+    """Return all factors to a million tokens under which *rates* are possible prices of models in one listing."""
     return [
         scale
         for scale in (1e6 / tokens for tokens in _TOKENS_OF.values())
@@ -180,7 +185,7 @@ def _fitting(*rates: float) -> list[float]:
 
 
 def _stated(places: Iterable[Entry], names: Collection[str]) -> str | None:
-    """Return what the nearest of *places* says under any of *names*, in lower case."""
+    """Return the value of the first of *places* that has one of the fields *names*, in lower case, or None."""
     for place in places:
         for name in names:
             if (found := place.get(name)) not in (None, ""):
@@ -189,12 +194,13 @@ def _stated(places: Iterable[Entry], names: Collection[str]) -> str | None:
 
 
 def _scale(unit: str | None, highest: float) -> float | None:
-    """Return how many of the tokens that a rate is for are in a million; None where that is not clear.
+    """Return the factor that converts a rate to a million tokens; None if it is not clear.
 
-    *unit* is what the listing says, *highest* the higher of the rates (USD).
+    *unit* is the unit in the listing, *highest* the higher of the two rates (USD).
     """
     if unit is None or unit in _CURRENCY:
-        # Between the two a rate may be for a thousand tokens, or for a cheap model's million, or a dear one's token.
+        # Between the limits, the unit is not clear: a thousand tokens, a million of a cheap model, or a token of a
+        # dear one.
         scale = 1e6 if highest < _MAX_FOR_A_TOKEN else 1.0 if highest >= _MIN_FOR_A_MILLION else None
     else:
         found = _UNIT.fullmatch(unit)
@@ -212,7 +218,7 @@ def _per_million(rates: list[float], scale: float, fee: float | None, source: st
 
 
 def _usd(value: object) -> float | None:
-    """Return an amount of USD: a number, a text of one (`"0.15"`, `"$0.15"`), or an object with `usd`."""
+    """Return *value* in USD, or None. It may be a number, a text (`"0.15"`, `"$0.15"`), or an object with `usd`."""
     if isinstance(value, dict):
         value = value.get("usd")
     amount = number(decimal(value.strip().lstrip("$")) if isinstance(value, str) else value)

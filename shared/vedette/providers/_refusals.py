@@ -1,4 +1,4 @@
-"""Reads a server's refusal: its words, its outcome, and the wait that it asks for. Pure."""
+"""Reads a server's refusal: its words, its outcome, and the time that it asks to wait. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from vedette.types import Outcome
 
 MAX_WORDS: Final = 300  # characters
 MAX_WAIT_S: Final = 86_400.0
-MIN_CONTEXT_TOKENS: Final = 64  # what names less is no context
+MIN_CONTEXT_TOKENS: Final = 64  # a smaller number is not a context size
 _COUNT: Final = r"(\d[\d,]{1,12})\b"
 _LIMITS: Final = re.compile(
     r"(?:context (?:length|size|window|limit)|model length|maximum prompt length|tokens allowed|max size|max_seq_len"
@@ -38,9 +38,9 @@ _LIMITS: Final = re.compile(
     re.IGNORECASE,
 )
 _OF_TOKENS: Final = (
-    rf"{_COUNT}(?! (?!tokens\b)\w+s\b)"  # a bare figure, or one of tokens: not `2048 messages`
+    rf"{_COUNT}(?! (?!tokens\b)\w+s\b)"  # a bare number, or a number of tokens; not `2048 messages`
 )
-# The same of any limit, where the sentence is about the tokens that were asked and not about others.
+# More general words for a limit. They count only if the text is about the length of the input.
 _LIMITS_OF_INPUT: Final = re.compile(
     rf"(?:cannot|must not|should not) exceed {_OF_TOKENS}|exceeds? the (?:\w+ )?limit of {_OF_TOKENS}"
     rf"|\b(?:token limit|limit is)\W+(?:(?:is|of)\W+)*{_OF_TOKENS}|must have (?:less|fewer) than {_COUNT} tokens",
@@ -48,14 +48,14 @@ _LIMITS_OF_INPUT: Final = re.compile(
 )
 _OF_THE_INPUT: Final = re.compile(r"\b(?:prompt|inputs?|messages?|context|request)\b", re.IGNORECASE)
 _OF_LENGTH: Final = re.compile(r"token|context", re.IGNORECASE)
-# Limits of the answer, of a rate, and of what is not counted in tokens of one prompt.
+# Words for other limits: of the output, of a rate, and of things other than tokens.
 _OF_OTHERS: Final = re.compile(
     r"max_\w*tokens|max(?:imum)? tokens|(?:output|completion) tokens"
     r"|(?:per|\ban?|\beach)[ _](?:second|minute|hour|day)|\b[TR]P[MD]\b|\brate\b|\bquota\b"
     r"|image|\b(?:character|byte|array|batch|item)",
     re.IGNORECASE,
 )
-# The status of kinds of errors, which a stream names alone: OpenAI's, Anthropic's and Google's.
+# The HTTP status for the type of an error in a stream (OpenAI, Anthropic, Google).
 _BY_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
@@ -84,7 +84,7 @@ _BY_TYPE: Final[Mapping[str, int]] = {
     "timeout_error": 408,
     "deadline_exceeded": 504,
 }
-# Reasons why a stream ended that name a failure and no end of an answer (OpenRouter, z.ai, DeepSeek, vLLM, Cohere).
+# Values of finish_reason that mean a failure (OpenRouter, z.ai, DeepSeek, vLLM, Cohere).
 FAILED_REASONS: Final = frozenset(
     {
         "error", "network_error", "insufficient_system_resource", "failed", "abort", "aborted", "timeout",
@@ -97,13 +97,13 @@ class Refused(NamedTuple):
     """The outcome of a refusal, and its words."""
 
     outcome: Outcome
-    said: str  # the body's own words
-    marks: str = ""  # the names by which it calls its kind
-    markup: str | None = None  # what the body is, HTML say: an API's own errors have the same words
+    said: str  # the message in the body
+    marks: str = ""  # type, code and similar fields of the error
+    markup: str | None = None  # "an HTML page" or "XML", if the body is markup
 
 
 def judged(status: int, headers: Mapping[str, str], body: bytes) -> Refused:
-    """Return the refusal in a reply with *status* and the error *body*. *headers* have lower-case names."""
+    """Return the refusal in a reply with *status* and the error *body*. *headers* must have lower-case names."""
     said_words, marks, kind = words(body), _marks(body), markup(body)
     found = outcome(
         status,
@@ -115,9 +115,9 @@ def judged(status: int, headers: Mapping[str, str], body: bytes) -> Refused:
 
 
 def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
-    """Return how long a refusal asks to wait (s, at most a day), or None.
+    """Return the time that a refusal asks to wait (s, at most a day), or None.
 
-    *headers* have lower-case names. A time is compared with the server's own `Date`, else with *now*.
+    *headers* must have lower-case names. A point in time is compared with the server's `Date` header, else with *now*.
     """
     now = http_date(headers.get("date")) or now
     found = _plain_wait(headers, now)
@@ -129,15 +129,15 @@ def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | No
 
 
 def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return what Retry-After says, or a header that a gateway calls much the same.
+    """Return the wait (s) in Retry-After or a similar header, or None.
 
-    In milliseconds (OpenAI's, Azure's), as a date, in seconds, or as resets are written.
+    The value may be in milliseconds (OpenAI, Azure), in seconds, a date, or any form that `_until` reads.
     """
     asked = {name: value for name, value in headers.items() if _RETRY_AFTER.search(name)}
     for name in sorted(asked, key=lambda name: (not name.endswith("ms"), len(name))):
         value = asked[name]
         at = http_date(value)
-        # Two proxies that each add the header make a list of it.
+        # If two proxies each add the header, its value is a list.
         wait = (at - now).total_seconds() if at else _until(re.split("[,;]", value)[0], now)
         if wait is not None:
             return wait / 1000 if name.endswith("ms") else wait
@@ -145,7 +145,10 @@ def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _body_wait(body: bytes, now: datetime) -> float | None:
-    """Return the wait in a body: a field of seconds, Google's RetryInfo, the headers of an upstream, or in words."""
+    """Return the wait (s) in an error body, or None.
+
+    Read from a field, from Google's RetryInfo, from the words, or from the headers of an upstream (OpenRouter).
+    """
     reply = _object(body)
     error = mapping(reply.get("error"))
     details = [mapping(detail) for detail in sequence(error.get("details"))]
@@ -163,7 +166,7 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
             wait = _field_wait(value, now) if field in _WAITS else None
             if wait is not None:
                 return wait / 1000 if field.endswith("ms") else wait
-    # Its words first: many servers write `\\u79d2` for a sign beyond ASCII.
+    # Decoded words first: in the raw body, many servers escape characters beyond ASCII (`\\u79d2`).
     said = f"{words(body)} {body[:4096].decode(errors='replace')}"
     if (wait := _worded_wait(said)) is not None:
         return wait
@@ -177,7 +180,7 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
 
 
 def _worded_wait(said: str) -> float | None:
-    """Return the wait that words name by its length."""
+    """Return the duration (s) in words such as `try again in 7m12s`, or None."""
     if (again := _AGAIN.search(said)) is None:
         return None
     asked = again[1] or again[again.lastindex or 0]
@@ -186,7 +189,7 @@ def _worded_wait(said: str) -> float | None:
 
 
 def _field_wait(value: object, now: datetime) -> float | None:
-    """Return the wait in a field: seconds, a time, a text of either, or a protobuf duration as an object."""
+    """Return the wait (s) in a field: seconds, a point in time, a text of either, or a protobuf duration; else None."""
     if isinstance(value, dict):
         return number(value.get("seconds"))
     return (
@@ -197,7 +200,10 @@ def _field_wait(value: object, now: datetime) -> float | None:
 
 
 def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return when the rate limit that is used up begins again: the latest, where several are or none says so."""
+    """Return the time until the rate limit resets (s), or None.
+
+    Of several limits, the latest reset of the used-up limits, else the latest of all limits.
+    """
     resets = {name: value for name, value in headers.items() if _RESET.search(name)}
     used_up = {
         name: value
@@ -210,7 +216,7 @@ def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _listed_waits(ratelimit: str) -> list[float]:
-    """Return the resets in a header `RateLimit`: of the policies that are used up, or of all."""
+    """Return the resets (s) in a `RateLimit` header: of the policies that are used up, else of all."""
     policies = ratelimit.split(",") if ";" in ratelimit else [ratelimit]
     used_up = [policy for policy in policies if _LISTED_NONE.search(policy)]
     found = map(_LISTED_RESET.search, used_up or policies)
@@ -218,7 +224,10 @@ def _listed_waits(ratelimit: str) -> list[float]:
 
 
 def _until(value: str, now: datetime) -> float | None:
-    """Return the seconds to a reset: a duration (`6m0s`), seconds, an epoch in seconds or milliseconds, a date."""
+    """Return the seconds until *value*, or None.
+
+    *value* is a duration (`6m0s`), seconds, Unix time in seconds or milliseconds, or a date.
+    """
     amount = _number(value)
     if amount is not None and amount <= _MIN_EPOCH_S:
         return amount
@@ -226,7 +235,7 @@ def _until(value: str, now: datetime) -> float | None:
     return _duration(value) if at is None else (at - now).total_seconds()
 
 
-_MIN_EPOCH_S = 1e9  # in 2001, and as a wait longer than any
+_MIN_EPOCH_S = 1e9  # a larger number is a Unix time (since 2001), a smaller one is a wait
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?)(?![a-z])"
 _DURATION = re.compile(_PART, re.IGNORECASE)
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -249,7 +258,7 @@ _BACK_AT = re.compile(
     r"(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?(?:Z|UTC)|[+-]\d\d:\d\d)?))?",
     re.IGNORECASE,
 )
-# Fields of an error, in seconds or as a time (Codex, Hugging Face, Google), in lower case without `_` and `-`.
+# Fields of an error with a wait, in lower case without `_` and `-` (Codex, Hugging Face, Google).
 _WAITS: Final = frozenset(
     (
         "retryafter", "retryafters", "retryafterseconds", "retryafterms", "retryin", "retrydelay", "resetsinseconds",
@@ -258,7 +267,7 @@ _WAITS: Final = frozenset(
 )  # fmt: skip
 _RETRY_AFTER = re.compile(r"(?:^|-)retry-?after(?:-ms)?$")
 _RESET = re.compile(r"rate-?limit.*(?:reset|timeremaining)")
-# The header `RateLimit` of the IETF's drafts: `limit=100, remaining=0, reset=50`, later `"default";r=0;t=30`.
+# The `RateLimit` header of the IETF drafts: `limit=100, remaining=0, reset=50`, later `"default";r=0;t=30`.
 _LISTED_RESET = re.compile(r"\b(?:reset|t)=(\d{1,9})\b")
 _LISTED_NONE = re.compile(r"\br=0\b")
 
@@ -277,7 +286,7 @@ def _number(value: str | None) -> float | None:
 
 
 def words(body: bytes) -> str:
-    """Return an error body's own words: of an object, of plain text, or the title of a page."""
+    """Return the message in an error body: of a JSON object, of plain text, or the title of an HTML page."""
     try:
         reply = decoded(body)
     except ProviderError:
@@ -289,7 +298,7 @@ def words(body: bytes) -> str:
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
-    """Return the object that an error *body* is, or the first of a list (Google), or an empty one."""
+    """Return the JSON object in *body*, the first object of a list (Google), or an empty object."""
     try:
         reply = decoded(body)
     except ProviderError:
@@ -298,26 +307,27 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _marks(body: bytes) -> str:
-    """Return the names by which an error body calls its kind, `content_filter` or `budget_exceeded` say."""
+    """Return the type, code, status and reason of an error body, for example `content_filter`, as one text."""
     reply = _object(body)
     error = mapping(reply.get("error")) or reply
     marks = [error.get(name) for name in ("type", "code", "status", "reason")]
-    for detail in map(mapping, sequence(error.get("details"))):  # Google names the quota here alone
+    for detail in map(mapping, sequence(error.get("details"))):  # Google names the quota only here
         marks += [mapping(one).get("quotaId") for one in sequence(detail.get("violations"))]
     marks += [name for name in ("signin_url",) if name in reply]
     return " ".join(filter(None, (text(mark, 128) for mark in marks)))
 
 
 def said(error: Any) -> str:
-    """Return the words of a decoded error, each once: `message`, `detail`, `errors`, and what an upstream said.
+    """Return the messages in a decoded error, without repetition; empty if there are none.
 
-    Of a problem without any of them its title [RFC 9457].
+    Read from `message`, `detail`, `errors` and similar fields, and from the error of an upstream. Without any of
+    them, the `title` of a problem [RFC 9457].
     """
     found = text("; ".join(dict.fromkeys(_words(error, depth=4))), MAX_WORDS)
     return found or text(mapping(error).get("title"), MAX_WORDS) or ""
 
 
-# Where errors say what is wrong; in `base_resp` MiniMax does.
+# Fields of an error that hold its message; `base_resp` is MiniMax's.
 _WORDS: Final = (
     "error", "message", "msg", "detail", "errors", "error_description", "error_msg", "errmsg", "status_msg",
     "base_resp",
@@ -332,7 +342,7 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
         for inner in error[:3]:
             yield from _words(inner, depth=depth - 1)
     elif depth and isinstance(error, dict):
-        # FastAPI names the field of the request that it refuses in `loc`.
+        # FastAPI: `loc` is the refused field of the request.
         place = ".".join(str(part) for part in sequence(error.get("loc")) if part != "body")
         for name in _WORDS:
             for found in _words(error.get(name), depth=depth - 1):
@@ -341,10 +351,10 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
 
 
 def context_limit(found: Outcome, said: str, body: bytes = b"") -> int | None:
-    """Return the context (tokens) that a refusal with the outcome *found* names as the limit, or None.
+    """Return the context limit (tokens) that a refusal with the outcome *found* and the words *said* names, or None.
 
-    By the words of OpenAI, vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, TabbyAPI, Text Generation Inference,
-    Anthropic, Gemini, Mistral, Cohere, xAI, Cerebras, Moonshot, DashScope; else by llama.cpp's `n_ctx`.
+    Knows the words of OpenAI, vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, TabbyAPI, Text Generation
+    Inference, Anthropic, Gemini, Mistral, Cohere, xAI, Cerebras, Moonshot, DashScope; else llama.cpp's `n_ctx`.
     """
     if found in (Outcome.RATE_LIMITED, Outcome.QUOTA_USED):
         return None
@@ -356,13 +366,13 @@ def context_limit(found: Outcome, said: str, body: bytes = b"") -> int | None:
     if not named and b"exceed_context_size_error" in body:
         with suppress(ProviderError):
             named = [tokens(mapping(mapping(decoded(body)).get("error")).get("n_ctx")) or 0]
-    # Of two figures the other one is what was asked for.
+    # Of two numbers, the larger one is the size of the request.
     limit = min(named, default=0)
     return limit if limit >= MIN_CONTEXT_TOKENS else None
 
 
 def in_stream(error: Any) -> ProviderError:
-    """Return the failure that an *error* in a stream means; it has no status but that in its own code."""
+    """Return the ProviderError for an *error* object in a stream. Its code or type, if any, gives the HTTP status."""
     fields = mapping(error)
     fields = mapping(fields.get("error")) or fields
     detail = said(error) or "the stream failed without a reason"

@@ -1,6 +1,6 @@
 """Remedies for replies that show more than their outcome, for example that a proxy answered. Pure.
 
-Pages and headers of Cloudflare, ngrok, nginx, HAProxy, Squid, tinyproxy, Privoxy, Open WebUI, 2026-11-30.
+From pages and headers of Cloudflare, ngrok, nginx, HAProxy, Squid, tinyproxy, Privoxy, Open WebUI, 2026-11-30.
 """
 
 import re
@@ -45,7 +45,7 @@ _SIGN_IN: Final = (
     "only the models in Ollama's cloud need a login: run `ollama signin` on its machine, or leave them out with "
     "`exclude`"
 )
-# Not Google's `models/m is not found for API version v1beta`, which is of the model.
+# Must not match Google's `models/m is not found for API version v1beta`, which is about the model.
 _VERSION: Final = re.compile(
     r"api-version|\b(?:missing|required|unsupported|invalid|not support) (?:\w+ ){0,2}api version"
     r"|api version (?:\S+ )?(?:is |was )?(?:missing|required|unsupported|invalid|not supported)",
@@ -55,7 +55,7 @@ _WRITE_VERSION: Final = (
     "write a version that the service has at the end of its url: ?api-version=2024-10-21, say; or use its path "
     "/openai/v1"
 )
-# Anthropic, Portkey and gateways that take no bearer token.
+# Anthropic, Portkey, and gateways that do not accept a bearer token.
 _HEADER: Final = re.compile(
     r"\b(?P<name>x-[\w-]{2,60})\b.{0,80}\bheader.{0,20}(?:required|missing)"
     r"|(?:missing|requires?|no) (?:\w+ ){0,3}header\W*[:'\"`]\s*(?P<after>[a-z]\w*(?:-\w+)+)",
@@ -83,7 +83,7 @@ _NO_PATH: Final = (
 )
 _NO_API: Final = "replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
 OPEN_WEBUI: Final = re.compile(r"\bopen webui\b", re.IGNORECASE)
-# Titles of pages that servers and tunnels show where their API is elsewhere.
+# Titles of pages that a server or tunnel shows if the URL is not the URL of an API.
 _BY_TITLE: Final = (
     (OPEN_WEBUI, "the API of Open WebUI is under /api: add /api to its url"),
     (
@@ -102,7 +102,7 @@ def of_refusal(
 ) -> str | None:
     """Return the remedy for a refusal with *status*, or None if the remedy of its outcome is enough.
 
-    *headers* have lower-case names. *logged_in* says whether the request had a name and a password.
+    *headers* must have lower-case names. *logged_in*: the request had a name and a password.
     """
     said, by_page = refused.said, refused.markup == HTML
     if 400 <= status < 500 and (named := _of_request(status, said)):
@@ -115,7 +115,7 @@ def of_refusal(
         return REMEDIES[Outcome.AUTH_FAILED]
     if status == 401 and SIGN_IN.search(refused.marks):
         return _SIGN_IN
-    # Of ngrok's own errors those: with others it limits requests or wants a login, and the tunnel runs.
+    # With other statuses, ngrok limits requests or wants a login: then the tunnel runs.
     is_unlinked = "ngrok-error-code" in headers and (status == 404 or status >= 500)
     if is_unlinked or (by_page and status >= 500 and _TUNNEL.search(said)):
         return _NO_LINK
@@ -134,7 +134,7 @@ def of_refusal(
 
 
 def _of_request(status: int, said: str) -> str | None:
-    """Return what to change in the request, if the words *said* of a refusal name it."""
+    """Return what to change in the request, if the message *said* shows it, else None."""
     if status in (400, 404) and _VERSION.search(said):
         return _WRITE_VERSION
     if status in (400, 401, 403) and not _KEY_HEADER.search(said) and (found := _HEADER.search(said)):
@@ -149,12 +149,12 @@ def _of_request(status: int, said: str) -> str | None:
 
 
 def of_page(said: str) -> str | None:
-    """Return the remedy for a page with status 200, by the description *said* of it."""
+    """Return the remedy for an HTML page with status 200, or None. *said* is the description with its title."""
     return next((remedy for title, remedy in _BY_TITLE if title.search(said)), None)
 
 
 def of_redirect(asked: str, place: str, path: str) -> str:
-    """Return what to do about a request for *path*, at the URL *asked*, that was sent to the URL *place*."""
+    """Return the remedy for a redirect. *path* was requested at the URL *asked*, which redirects to the URL *place*."""
     if place == asked:
         over_tls = "write https:// in its url, or " if asked.startswith("http:") else ""
         return f"it redirects to itself: {over_tls}correct the proxy in front of it"

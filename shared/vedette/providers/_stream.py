@@ -1,4 +1,4 @@
-"""Streamed replies: lines and server-sent events with the moment each arrived, and what their pieces make up."""
+"""Streamed replies: lines and server-sent events with their arrival times, and tool calls that come in pieces."""
 
 import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
@@ -15,13 +15,13 @@ MAX_LINE_BYTES: Final = 1024 * 1024
 MAX_EVENT_BYTES: Final = 1024 * 1024
 MAX_CALLS: Final = 256
 DONE: Final = b"[DONE]"
-_MAX_WORDS: Final = 200  # of an event that is not JSON, quoted in its failure
+_MAX_WORDS: Final = 200  # characters of an event that is not JSON, quoted in the error
 
 
 async def lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterator[tuple[float, bytes]]:
-    """Yield (monotonic seconds, line) as soon as a line is whole, without empty lines.
+    """Yield (monotonic seconds, line) as soon as a line is complete; empty lines are left out.
 
-    A line ends with LF, CR LF or CR. Raises ProviderError for a line beyond a megabyte.
+    A line ends with LF, CR LF or CR. Raises ProviderError (TOO_LARGE) for a line of more than 1 MiB.
     """
     async for at, line in _raw_lines(chunks):
         if stripped := line.strip():
@@ -38,7 +38,7 @@ async def _raw_lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterato
         kept += chunk[:end] if end else chunk
         if end:
             whole, kept = bytes(kept), bytearray(chunk[end:])
-            # Unlike str, bytes are split at CR and LF only.
+            # bytes.splitlines splits at CR and LF only, unlike str.splitlines.
             for line in whole.splitlines():
                 yield at, line
         if len(kept) > MAX_LINE_BYTES:
@@ -52,9 +52,10 @@ async def server_sent(
 ) -> AsyncIterator[tuple[float, bytes]]:
     """Yield (monotonic seconds, data) of each server-sent event [WHATWG HTML, §9.2.6].
 
-    Data that is whole in its first line is yielded at once, for servers that leave out the empty line after an
-    event. An event of the type `error` becomes an object `{"error": data}`. A body that is no event stream
-    (a JSON object or an HTML page) is yielded whole. Raises ProviderError for an event beyond a megabyte.
+    Data that is complete in its first line is yielded at once, for servers that leave out the empty line after an
+    event. An event of the type `error` becomes an object `{"error": data}`. A body that is not an event stream
+    (a JSON object or an HTML page) is yielded whole. Raises ProviderError (TOO_LARGE) for a line or an event of more
+    than 1 MiB.
     """
     event, body = _Event(), bytearray()
     begun, is_body, at = False, False, 0.0
@@ -67,7 +68,7 @@ async def server_sent(
         if is_body:
             body += line + b"\n"
         elif start == b"{":
-            yield at, line.strip()  # some servers that fail in mid-stream send their error without `data:`
+            yield at, line.strip()  # some servers send an error in mid-stream without `data:`
         elif (data := event.take(line)) is not None:
             yield at, data
     if data := bytes(body).strip() or event.end():
@@ -83,12 +84,15 @@ class _Event:
         self._size = 0
 
     def take(self, line: bytes) -> bytes | None:
-        """Take a line in; return the data of an event that is whole now. Raises ProviderError for one too large."""
+        """Add a line; return the data of the event if it is complete now, else None.
+
+        Raises ProviderError (TOO_LARGE) for an event of more than 1 MiB.
+        """
         if not line:
             return self.end()
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        while field == b"data" and value.startswith(b"data:"):  # a proxy that wrapped an event once more
+        while field == b"data" and value.startswith(b"data:"):  # a proxy wrapped the event again
             value = value.removeprefix(b"data:").removeprefix(b" ")
         if field == b"error":  # a field of llama.cpp's until September 2025
             return _as_error(value) if value else None
@@ -105,7 +109,7 @@ class _Event:
         return None
 
     def end(self, *, keep_type: bool = False) -> bytes | None:
-        """Return the data of the event, or None of one without data."""
+        """End the event; return its data, or None if it has none."""
         data, kind = b"\n".join(self._data).strip(), self._type
         self._data, self._size = [], 0
         if not keep_type:
@@ -118,7 +122,7 @@ class _Event:
 
 
 def _is_done(data: bytes) -> bool:
-    """Return whether *data* ends a stream: `[DONE]`, which some servers write in lower case or as JSON."""
+    """Return whether *data* is `[DONE]`, which ends a stream. Some servers write it in lower case or as JSON."""
     return data.strip().strip(b'"').upper() == DONE
 
 
@@ -155,7 +159,7 @@ class Events:
     async def __aiter__(self) -> AsyncIterator[tuple[float, Mapping[str, Any]]]:
         """Yield (monotonic seconds, object) up to `[DONE]`.
 
-        Raises ProviderError (GARBAGE) where nothing could be read, with the reason of the last that could not.
+        Raises ProviderError (GARBAGE) if no event could be read, with the reason of the last one.
         """
         problem, read = None, 0
         async for at, data in server_sent(self._chunks):
@@ -179,7 +183,7 @@ class Events:
 
 
 def _in_its_words(problem: ProviderError, data: bytes) -> ProviderError:
-    """Return *problem* with what an event said that is plain words, an error of a server's mostly."""
+    """Return *problem* with the text of the event added, if it is plain text. Usually it is an error message."""
     if data.startswith((b"<", b"{", b"[")):
         return problem
     said = text(data.decode(errors="replace"), _MAX_WORDS)
@@ -187,10 +191,9 @@ def _in_its_words(problem: ProviderError, data: bytes) -> ProviderError:
 
 
 def arguments(written: str) -> Mapping[str, Any] | None:
-    """Return the arguments of a tool call from the JSON that came in pieces, or None if it is no object.
+    """Return the arguments of a tool call from the JSON text *written*; None if it is not an object.
 
-    Some gateways begin with an empty object before the pieces (those of Anthropic's API), some write the JSON as a
-    JSON text once more.
+    Gateways to Anthropic's API write an empty object before the arguments. Some gateways encode the JSON twice.
     """
     begun = written.strip()
     if begun.startswith("{}") and begun != "{}":
@@ -204,7 +207,7 @@ def arguments(written: str) -> Mapping[str, Any] | None:
 
 
 class Called:
-    """A tool call whose arguments come in pieces. They are put together once: there can be 100,000 of them."""
+    """A tool call whose arguments come in pieces. The pieces, up to 100,000, are joined only once."""
 
     def __init__(self, name: str = "", identity: str | None = None) -> None:
         self.name = name
@@ -213,7 +216,7 @@ class Called:
         self._whole: Mapping[str, Any] | None = None
 
     def take(self, piece: object) -> None:
-        """Take in a piece of the arguments: text, or the whole object."""
+        """Add a piece of the arguments: a text, or the whole object."""
         if isinstance(piece, str) and piece and not (self.has_whole_piece and piece == self._pieces[0]):
             self._pieces.append(piece)
         elif isinstance(piece, dict):
@@ -221,20 +224,20 @@ class Called:
 
     @property
     def has_arguments(self) -> bool:
-        """Whether a piece of the arguments has come. A name comes before them, some servers cut it in pieces."""
+        """Whether a piece of the arguments has come. Then the name, which some servers send in pieces, is complete."""
         return self._whole is not None or bool(self._pieces)
 
     @property
     def has_whole_piece(self) -> bool:
-        """Whether the arguments came whole, in one piece."""
+        """Whether the arguments came complete, in one piece."""
         return len(self._pieces) == 1 and self._pieces[0].endswith("}") and bool(arguments(self._pieces[0]))
 
     def has_other_whole_than(self, piece: str) -> bool:
-        """Whether the arguments came whole and are not *piece*: some servers say a call again at its end."""
+        """Return whether the arguments came complete and differ from *piece*. Some servers repeat a call at its end."""
         return self.has_whole_piece and piece != self._pieces[0]
 
     def take_name(self, piece: str | None) -> None:
-        """Take in the name, which some servers repeat with every piece."""
+        """Add a piece of the name. Some servers repeat the name with every piece."""
         if piece and piece != self.name and not self.has_arguments:
             self.name += piece
 
@@ -244,7 +247,7 @@ class Called:
 
 
 class Calls:
-    """The tool calls of an answer in OpenAI's form, whose pieces name their call by id, by index, or not at all."""
+    """The tool calls of an answer in OpenAI's form. A piece names its call by id, by index, or not at all."""
 
     def __init__(self) -> None:
         self._all: list[Called] = []
@@ -252,7 +255,7 @@ class Calls:
         self._by_index: dict[int, Called] = {}
 
     def take(self, piece: Mapping[str, Any]) -> None:
-        """Take in a piece: of a call that began before, or of a new one. Raises ProviderError for too many."""
+        """Add a piece of a known call or of a new one. Raises ProviderError (TOO_LARGE) for more than 256 calls."""
         function = mapping(piece.get("function"))
         identity, index = text(piece.get("id"), 256), count(piece.get("index"))
         name = text(function.get("name"), 256)
@@ -272,10 +275,10 @@ class Calls:
     def _known(
         self, identity: str | None, index: int | None, name: str | None, piece: object
     ) -> Called | None:
-        """Return the call that a piece continues. A new id with a name, or a second name, begins a new one.
+        """Return the call that a piece continues, or None if the piece begins a new call.
 
-        So does a name with other arguments where those of the call before came whole: Google's OpenAI endpoint gives
-        each call the index 0 and no id.
+        A new call begins with a new id and a name, with a second name, or with a name and other arguments after a
+        complete call. The last rule is for Google's OpenAI endpoint, where each call has the index 0 and no id.
         """
         if identity in self._by_identity:
             return self._by_identity[identity]
@@ -291,10 +294,10 @@ class Calls:
         return None if is_another or is_next else begun
 
     def made(self) -> tuple[ToolCall, ...]:
-        """Return the calls in the order in which they began."""
+        """Return the calls that have a name, in the order in which they began."""
         return called(self._all)
 
 
 def called(calls: Iterable[Called]) -> tuple[ToolCall, ...]:
-    """Return the *calls* with a name."""
+    """Return the *calls* that have a name; the others are dropped."""
     return tuple(ToolCall(name=call.name, arguments=call.arguments()) for call in calls if call.name)

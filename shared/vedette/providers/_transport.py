@@ -1,7 +1,7 @@
-"""Requests over connections of httpcore that are `Guarded`, with the replies and errors of httpx.
+"""Requests over `Guarded` connections of httpcore, with the responses and errors of httpx.
 
-httpx has no parameter for a network backend. Its client would add cookies, redirects, logins and proxies, which must
-not happen, and takes more time than the rest of a short request.
+httpx has no parameter for a network backend. Its client would add cookies, redirects, logins and proxies, which is not
+wanted, and takes more time than the rest of a short request.
 """
 
 import socket
@@ -19,11 +19,11 @@ from vedette.providers._outbound import Guarded
 from vedette.providers._plain import PlainBackend
 from vedette.providers._pool import Pool
 
-_MAX_URLS = 4096  # kept taken apart: httpx takes longer for one than a gateway takes for its choice
+_MAX_URLS = 4096  # parsed URLs in the cache: parsing one takes longer than the gateway's choice of a model
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-IDLE_S = 2.0  # servers wait longer (uvicorn and Node 5 s), so that none closes under a request
+IDLE_S = 2.0  # below the idle time of servers (uvicorn, Node: 5 s), which could close during a request
 Trace = Callable[[str, object], Awaitable[None]]  # httpcore calls it with each event
-# The first that fits counts: the general ones are last.
+# The first match counts: general errors come last.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
     (httpcore.ReadTimeout, httpx.ReadTimeout),
@@ -54,7 +54,7 @@ def errors_of_httpx() -> Iterator[None]:
 
 @lru_cache(maxsize=_MAX_URLS)
 def place_of(url: str) -> tuple[httpcore.URL, bytes]:
-    """Return *url* taken apart, and its `Host`. Raises httpx.InvalidURL."""
+    """Return *url* parsed, and its `Host` header. Raises httpx.InvalidURL."""
     request = httpx.Request("POST", url)
     at = request.url
     place = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
@@ -62,7 +62,7 @@ def place_of(url: str) -> tuple[httpcore.URL, bytes]:
 
 
 def raw_headers(headers: Mapping[str, str], host: bytes) -> list[tuple[bytes, bytes]]:
-    """Return *headers* as they are sent, with *host* first where they have no `Host`."""
+    """Return *headers* as bytes; *host* is added as the first if they have no `Host`."""
     raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
     if not any(name.lower() == b"host" for name, _ in raw):
         raw.insert(0, (b"Host", host))
@@ -96,10 +96,11 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Transport:
-    """Sends requests to a server, by TCP or the unix socket *uds*, where *allowed* lets them go.
+    """Sends requests to a server, by TCP or by the unix socket *uds*, to places that *allowed* permits.
 
-    With *ahead_bytes*, the kernel takes about so much of a reply that is not read yet. libuv reads all of it at once.
-    A connection without a request is closed after *idle_s*. Without *tls*, requests to https:// fail.
+    *ahead_bytes* is the size of the kernel's receive buffer: it limits how much of an unread reply is held. uvloop
+    reads the whole buffer at once. An idle connection is closed after *idle_s*. Without *tls*, requests to https://
+    fail.
     """
 
     def __init__(
@@ -134,9 +135,10 @@ class Transport:
         connect_s: float,
         trace: Trace | None = None,
     ) -> httpx.Response:
-        """Send a request; return the response, which the caller closes, as soon as its headers have come.
+        """Send a request; return the response as soon as its headers have arrived. The caller must close it.
 
-        *trace* is called with each event of the connection. Raises httpx.TransportError, httpx.InvalidURL.
+        *connect_s* is the time limit of the connection; there is no other limit. *trace* is called with each event of
+        the connection. Raises httpx.TransportError, httpx.InvalidURL.
         """
         place, host = place_of(url)
         raw = raw_headers(headers, host)

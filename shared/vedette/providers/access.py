@@ -1,4 +1,4 @@
-"""Converts an endpoint's settings to its access: the only place that reads provider secrets."""
+"""Converts an endpoint's settings to its `Access`. Only this module reads secrets of endpoints."""
 
 import re
 
@@ -11,15 +11,18 @@ from vedette.providers.redaction import credential
 from vedette.settings import EndpointSettings, Outbound, Secret
 
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e]")
-_NOT_OF_A_NAME = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")  # of a token [RFC 9110, section 5.6.2]
+_NOT_OF_A_NAME = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")  # not in a token [RFC 9110, section 5.6.2]
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
-_SCHEME = re.compile(r"bearer +", re.IGNORECASE)  # of a header that was pasted whole
-# Headers that carry a credential also when it is written into the configuration as it is.
+_SCHEME = re.compile(r"bearer +", re.IGNORECASE)  # the operator pasted the whole header as api_key
+# Names of headers whose value is redacted, even if it is plain text in the configuration.
 _CREDENTIAL = re.compile("auth|key|token|secret|password|cookie", re.IGNORECASE)
 
 
 def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access:  # noqa: B008
-    """Return how to reach the endpoint *name*. Raises ConfigurationError for a secret that cannot be read."""
+    """Return how to reach the endpoint *name*.
+
+    Raises ConfigurationError for a secret that cannot be read, and for a header that HTTP cannot carry.
+    """
     where = f"endpoints.{name}"
     headers: dict[str, str] = {}
     secrets: list[str] = []
@@ -56,7 +59,7 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
 
 
 def _check_name(where: str, name: str) -> None:
-    """Raise ConfigurationError where *name* is not one of a header that an endpoint may set."""
+    """Raise ConfigurationError if an endpoint may not set a header with this *name*. *where* is the setting."""
     if not name:
         problem = "a header has no name; write one, such as X-Team, or leave it out"
     elif wrong := _NOT_OF_A_NAME.search(name):
@@ -72,7 +75,10 @@ def _check_name(where: str, name: str) -> None:
 
 
 def _sendable(where: str, value: str) -> str:
-    """Return *value* if a header can carry it. Raises ConfigurationError, which names no more of it than one place."""
+    """Return *value* if a header can carry it, else raise ConfigurationError for the setting *where*.
+
+    The error does not quote the value. It names the place and the kind of the wrong character.
+    """
     if wrong := _UNSENDABLE.search(value):
         problem = (
             f"the character at place {wrong.start() + 1} of {len(value)} is {_kind(wrong[0])}, which no HTTP "
@@ -94,9 +100,9 @@ def _kind(character: str) -> str:
 
 
 def of_load(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access | None:  # noqa: B008
-    """Return how to reach the page that reports the load of the endpoint *name*, or None where there is none.
+    """Return how to reach the page (`load.url`) with the load of the endpoint *name*; None if none is configured.
 
-    The credentials of the endpoint itself do not go there. Raises ConfigurationError.
+    The credentials of the endpoint are not sent to that page. Raises ConfigurationError.
     """
     if endpoint.load.url is None:
         return None

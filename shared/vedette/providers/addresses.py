@@ -1,7 +1,7 @@
-"""URLs of endpoints as people paste them: unix sockets, and queries that belong to the address. Pure.
+"""URLs of endpoints as operators paste them: unix sockets, and queries that belong to the address. Pure.
 
-A unix socket is written `http+unix:///run/llama.sock`, a path of the server after it, or percent-encoded in the place
-of the host (`http+unix://%2Frun%2Fllama.sock/v1`, the form of requests-unixsocket).
+A unix socket is written as `http+unix:///run/llama.sock`, followed by a path on the server. It may also be
+percent-encoded in place of the host (`http+unix://%2Frun%2Fllama.sock/v1`, the form of requests-unixsocket).
 """
 
 import ipaddress
@@ -13,12 +13,12 @@ _SCHEME: Final = "http+unix"
 _SOCKET: Final = re.compile(r"(/.*?\.(?:sock|socket))(/.*)?\Z")
 _UNFILLED: Final = re.compile(r"<[^>]*>|\$\{[^}]*\}|\{[^}]*\}|\$[A-Za-z_]\w*")
 _BROKEN_SCHEME: Final = re.compile(r"(https?)(?::/?|/{1,2})([^/:].*)\Z")
-# Parameters that say which version of a service is asked. Any other may be a key, and events carry the URL.
+# Parameters for the version of a service's API. Others are refused: they may be keys, and events contain the URL.
 _OF_THE_ADDRESS: Final = frozenset({"api-version"})
 
 
 def socket_of(url: str) -> tuple[str, str] | None:
-    """Return the path of the unix socket that *url* names and the path at its server, or None where it names none."""
+    """Return the path of the unix socket in *url*, and the path on its server; None if *url* is of another scheme."""
     parts = urlsplit(url)
     if parts.scheme != _SCHEME:
         return None
@@ -30,19 +30,19 @@ def socket_of(url: str) -> tuple[str, str] | None:
 
 
 def http_url(url: str) -> str:
-    """Return *url* as an HTTP client takes it, without its query: that of a unix socket has the host localhost."""
+    """Return *url* without its query, as an HTTP client needs it. The URL of a unix socket gets the host localhost."""
     base = url.partition("?")[0]
     socket = socket_of(base)
     return base if socket is None else f"http://localhost{socket[1]}"
 
 
 def query_of(url: str) -> dict[str, str]:
-    """Return the parameters that every request to *url* carries."""
+    """Return the query parameters of *url*. Every request to the endpoint carries them."""
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether *host* names the machine that asks: localhost, loopback, or the address of all interfaces."""
+    """Return whether *host* is this machine: localhost, a loopback address, or `0.0.0.0` or `::`."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -55,13 +55,13 @@ def is_this_machine(host: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of *url*: what may be shown of one whose path is a secret."""
+    """Return scheme, host and port of *url*, for messages about a URL whose path is a secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def leads_elsewhere(url: object, before: str) -> bool:
-    """Return whether *url* is given and leads to another host or port than *before*, or gives up its TLS."""
+    """Return whether *url* is a text with another host or port than *before*, or drops the TLS of *before*."""
     if not isinstance(url, str):
         return False
     secured = before.lower().startswith("https://") and not url.lower().startswith("https://")
@@ -72,11 +72,11 @@ def _place(url: str) -> str:
     try:
         return urlsplit(http_url(url)).netloc.lower()
     except ValueError:
-        return url  # it is no URL, and refused elsewhere
+        return url  # not a URL: refused elsewhere
 
 
 def malformed(url: str) -> str | None:
-    """Return why *url* is not a URL, without naming it; or None."""
+    """Return why *url* is not a URL, or None. The text does not quote *url*."""
     try:
         parts = urlsplit(url)
         _ = parts.hostname, parts.port
@@ -88,7 +88,7 @@ def malformed(url: str) -> str | None:
 
 
 def wrong_with(url: str) -> str | None:
-    """Return the problem of an endpoint's URL, or None."""
+    """Return why *url* cannot be the URL of an endpoint, or None."""
     if problem := malformed(url):
         return f"{url!r} {problem}"
     parts = urlsplit(url)
@@ -100,7 +100,6 @@ def wrong_with(url: str) -> str | None:
     if parts.username or parts.password:
         return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'
     if not query_of(url).keys() <= _OF_THE_ADDRESS:
-        # Events carry the URL; a key in it would be published.
         return (
             "has a query; a URL is published, so its query may contain only api-version. "
             'Send a key as headers = { X-Key = { env = "NAME" } }'

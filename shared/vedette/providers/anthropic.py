@@ -62,13 +62,13 @@ class AnthropicEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
-        """Return the server. It reports no version."""
+        """Return the product "anthropic". The service reports no version."""
         if not self._entries:
             await self.list_models()
         return Server(product="anthropic")
 
     async def list_models(self) -> list[Listing]:
-        """Return all models that can still be called: those that are listed, and those that the configuration names."""
+        """Return the listed models and the configured models, without retired ones."""
         try:
             entries = await self._listed()
         except ProviderError as error:
@@ -85,7 +85,7 @@ class AnthropicEndpoint:
         )
 
     async def _listed(self) -> dict[str, Mapping[str, Any]]:
-        """Return the entries of the listing by name, page by page as long as a page has a new one."""
+        """Return the entries of all pages of the listing by name. Stops at a page without new names."""
         entries: dict[str, Mapping[str, Any]] = {}
         path = f"v1/models?limit={_PAGE}"
         for _ in range(_MAX_PAGES):
@@ -101,7 +101,7 @@ class AnthropicEndpoint:
         return entries
 
     async def describe(self, model: Listing) -> Described:
-        """Return what the listing declares of *model*."""
+        """Return what the listing declares about *model*."""
         if model.name not in self._entries:
             await self.list_models()
         entry = self._entries.get(model.name)
@@ -136,7 +136,7 @@ class AnthropicEndpoint:
         return None
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; it is whole only with a stop_reason or message_stop."""
+        """Stream an answer. It is complete only with a stop_reason or message_stop."""
         if not request.chat:
             raise ProviderError(Outcome.UNSUPPORTED, "Anthropic's models do not continue plain text")
         answer = _Answer()
@@ -156,16 +156,16 @@ class AnthropicEndpoint:
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
     ) -> Reranked:
-        """Raise ProviderError: there are no such models."""
+        """Raise ProviderError (UNSUPPORTED): Anthropic has no models that rerank."""
         raise ProviderError(Outcome.UNSUPPORTED, "Anthropic has no models that rerank")
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
-        """Raise ProviderError: there are no such models."""
+        """Raise ProviderError (UNSUPPORTED): Anthropic has no models that embed."""
         raise ProviderError(Outcome.UNSUPPORTED, "Anthropic has no models that embed")
 
 
 class _Answer:
-    """What a stream has reported so far, apart from its deltas."""
+    """The state of a streamed answer, except for its deltas."""
 
     def __init__(self) -> None:
         self.whole = False
@@ -176,7 +176,10 @@ class _Answer:
         self._called: dict[int | None, Called] = {}  # by block
 
     def take(self, at: float, event: Mapping[str, Any]) -> Delta | None:
-        """Take one event in; return its delta if it has content. Raises ProviderError for an error."""
+        """Add one event that arrived at *at* (monotonic seconds); return its delta, or None if it has no content.
+
+        Raises ProviderError for an error event.
+        """
         kind, block = event.get("type"), count(event.get("index"))
         if kind == "error" or (event.get("error") and kind is None):
             raise in_stream(event)
@@ -206,7 +209,7 @@ class _Answer:
         return Delta(at=at, text=said, thinking=thought) if deltas else None
 
     def _start(self, at: float, place: int | None, block: Mapping[str, Any]) -> Delta | None:
-        """Take in the start of a block. Some gateways put all of it there, and no pieces follow."""
+        """Add the start of a content block. Some gateways send the whole block there, without later pieces."""
         if block.get("type") == "tool_use":
             self._called[place] = Called(text(block.get("name"), 256) or "")
             self._called[place].take(block.get("input") or None)
@@ -221,7 +224,7 @@ class _Answer:
         return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
 
     def finished(self, at: float, *, skipped: int) -> Finished:
-        """Return the end of the answer, with the service's own account."""
+        """Return the end of the answer, with the token counts of the service."""
         parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
         asked = [n for part in parts if (n := tokens(self._usage.get(part))) is not None]
         return Finished(
@@ -237,7 +240,7 @@ class _Answer:
 
 
 def _body(request: Generation) -> dict[str, Any]:
-    # Without a temperature: newer models refuse any but their own.
+    # Without a temperature: newer models accept only their default.
     asked: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_tokens,
@@ -271,7 +274,7 @@ class Anthropic:
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
-        """Open a connection; the key goes where this API looks for it."""
+        """Open the endpoint. The key is sent in the header `x-api-key`."""
         headers = {"anthropic-version": _VERSION, **access.headers}
         if key := headers.pop("Authorization", "").removeprefix("Bearer "):
             headers["x-api-key"] = key
@@ -280,12 +283,12 @@ class Anthropic:
             yield AnthropicEndpoint(http, clock=clock, named=access.models)
 
     def base_url(self, url: str) -> str | None:
-        """Return where Anthropic answers OpenAI clients."""
+        """Return the base URL of Anthropic's API for OpenAI clients."""
         return f"{_root(url)}/v1/"
 
 
 def _root(url: str) -> str:
-    """Return *url* without the path of a request, which people paste."""
+    """Return *url* without the path of a request, which operators sometimes paste."""
     return re.sub(r"/v1(?:/messages|/models)?\Z", "", url.rstrip("/"))
 
 

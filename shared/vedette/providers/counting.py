@@ -1,4 +1,4 @@
-"""Counts the requests that a task has sent to model servers. The HTTP layer counts, a job reads the count."""
+"""Counts the requests that a task sends to model servers. The HTTP layer counts, jobs read the counts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,18 +10,18 @@ from vedette.types import Use
 
 
 class Sent(Struct):
-    """Requests sent so far: retries, pages of a listing and optional questions too."""
+    """Requests sent so far, including retries, pages of a listing and optional requests."""
 
     requests: int = 0
-    bytes: int = 0  # of whole replies that were read; streamed ones are not counted
+    bytes: int = 0  # of replies that were read whole; streams are not counted
     in_flight: int = 0  # requests with a body that have no complete reply yet
-    began_at: float | None = None  # monotonic seconds: when the last of these was sent
-    ended_at: float | None = None  # monotonic seconds: when the last of these ended
-    seconds: float = 0.0  # that requests took until their replies were complete, all together
+    began_at: float | None = None  # monotonic seconds: when the last request with a body was sent
+    ended_at: float | None = None  # monotonic seconds: when a request with a body last ended
+    seconds: float = 0.0  # sum of the durations of all requests, each until its reply was complete
 
     @property
     def use(self) -> Use:
-        """The requests as usage of the endpoint: without tokens, which only the caller knows."""
+        """The requests as usage of the endpoint, without tokens, which only the caller knows."""
         return Use(requests=self.requests, seconds=round(self.seconds, 3))
 
 
@@ -30,7 +30,7 @@ _counters: ContextVar[tuple[Sent, ...]] = ContextVar("counters", default=())
 
 @contextmanager
 def counting() -> Iterator[Sent]:
-    """Count what is sent inside, also by the tasks that are started there."""
+    """Count all requests that this context sends, including its child tasks."""
     sent = Sent()
     token = _counters.set((*_counters.get(), sent))
     try:
@@ -46,20 +46,20 @@ def count() -> None:
 
 
 def count_bytes(size: int) -> None:
-    """Count the *size* of a reply in bytes."""
+    """Add the *size* of a reply (bytes)."""
     for sent in _counters.get():
         sent.bytes += size
 
 
 def count_seconds(seconds: float) -> None:
-    """Count how long a request took."""
+    """Add the duration of a request (s)."""
     for sent in _counters.get():
         sent.seconds += seconds
 
 
 @contextmanager
 def in_flight(monotonic: Callable[[], float]) -> Iterator[None]:
-    """Count a request with a body as in flight inside."""
+    """Count a request with a body as in flight while this context is open."""
     counters = _counters.get()
     for sent in counters:
         sent.in_flight += 1

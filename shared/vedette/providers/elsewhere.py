@@ -1,6 +1,7 @@
-"""The load of an endpoint that is reported elsewhere: on another page of metrics, or by a Prometheus of the operator's.
+"""Reads an endpoint's load from another place: another page of metrics, or the operator's Prometheus.
 
-Prometheus is asked once for all figures: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
+One query to Prometheus returns all figures:
+https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -31,20 +32,20 @@ FIGURES: Final = _PROMETHEUS.names
 
 
 class MetricsPage:
-    """A page of metrics under a URL of its own, of any server that is known (`_metrics.ALL`)."""
+    """A page of metrics under a URL of its own, of any server in `_metrics.ALL`."""
 
     def __init__(self, http: Http, page: str) -> None:
         self._http = http
         self._page = page
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return the load by the page."""
+        """Return the load on the page, or None if it has no known metrics. Raises ProviderError."""
         text = await self._http.text(self._page, most_bytes=_metrics.MAX_BYTES)
         return _metrics.activity(_metrics.samples(text, (name for one in _metrics.ALL for name in one.names)))
 
 
 class Prometheus:
-    """The answers of a Prometheus to a query for each figure."""
+    """The load by Prometheus, with one configured query for each figure."""
 
     def __init__(self, http: Http, queries: Mapping[str, str]) -> None:
         self._http = http
@@ -59,7 +60,7 @@ class Prometheus:
 
 
 def combined(queries: Mapping[str, str]) -> str:
-    """Return one query for all *queries*, in whose result a label names the figure."""
+    """Return one query for all *queries*. In its result, a label names the figure."""
     return " or ".join(
         f'label_replace({query}, "{_FIGURE}", "{figure}", "", "")'
         for figure, query in sorted(queries.items())
@@ -67,7 +68,7 @@ def combined(queries: Mapping[str, str]) -> str:
 
 
 def vector(body: Mapping[str, Any]) -> _metrics.Samples:
-    """Return the samples of an instant vector by figure; what has not the shape it should have is passed over."""
+    """Return the samples of an instant vector by figure. Samples with a wrong shape are skipped."""
     found: dict[str, list[tuple[str, float]]] = {}
     for one in map(mapping, sequence(mapping(body.get("data")).get("result"))[: _metrics.MAX_SAMPLES]):
         labels, sample = mapping(one.get("metric")), sequence(one.get("value"))
@@ -81,10 +82,10 @@ def vector(body: Mapping[str, Any]) -> _metrics.Samples:
 
 @asynccontextmanager
 async def metrics_page(access: Access, *, clock: Clock) -> AsyncIterator[Metered]:
-    """Open the page of metrics at the URL of *access*."""
+    """Open the page of metrics at the URL of *access*; /metrics if the URL has no path."""
     address, mark, query = access.url.partition("?")
     base, _, page = address.rpartition("/")
-    if base.endswith("/"):  # a URL without a path: the page is where such pages are
+    if base.endswith("/"):  # a URL without a path: the usual page is /metrics
         base, page = address, "metrics"
     async with Http(msgspec.structs.replace(access, url=f"{base}{mark}{query}"), clock=clock) as http:
         yield MetricsPage(http.brief(), page)
@@ -92,6 +93,6 @@ async def metrics_page(access: Access, *, clock: Clock) -> AsyncIterator[Metered
 
 @asynccontextmanager
 async def prometheus(access: Access, queries: Mapping[str, str], *, clock: Clock) -> AsyncIterator[Metered]:
-    """Open the Prometheus at the URL of *access* for *queries* by figure (`FIGURES`)."""
+    """Open the Prometheus at the URL of *access*. *queries* has one PromQL query for each figure (`FIGURES`)."""
     async with Http(access, clock=clock) as http:
         yield Prometheus(http.brief(), queries)

@@ -1,4 +1,4 @@
-"""The containers of a Docker engine on this machine, read by its unix socket; no other request is sent."""
+"""Lists the containers of a Docker engine on this machine, by its unix socket. It sends no other request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from vedette.types import Outcome
 
 
 class Engine:
-    """One engine."""
+    """One Docker engine."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -31,7 +31,7 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(socket: str, *, clock: Clock) -> AsyncIterator[Engine]:
-    """Open the engine at the unix socket *socket*. Nothing is contacted yet."""
+    """Open the engine at the unix socket *socket*. This sends no request yet."""
     access = Access(endpoint="discovery.docker", url=f"http+unix://{quote(socket, safe='')}")
     async with Http(access, clock=clock) as http:
         yield Engine(http)

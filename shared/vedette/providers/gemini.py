@@ -47,8 +47,7 @@ _PAGE = 1000
 _MAX_PAGES = 20
 _PREFIX = "models/"
 _SOURCE = "Gemini /v1beta/models"
-# They list generateContent as well, and answer with something other than text.
-# Models that answer with pictures, music, speech or a report, though they list generateContent (2026-11-29).
+# Models that list generateContent, but return images, music, speech or a report (2026-11-29).
 _NO_TEXT = re.compile(
     r"-(tts|image|audio|live)\b|native-audio|nano-banana|lyria|deep-research|imagen|veo-|aqa\b"
 )
@@ -65,13 +64,13 @@ class GeminiEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
-        """Return the server. It reports no version."""
+        """Return the product "gemini". The service reports no version."""
         if not self._entries:
             await self.list_models()
         return Server(product="gemini")
 
     async def list_models(self) -> list[Listing]:
-        """Return all models, page by page, by their names without `models/`."""
+        """Return the models of all pages; their names are without `models/`."""
         entries: list[Mapping[str, Any]] = []
         path = f"v1beta/models?pageSize={_PAGE}"
         for _ in range(_MAX_PAGES):
@@ -87,7 +86,7 @@ class GeminiEndpoint:
         return list(listings(Listing(name=name) for name in self._entries))
 
     async def describe(self, model: Listing) -> Described:
-        """Return what the listing declares of *model*."""
+        """Return what the listing declares about *model*."""
         if model.name not in self._entries:
             await self.list_models()
         entry = self._entries.get(model.name)
@@ -123,7 +122,7 @@ class GeminiEndpoint:
         return None
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; it is whole only with a finishReason."""
+        """Stream an answer. It is complete only with a finishReason or a blockReason."""
         if not request.chat:
             raise ProviderError(Outcome.UNSUPPORTED, "the Gemini API does not continue plain text")
         path = f"{_path(request.model)}:streamGenerateContent?alt=sse"
@@ -141,11 +140,11 @@ class GeminiEndpoint:
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
     ) -> Reranked:
-        """Raise ProviderError: there are no such models."""
+        """Raise ProviderError (UNSUPPORTED): the Gemini API has no models that rerank."""
         raise ProviderError(Outcome.UNSUPPORTED, "the Gemini API has no models that rerank")
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
-        """Embed by batchEmbedContents, which reports no tokens."""
+        """Embed *texts* by batchEmbedContents, which reports no token counts."""
         sent_at = self._clock.monotonic()
         path = _path(model)
         asked = {
@@ -160,7 +159,7 @@ class GeminiEndpoint:
 
 
 class _Answer:
-    """What a stream has reported so far, apart from its deltas."""
+    """The state of a streamed answer, except for its deltas."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -168,7 +167,10 @@ class _Answer:
         self._called: list[ToolCall] = []
 
     def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
-        """Take one chunk in; return its delta if it has content. Raises ProviderError for an error."""
+        """Add one chunk that arrived at *at* (monotonic seconds); return its delta, or None if it has no content.
+
+        Raises ProviderError for an error.
+        """
         if chunk.get("error"):
             raise in_stream(chunk)
         self._usage = mapping(chunk.get("usageMetadata")) or self._usage
@@ -188,7 +190,7 @@ class _Answer:
         return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
 
     def finished(self, at: float, *, skipped: int) -> Finished:
-        """Return the end of the answer, with the service's own account; thoughts are paid for as output."""
+        """Return the end of the answer, with the token counts of the service. Reasoning is billed as output."""
         usage = self._usage
         written = [
             n for part in ("candidatesTokenCount", "thoughtsTokenCount") if (n := tokens(usage.get(part)))
@@ -214,7 +216,7 @@ def _kind(entry: Mapping[str, Any]) -> Kind:
 
 
 def _path(model: str) -> str:
-    """Return where *model* is asked: your own tuned models have a prefix of theirs in their names."""
+    """Return the path for calls of *model*. The names of tuned models already have a prefix."""
     prefix = "" if model.startswith("tunedModels/") else _PREFIX
     return f"v1beta/{prefix}{quote(model, safe='/' if not prefix else '')}"
 
@@ -248,7 +250,7 @@ class Gemini:
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
-        """Open a connection; the key goes where this API looks for it, and never into a URL."""
+        """Open the endpoint. The key is sent in the header `x-goog-api-key`, never in a URL."""
         headers = dict(access.headers)
         if key := headers.pop("Authorization", "").removeprefix("Bearer "):
             headers["x-goog-api-key"] = key
@@ -257,12 +259,12 @@ class Gemini:
             yield GeminiEndpoint(http, clock=clock)
 
     def base_url(self, url: str) -> str | None:
-        """Return where Gemini answers OpenAI clients."""
+        """Return the base URL of the Gemini API for OpenAI clients."""
         return f"{_root(url)}/v1beta/openai/"
 
 
 def _root(url: str) -> str:
-    """Return *url* without a version and the path behind it, which people paste."""
+    """Return *url* without a version and the path after it, which operators sometimes paste."""
     return re.sub(r"/v1(?:beta)?(?:/models|/openai)?\Z", "", url.rstrip("/"))
 
 

@@ -1,8 +1,9 @@
-"""Services that speak OpenAI's protocol and are paid for: a row each, and a reader where a listing says more.
+"""Paid services with OpenAI's protocol: one `Hosted` for each, with a reader for listings that have more fields.
 
-OpenAI's listing says nothing but names, so what a model is for is inferred from its name. OpenRouter's says
-contexts, modalities, prices and parameters, and for each model the uptime, latency and throughput of those who serve
-it. From their API descriptions, 2026-11-27; Groq, Mistral, Together, DeepSeek, xAI and Hugging Face 2026-11-29.
+OpenAI's listing has only names, so the kind of a model is inferred from its name. OpenRouter's listing has contexts,
+modalities, prices and parameters. For each model, OpenRouter also publishes uptime, latency and throughput of the
+services behind it. From the API descriptions, 2026-11-27; Groq, Mistral, Together, DeepSeek, xAI and Hugging Face
+2026-11-29.
 """
 
 import re
@@ -31,7 +32,7 @@ from vedette.providers._prices import price
 from vedette.providers.openai_compatible import OpenAICompatibleEndpoint
 from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Published
 
-# What chat completions cannot be asked of: other modalities, and models that only the Responses API serves.
+# Models without chat completions: other modalities, and models that only the Responses API serves.
 _NO_CHAT = re.compile(
     r"audio|realtime|transcribe|tts|whisper|image|dall-e|sora|moderation|embedding"
     r"|-pro\b|codex|deep-research|computer-use"
@@ -39,7 +40,7 @@ _NO_CHAT = re.compile(
 _CHAT = re.compile(r"(gpt-|chatgpt-|o\d|ft:)")
 _COMPLETION = re.compile(r"(?:ft:)?(gpt-3\.5-turbo-instruct|davinci|babbage)")
 _PERCENTILES = frozenset(Percentiles.__struct_fields__)
-_MAX_UPSTREAMS = 16  # of a model, whose published figures are kept
+_MAX_UPSTREAMS = 16  # for each model; figures of further upstreams are dropped
 
 
 def _kind(name: str) -> Kind:
@@ -53,7 +54,7 @@ def _kind(name: str) -> Kind:
 def _openai(entry: Entry, _: Entry) -> Described:
     name = text(entry.get("id")) or ""
     kind = _kind(name)
-    # Without this, a model that cannot chat would count as one that may.
+    # Without this claim, a model that cannot chat would count as one that may chat.
     silent = Claim(value=False, evidence=Evidence.INFERRED, source="its name among OpenAI's models")
     return Described(kind=kind, claims={Capability.CHAT: silent} if kind == "unknown" else {})
 
@@ -73,7 +74,7 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
     claims = declared(
         source,
         {
-            # Of a model that also draws, only an answer shows whether a chat can be had with it.
+            # If a model also returns images, only a call shows whether it chats.
             Capability.CHAT: "text" in given
             if given and set(given) - {"text"} in (set(), set(given))
             else None,
@@ -95,16 +96,19 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
 
 
 def _together(entry: Entry, details: Entry) -> Described:
-    """Read Together's listing: its `language` models have no chat, and its prices are for a million tokens."""
+    """Read an entry of Together's listing: `language` models do not chat, and prices are for a million tokens."""
     base = {"type": "completion"} if entry.get("type") == "language" else {}
     return entry_and_props({"price_unit": "million", **entry, **base}, details)
 
 
 class OpenRouterEndpoint(OpenAICompatibleEndpoint):
-    """OpenRouter, which also publishes how those fare who serve its models."""
+    """OpenRouter, which also publishes figures of the services that serve its models."""
 
     async def published(self, model: Listing) -> tuple[Published, ...]:
-        """Return uptime over a day, and latency and throughput over half an hour, of each who serves *model*."""
+        """Return uptime (last day), latency and throughput (last 30 minutes) of each service of *model*.
+
+        Raises ProviderError.
+        """
         reply = mapping(await self._http.get(f"v1/models/{quote(model.name, safe='/:')}/endpoints"))
         upstreams = map(mapping, sequence(mapping(reply.get("data")).get("endpoints"))[:_MAX_UPSTREAMS])
         figures = (_published(upstream, self._clock.now()) for upstream in upstreams)
@@ -132,7 +136,7 @@ def _percentiles(reply: object) -> Percentiles | None:
 
 
 class Hosted:
-    """A paid service that speaks OpenAI's protocol, as a provider."""
+    """A paid service with OpenAI's protocol, as a provider."""
 
     api = "openai"
 
@@ -146,12 +150,12 @@ class Hosted:
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
-        """Open a connection to the service."""
+        """Open the service at the URL of *access*."""
         async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
             yield self._kind(http, flavour=self._flavour, own=False, clock=clock)
 
     def base_url(self, url: str) -> str | None:
-        """Return the base URL for OpenAI clients."""
+        """Return the base URL for OpenAI clients, without a slash at its end."""
         return f"{root(url)}/v1"
 
 

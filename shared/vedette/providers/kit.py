@@ -1,6 +1,6 @@
-"""Tools for providers: bounded HTTP, lenient readers, streams as lines.
+"""Tools for providers: HTTP with limits, lenient readers, streams as lines.
 
-Providers in packages of their own import from here; the modules behind may move.
+Providers in other packages import from here. The modules behind this one may change.
 """
 
 from vedette.providers._http import Http

@@ -1,6 +1,6 @@
 """Measures a reply while it is passed on: time of its first token, number of tokens, completeness.
 
-The definitions are those of a benchmark. Nothing is changed and nothing is held back.
+The definitions are those of the benchmarker. The reply is neither changed nor delayed.
 """
 
 from collections.abc import Mapping
@@ -22,19 +22,19 @@ _MAX_BODY_BYTES: Final = 8 * 1024 * 1024  # of a reply in one piece that is read
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """What a reply was, in monotonic seconds and tokens; what the server did not say is None."""
+    """The measurement of one reply. Times are in monotonic seconds. None: the server did not report it."""
 
     first_at: float | None = None  # the first token of a stream
     last_at: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    characters: int = 0  # of the answer, where no usage is reported
-    whole: bool = False  # the stream came to its end
-    error: ProviderError | None = None  # that the reply itself reports
+    characters: int = 0  # of the answer; 0 for a reply in one piece with a usage
+    whole: bool = False  # the reply is complete
+    error: ProviderError | None = None  # reported by the reply itself
 
 
 class Observed:
-    """Reads the chunks of one reply of *api* by the model *name*: a stream of events, or JSON in one piece."""
+    """Measures one reply of *api* by the model *name*. *stream*: it is a stream of events, else JSON in one piece."""
 
     def __init__(self, api: Api, name: str, *, stream: bool) -> None:
         self._api = api
@@ -47,10 +47,10 @@ class Observed:
         self._characters = 0
         self._done = False
         self._error: ProviderError | None = None
-        self._unread: ProviderError | None = None  # why an event could not be read, while none could
+        self._unread: ProviderError | None = None  # why the last unreadable event could not be read
 
     def take(self, at: float, chunk: bytes) -> None:
-        """Read *chunk*, which came at *at* (monotonic seconds)."""
+        """Add *chunk*, which arrived at *at* (monotonic seconds)."""
         self._rest += chunk
         if not self._stream:
             if len(self._rest) > _MAX_BODY_BYTES:
@@ -72,11 +72,11 @@ class Observed:
 
     @property
     def begun(self) -> bool:
-        """Whether an event has come."""
+        """Whether an event of the stream has arrived."""
         return self._last is not None or self._done or self._error is not None
 
     def account(self) -> Account:
-        """Return the measurement of the reply, after its end."""
+        """Return the measurement of the reply. Call it after the last chunk."""
         if not self._stream:
             return self._in_one_piece()
         if self._api == "responses":
@@ -102,7 +102,7 @@ class Observed:
             return
         try:
             event = decoded(data)
-        except ProviderError as error:  # a heartbeat, say
+        except ProviderError as error:  # for example a heartbeat
             self._unread = error
             return
         if not isinstance(event, dict):
@@ -151,7 +151,7 @@ class Observed:
 
 
 class _Whole(Struct):
-    """What is read of a reply in one piece. The vectors of an embedding are not."""
+    """The fields of a reply in one piece that are decoded. Vectors of embeddings are skipped."""
 
     usage: Any = None
     choices: Any = None
@@ -162,7 +162,7 @@ _WHOLE: Final = msgspec.json.Decoder(_Whole)
 
 
 def _whole(raw: bytearray) -> Mapping[str, Any]:
-    """Return the fields of a reply in one piece that are read, or all fields of an error. Raises ProviderError."""
+    """Return usage and choices of a reply in one piece, or all fields of an error. Raises ProviderError (GARBAGE)."""
     try:
         body = _WHOLE.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -171,7 +171,7 @@ def _whole(raw: bytearray) -> Mapping[str, Any]:
 
 
 def _characters(body: Mapping[str, Any]) -> int:
-    """Return how long the texts of a reply in one piece are."""
+    """Return the number of characters in the texts of a reply in one piece."""
     found = 0
     for choice in sequence(body.get("choices")):
         message = mapping(mapping(choice).get("message"))

@@ -1,8 +1,8 @@
 """Ollama, by its own API.
 
-Facts about versions were read in its source (v0.1 to v0.32) and seen in recorded replies of 0.12.11 and
-0.32.15, 2026-11-23. No request here carries `keep_alive` or a runner option such as `num_ctx`: they change
-the order of eviction or force a reload.
+Facts about versions come from its source code (v0.1 to v0.32) and recorded replies of 0.12.11 and 0.32.15,
+2026-11-23. No request contains `keep_alive` or a runner option such as `num_ctx`, because these change the order of
+eviction or force a reload.
 """
 
 import base64
@@ -57,9 +57,9 @@ from vedette.providers._remedies import OPEN_WEBUI
 from vedette.providers._stream import arguments, lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
 
-# Names of capabilities in /api/show (types/model/capability.go, v0.32), and our capabilities.
+# Names of capabilities in /api/show (types/model/capability.go, v0.32), and Vedette's capabilities.
 _CAPABILITIES = {
-    "completion": None,  # chat or raw completion: the template says which
+    "completion": None,  # chat or raw completion: the template decides
     "tools": Capability.TOOLS,
     "insert": Capability.INSERT,
     "vision": Capability.VISION,
@@ -78,13 +78,13 @@ _NOT_OLLAMA = (
     "it is not Ollama, or the path of its url is wrong; for any server with OpenAI's protocol, "
     f"{_SPEAKS_OPENAIS}"
 )
-# A reply's date has whole seconds, and the reply took a while.
+# The date of a reply has whole seconds, and the reply took time to arrive.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 _MAX_STUB_BYTES = 1_000_000  # no weights are smaller
 _UNLOADED_WITHIN = timedelta(seconds=30)
 _SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
-# Architectures in which every block, but for `leading_dense_block_count` at the start, has the same experts of
-# three matrices each, and the key that says how wide they are (llama.cpp, src/llama-model.cpp, 2026-11).
+# Mixture-of-experts architectures, and the key with the width of an expert. Each block has the same experts of three
+# matrices, except the first `leading_dense_block_count` blocks (llama.cpp, src/llama-model.cpp, 2026-11).
 _EXPERT_WIDTH = {
     "llama": "feed_forward_length",
     "qwen3moe": "expert_feed_forward_length",
@@ -106,7 +106,7 @@ class OllamaEndpoint:
         self._listed: dict[str, str | None] = {}
 
     async def reach(self) -> Server:
-        """Return the server's version. Before 0.1.14 there is no such question, only the listing."""
+        """Return the server's version; without it before Ollama 0.1.14, which only has the listing."""
         try:
             with _another_server(self._http.url):
                 version = mapping(await self._http.get("/api/version"))
@@ -119,7 +119,7 @@ class OllamaEndpoint:
         return Server(product="ollama")
 
     async def list_models(self) -> list[Listing]:
-        """Return what /api/tags lists. Its capabilities can be wrong and are not taken from it."""
+        """Return the models in /api/tags. The capabilities in /api/tags can be wrong, so they are ignored."""
         with _another_server(self._http.url):
             body = await self._http.get("/api/tags")
             if mapping(body).get("error"):
@@ -142,20 +142,23 @@ class OllamaEndpoint:
         return found
 
     async def describe(self, model: Listing) -> Described:
-        """Return what /api/show declares. `name` is understood by every version, `model` since 0.1.18."""
+        """Return what /api/show declares. The request has `name` for old versions, and `model` since 0.1.18."""
         body, _ = await self._http.call("POST", "/api/show", {"model": model.name, "name": model.name})
         described = _described(mapping(body), remote=model.facts.get("locality") == "remote")
         return described if self._own else msgspec.structs.replace(described, locality="remote")
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return what /api/ps holds loaded."""
+        """Return the models that /api/ps lists as loaded; None before Ollama 0.1.38."""
         loaded, now = await self._loaded(), self._clock.now()
         return (
             None if loaded is None else {name: _in_use_past_its_end(one, now) for name, one in loaded.items()}
         )
 
     async def _loaded(self) -> dict[str, Residency] | None:
-        """Return what /api/ps holds loaded. Names that share weights share a runner; ps names only one."""
+        """Return the loaded models by /api/ps; None before Ollama 0.1.38.
+
+        Names with the same digest share a runner, but /api/ps lists one of them only. The result has all of them.
+        """
         try:
             body, headers = await self._brief.call("GET", "/api/ps")
         except ProviderError as error:
@@ -170,14 +173,14 @@ class OllamaEndpoint:
                 same.setdefault(of, []).append(listed)
         for entry in map(mapping, sequence(mapping(body).get("models"))):
             residency = _residency(entry, ahead)
-            # Each digest once: a hostile listing may have thousands of entries that share one.
+            # Each digest once: a hostile listing may have thousands of entries with the same digest.
             names = same.pop(text(entry.get("digest")) or "", ())
             for name in (*names, str(entry.get("name"))):
                 loaded[name] = residency
         return loaded
 
     async def activity(self) -> Activity | None:
-        """Return when each loaded model was last used: every use moves its expiry, if it has one."""
+        """Return the expiry of each loaded model as its mark of use, because every use moves the expiry."""
         loaded = await self._loaded()
         if loaded is None:
             return None
@@ -186,16 +189,19 @@ class OllamaEndpoint:
         )
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what /api/ps holds loaded; Ollama does not say which requests it has (to 0.32)."""
+        """Return the loaded models by /api/ps; Ollama does not report its requests (up to 0.32).
+
+        None if the server is not on a machine of your own, or older than 0.1.38.
+        """
         if not self._own:
             return None
         if not self._listed:
-            await self.list_models()  # /api/ps names one of the names that share weights
+            await self.list_models()  # for names with the same digest, of which /api/ps lists one
         loaded = await self.resident()
         return None if loaded is None else Activity(loaded=loaded, source="ollama ps")
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer by /api/chat, or by /api/generate for a model without a template."""
+        """Stream an answer by /api/chat, or by /api/generate if the request is no chat."""
         path, body = ("/api/chat", _chat(request)) if request.chat else ("/api/generate", _raw(request))
         called: list[ToolCall] = []
         async with aclosing(self._http.chunks(path, body, deadline_s=request.deadline_s)) as chunks:
@@ -215,11 +221,11 @@ class OllamaEndpoint:
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
     ) -> Reranked:
-        """Refuse: no version of Ollama reranks (to 0.32)."""
+        """Raise ProviderError (UNSUPPORTED): no version of Ollama reranks (up to 0.32)."""
         raise ProviderError(Outcome.UNSUPPORTED, "Ollama does not rerank")
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
-        """Embed by /api/embed; before 0.2.6 by /api/embeddings, one text a call."""
+        """Embed *texts* by /api/embed; before Ollama 0.2.6 by /api/embeddings, with one text in each call."""
         sent_at = self._clock.monotonic()
         try:
             body, done_at = await self._http.timed(
@@ -249,7 +255,7 @@ class OllamaEndpoint:
 
 @contextmanager
 def _another_server(url: str) -> Iterator[None]:
-    """Say what may be at *url* instead, where it does not know a path that every Ollama has, or refuses it."""
+    """Add a remedy to errors inside this context that show another server at *url*, or a refused host name."""
     try:
         yield
     except ProviderError as error:
@@ -272,7 +278,7 @@ def _another_server(url: str) -> Iterator[None]:
 
 
 def _with_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return *entry* with its name, which some servers with Ollama's API give as `model` alone."""
+    """Return *entry* with a `name`. Some servers with Ollama's API send the name as `model` only."""
     return entry if entry.get("name") else {**entry, "name": entry.get("model")}
 
 
@@ -295,7 +301,7 @@ def _listing(entry: Mapping[str, Any]) -> Listing:
 
 
 def _is_in_cloud(entry: Mapping[str, Any]) -> bool:
-    """Return whether a service runs a model that /api/tags lists, and only a stub of it is here."""
+    """Return whether Ollama's cloud runs the model of *entry*, and only a stub is on the server."""
     if text(entry.get("remote_host")) or text(entry.get("remote_model")):  # since 0.12
         return True
     return entry["name"].endswith(("-cloud", ":cloud")) and (count(entry.get("size")) or 0) < _MAX_STUB_BYTES
@@ -396,7 +402,7 @@ def _inputs(claims: Mapping[str, Claim]) -> tuple[str, ...]:
 
 
 def _active(parameters: int | None, architecture: str | None, own: Mapping[str, Any]) -> int | None:
-    """Return the parameters that one token passes through: all but the experts it does not use."""
+    """Return the number of parameters that one token uses: all parameters except unused experts. None if unknown."""
     experts, used, blocks, length, width = (
         count(own.get(key))
         for key in (
@@ -419,11 +425,11 @@ def _kind(claims: Mapping[str, Claim], body: Mapping[str, Any], *, remote: bool)
         return "embedding"
     if Capability.CHAT in claims:
         return "unknown"
-    # Since 0.12 a renderer can stand for the template; a cloud model's template is not here.
+    # Since 0.12 a renderer can replace the template. The template of a cloud model is not on the server.
     if remote or text(body.get("renderer")) or _claimed(claims, Capability.TOOLS):
         return "chat"
     template = text(body.get("template"), 100_000) or ""
-    # A template that only passes the prompt on is a base model's: it continues text, it does not converse.
+    # A template that only repeats the prompt belongs to a base model, which continues text.
     return "completion" if template.replace(" ", "") in ("", "{{.Prompt}}") else "chat"
 
 
@@ -436,9 +442,9 @@ def _first_line(license_text: object) -> str | None:
 
 
 def _in_use_past_its_end(residency: Residency, now: datetime) -> Residency:
-    """Return *residency* without an end that has long passed.
+    """Return *residency*, without its expiry if that passed more than 30 seconds ago.
 
-    Ollama sets another end when a request is done: a model that is still loaded long after it is in use.
+    Ollama sets a new expiry when a request ends. So a model that is loaded long after its expiry is in use.
     """
     ends = residency.expires_at
     if ends is None or now - ends <= _UNLOADED_WITHIN:
@@ -447,7 +453,7 @@ def _in_use_past_its_end(residency: Residency, now: datetime) -> Residency:
 
 
 def _residency(entry: Mapping[str, Any], ahead: timedelta) -> Residency:
-    """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it."""
+    """Return the residency of *entry*. Its expiry is converted to our clock: the server's clock is *ahead* of it."""
     expires_at = moment(entry.get("expires_at"))
     with suppress(OverflowError):
         expires_at = expires_at - ahead if expires_at else None
@@ -513,7 +519,7 @@ def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
 
 
 def _arguments(value: object) -> Mapping[str, Any] | None:
-    """Return a call's arguments: an object, which some servers with Ollama's API write as text."""
+    """Return the arguments of a tool call. Some servers with Ollama's API write the object as text."""
     return arguments(value) if isinstance(value, str) else mapping(value)
 
 
@@ -539,22 +545,22 @@ class Ollama:
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
-        """Open a connection to one server."""
+        """Open the server at the URL of *access*. Its host name is resolved to see whether the machine is your own."""
         async with Http(msgspec.structs.replace(access, url=_root(access.url)), clock=clock) as http:
             yield OllamaEndpoint(http, own=await stands_on_own_machine(access), clock=clock)
 
     def base_url(self, url: str) -> str | None:
-        """Return where Ollama answers OpenAI clients (since 0.1.24)."""
+        """Return the base URL for OpenAI clients (since Ollama 0.1.24)."""
         return f"{_root(url)}/v1"
 
 
 def _root(url: str) -> str:
-    """Return *url* without the path of one of the two APIs, which people paste."""
+    """Return *url* without the path of Ollama's or OpenAI's API, which operators sometimes paste."""
     return _API_PATH.sub("", url.rstrip("/"))
 
 
 def _ahead(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """Return how far the server's clock is ahead of *now*, by the date of its reply, where it is plainly wrong."""
+    """Return how far the server's clock is ahead of *now*, by the date of its reply; 0 up to 5 seconds."""
     at = http_date(headers.get("Date"))
     ahead = timedelta() if at is None else at - now
     return ahead if abs(ahead) > MAX_CLOCK_DIFFERENCE else timedelta()

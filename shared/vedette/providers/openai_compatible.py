@@ -1,6 +1,6 @@
-"""Servers that speak OpenAI's protocol: llama.cpp, vLLM, LM Studio, and unnamed ones.
+"""Servers with OpenAI's protocol: llama.cpp, vLLM, LM Studio, and unknown servers.
 
-What differs between them is a row of data each (`_flavours`). A server is recognised by its listing.
+Each server has a `Flavour` with its differences (`_flavours`). A server is recognised by its listing.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -40,7 +40,10 @@ from vedette.types import Kind, Outcome, Residency
 
 
 class OpenAICompatibleEndpoint:
-    """One server that speaks OpenAI's protocol: what it lists, what it holds and works on, and calls of its models."""
+    """One server with OpenAI's protocol: its listing, its loaded models and load, and calls of its models.
+
+    *own*: it is on a machine of your own. For the other arguments, see `OpenAIListing`.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,10 @@ class OpenAICompatibleEndpoint:
         self._calls = OpenAICalls(http, listing=self._listing, clock=clock)
 
     async def reach(self) -> Server:
-        """Return the server: by its health path if it has one, else by its listing."""
+        """Return product and version, by a request to the health path if the flavour has one, else by the listing.
+
+        Raises ProviderError if the server is unreachable or unhealthy.
+        """
         flavour = self._listing.flavour
         if flavour.health:
             await self._http.status("GET", flavour.health)
@@ -85,15 +91,15 @@ class OpenAICompatibleEndpoint:
         return text((await self._listing.properties()).get("build_info"), 64)
 
     async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
-        """Return *names* where *server* is one that a listing disturbs, and it still answers under its title."""
+        """Return *names* as a listing if a listing request would disturb *server*; see `OpenAIListing.recall`."""
         return await self._listing.recall(server, names)
 
     async def list_models(self) -> list[Listing]:
-        """Return what the server lists, page by page, and learn from it which server this is, and its base URL."""
+        """Return the models of all pages, and find out the server's flavour and base URL; see `OpenAIListing.read`."""
         return await self._listing.read()
 
     async def describe(self, model: Listing) -> Described:
-        """Return what the listing and, where there are any, the server's properties say."""
+        """Return what the listing says about *model*, and the server's properties or own listing, if it has any."""
         listing = self._listing
         if model.name not in listing.entries:
             await listing.read()
@@ -124,13 +130,16 @@ class OpenAICompatibleEndpoint:
         )
 
     def _usual_kind(self, name: str, described: Described) -> Kind:
-        """Return what the configuration names a model for, else what its entry shows, else what this server runs."""
+        """Return the usual kind of a model.
+
+        For a configured model it follows from the path of the configured URL; else from the entry, or the flavour.
+        """
         if name in self._listing.named:
             return self._named_kind
         return self._listing.flavour.runs if described.usual_kind == "unknown" else described.usual_kind
 
     def _is_free(self, entry: Mapping[str, Any]) -> tuple[bool, str]:
-        """Return whether a call of a listed model is known to cost nothing, and why; at an address of your own."""
+        """Return whether calls of a model are known to be free, and why; for a server on a machine of your own."""
         listing, flavour = self._listing, self._listing.flavour
         if listing.passed_on is not None:
             return False, listing.passed_on
@@ -142,29 +151,32 @@ class OpenAICompatibleEndpoint:
         return elsewhere is None, elsewhere or f"{flavour.name} runs it on a machine of your own"
 
     def _passed_on(self, entry: Mapping[str, Any]) -> str | None:
-        """Return what shows that another server answers for a listed model; of a service, its own listing counts."""
+        """Return a sentence that says why another server answers for this model, or None.
+
+        The marks of a gateway count only for a server on a machine of your own.
+        """
         if self._listing.flavour is LITELLM:
             return "LiteLLM passes requests on"
         return (self._listing.passed_on if self._own else None) or peer(entry) or in_cloud(entry)
 
     def _base_url(self) -> str | None:
-        """Return the base URL for OpenAI clients, which reach no unix socket by a URL."""
+        """Return the base URL for OpenAI clients; None for a unix socket, which they cannot reach by a URL."""
         return None if socket_of(self._http.url) else f"{self._http.url}/{self._listing.prefix}".rstrip("/")
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return the loaded models, if the server reports them."""
+        """Return residency by model name, or None if the server does not report it."""
         return await self._load.resident()
 
     async def activity(self) -> Activity | None:
-        """Return the server's activity, by its metrics or its slots."""
+        """Return the server's activity by its record of requests, its metrics or its slots; None if it has none."""
         return await self._load.activity()
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the server says about its load, by paths that count as no use of a model."""
+        """Return the load that the server reports, or None; the requests do not count as use of a model."""
         return await self._load.load(server)
 
     def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; it is whole only with a finish_reason or [DONE]."""
+        """Stream an answer. It is complete after a finish_reason, a final usage, or [DONE]."""
         return self._calls.generate(request)
 
     async def rerank(
@@ -179,7 +191,7 @@ class OpenAICompatibleEndpoint:
 
 
 class OpenAICompatible:
-    """A server that speaks OpenAI's protocol, as a provider."""
+    """A server with OpenAI's protocol, as a provider."""
 
     name = "openai-compatible"
     api = "openai"
@@ -187,7 +199,7 @@ class OpenAICompatible:
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
-        """Open a connection to one server. Raises ConfigurationError for an unknown flavour."""
+        """Open the server at the URL of *access*. Raises ConfigurationError for an unknown flavour."""
         async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
             yield OpenAICompatibleEndpoint(
                 http,
@@ -200,7 +212,7 @@ class OpenAICompatible:
             )
 
     def base_url(self, url: str) -> str | None:
-        """Return the base URL for OpenAI clients."""
+        """Return the likely base URL for OpenAI clients; None for a unix socket. `describe` finds the right one."""
         base = root(url)
         return None if socket_of(base) else f"{base.partition('?')[0]}/v1"
 

@@ -1,4 +1,4 @@
-"""Passes a request on to an endpoint unchanged, and its reply back, without decoding them."""
+"""Passes a request to an endpoint and its reply back to the caller, without decoding the bodies."""
 
 import time
 from collections.abc import AsyncIterator
@@ -21,18 +21,18 @@ from vedette.providers.redaction import Secrets
 from vedette.types import Outcome
 
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
-# For a caller who reads nothing, 5 MB of a fast reply were held without it.
+# Without this limit, 5 MB of a fast reply were held for a caller that does not read.
 _AHEAD_BYTES: Final = 128 * 1024
-# What speaks TLS is a proxy or a service, which waits a minute or longer; a handshake takes several round trips.
+# Proxies and services with TLS keep idle connections for a minute or longer, and a new handshake is slow.
 _IDLE_TLS_S: Final = 30.0
-# Later, a server that took the request may have worked on it. A busy machine shows the end of a connection late.
+# After this time the server may have worked on the request. A busy machine sees the end of a connection late.
 _STALE_WITHIN_S: Final = 2.0
-# Only of these a caller learns: the others are of the connection, or of the server's own house.
+# Response headers that reach the caller. The others concern the connection or the server only.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """A reply that is an error: its status, its body without the endpoint's credentials, and what it means."""
+    """An error reply: its status, its body without the endpoint's credentials, and its outcome."""
 
     status: int
     body: bytes
@@ -43,7 +43,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 class Reply:
-    """The reply to a request: its status and headers, and its body, which is still to come."""
+    """The reply to a request: status and headers. The body is read by `chunks`."""
 
     def __init__(self, response: httpx.Response, url: str, secrets: Secrets) -> None:
         self.status = response.status_code
@@ -68,7 +68,7 @@ class Reply:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, without the endpoint's credentials.
 
-        Raises ProviderError (INCOMPLETE) where it breaks off.
+        Raises ProviderError (INCOMPLETE) if the connection breaks off.
         """
         passed = self._secrets.passed()
         with translated(self._url, broken=Outcome.INCOMPLETE):
@@ -79,7 +79,7 @@ class Reply:
             yield rest
 
     async def refusal(self, now: datetime) -> Refusal | None:
-        """Return the refusal of the server, or None if its status is a success. Raises ProviderError."""
+        """Read the body and return the refusal; None if the status is 2xx. Raises ProviderError."""
         if 200 <= self.status < 300:
             return None
         raw = bytearray()
@@ -101,7 +101,7 @@ class Reply:
 
 
 class Passing:
-    """The way to one endpoint for other people's requests: its credentials, its TLS, and where it may be."""
+    """Sends the requests of callers to one endpoint, with the endpoint's credentials, TLS and allowed addresses."""
 
     def __init__(self, access: Access) -> None:
         socket, trusted = socket_of(access.url), tls(access)
@@ -123,12 +123,12 @@ class Passing:
         )
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close all connections to the endpoint."""
         await self._transport.aclose()
 
     @asynccontextmanager
     async def post(self, url: str, body: bytes) -> AsyncIterator[Reply]:
-        """POST the JSON *body* to *url*; yield the reply as soon as its headers have come. Raises ProviderError."""
+        """POST the JSON *body* to *url*; yield the reply as soon as its headers have arrived. Raises ProviderError."""
         response = await self._send(url, body)
         try:
             if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
@@ -145,7 +145,7 @@ class Passing:
         try:
             return await self._sent(at, body)
         except ProviderError as error:
-            # An idle connection that the server closed at this moment: a new one shows what there is.
+            # The server had closed the idle connection: retry with a new one.
             is_stale = any(isinstance(cause, Stale) for cause in causes(error))
             if not is_stale or time.monotonic() - began > _STALE_WITHIN_S:
                 raise

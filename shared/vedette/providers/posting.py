@@ -1,4 +1,4 @@
-"""POST to a URL that is no model server's: within `[outbound]`, bounded in time and size, without redirects."""
+"""Posts to a URL that is not a model server: obeys `[outbound]`, limits time and size, follows no redirects."""
 
 import asyncio
 import ssl
@@ -26,7 +26,7 @@ _MAX_REPLY_CHARACTERS: Final = 500
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What the receiver replied: status, the beginning of its body as one line, and how long it asks to wait (s)."""
+    """The reply: status, the first 500 characters of its body as one line, and the wait that it asks for (s)."""
 
     status: int
     body: str = ""
@@ -34,12 +34,12 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class Poster:
-    """Posts to *url*. Nothing is retried here, and the text of a failure names the host only."""
+    """Posts to *url*, without retries. Error texts name scheme, host and port only, because a path may be a secret."""
 
     def __init__(
         self, url: str, *, allowed: Sequence[str], ca_file: str | None, where: str, clock: Clock
     ) -> None:
-        """Raise ConfigurationError naming *where* when the certificates of *ca_file* cannot be read."""
+        """Raise ConfigurationError for the setting *where* if the certificates in *ca_file* cannot be read."""
         self._url = url
         self._shown = origin(url)
         self._clock = clock
@@ -55,13 +55,13 @@ class Poster:
         await self.close()
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
         await self._transport.aclose()
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, deadline_s: float) -> Reply:
-        """Return the reply, whatever its status. Raises ProviderError when there is none within *deadline_s*."""
+        """POST *body*; return the reply with any status. Raises ProviderError if none is complete in *deadline_s*."""
         try:
-            # httpx's own timeouts start again with every byte.
+            # httpx's timeouts restart with every byte.
             async with asyncio.timeout(deadline_s):
                 with translated(self._shown):
                     return await self._post(body, headers)
@@ -88,7 +88,10 @@ class Poster:
 
 
 def trust(ca_file: str | None, where: str) -> ssl.SSLContext:
-    """Return which certificates are trusted. Raises ConfigurationError naming *where* the file is named."""
+    """Return the TLS context that trusts the certificates in *ca_file*; None: those of the system.
+
+    Raises ConfigurationError for the setting *where* if the file cannot be read.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

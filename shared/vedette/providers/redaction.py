@@ -1,7 +1,7 @@
-"""Credentials of one endpoint, found and replaced in whatever its server says, before anything is cut or kept.
+"""Finds and redacts the credentials of one endpoint in all texts of its server, before a text is cut or stored.
 
-A server may quote a key as it is, in another case, escaped (JSON, URL, HTML, also twice), in Base64 or in hex. All of
-that is found at the speed of `str.find`: a reply may have 16 MB, and its server decides what stands in it.
+A server may quote a key unchanged, in another case, escaped (JSON, URL, HTML, even twice), in Base64 or in hex. All
+forms are found at the speed of `str.find`, because the server decides what a reply of up to 16 MB contains.
 """
 
 import base64
@@ -14,11 +14,11 @@ from urllib.parse import quote
 import msgspec
 
 REDACTED = "***"
-# A shorter secret is no secret, and redacting it would take the same characters out of every other text.
+# A shorter value is not redacted: it protects nothing, and its characters occur in other texts.
 MIN_SECRET_CHARACTERS = 6
-_MAX_REPLACED = 64  # spellings of escapes, each by a pass over the text; more are decoded in one slower pass
-_MIN_FRAGMENT = 4  # of a secret, at the end of a text that was cut
-# How a letter of a secret may be escaped: what must be there, the escape with its number, and the number's base.
+_MAX_REPLACED = 64  # different escapes, each replaced in its own pass; more are decoded in one slower pass
+_MIN_FRAGMENT = 4  # characters of a secret at the end of a text that was cut
+# Escapes of one character: a mark that the text must contain, the pattern of the escape, and the base of its number.
 _ESCAPES = (
     ("\\u", re.compile(r"(\\u(00[0-9a-fA-F]{2}))"), 16),
     ("%", re.compile(r"(%([0-7][0-9a-fA-F]))"), 16),
@@ -30,13 +30,16 @@ _JSON = re.compile(rb"[\[{]")
 
 
 class Secrets:
-    """The secrets of an endpoint. Without any, every text stays as it is."""
+    """The secrets of an endpoint, and their redaction. Without secrets, no text is changed."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values = tuple(dict.fromkeys(value for value in values if len(value) >= MIN_SECRET_CHARACTERS))
 
     def redact(self, text: str, *, cut: bool = False) -> str:
-        """Return *text* with `***` for each secret; *cut* also takes the beginning of one off its end."""
+        """Return *text* with `***` for each secret.
+
+        *cut*: the text was cut, so the beginning of a secret at its end is redacted too.
+        """
         if not self._values or not text:
             return text
         if self._quotes(text):
@@ -46,7 +49,7 @@ class Secrets:
         return self._without_fragment(text) if cut else text
 
     def clean(self, raw: bytes) -> bytes:
-        """Return what a server sent without secrets; JSON, also behind `data:`, stays JSON."""
+        """Return the bytes *raw* of a server without secrets. JSON stays valid JSON, also after `data:`."""
         if not self._values:
             return raw
         text = raw.decode("utf-8", "replace")
@@ -58,11 +61,11 @@ class Secrets:
                 value = msgspec.json.decode(raw[begin.start() :])
                 return raw[: begin.start()] + msgspec.json.encode(self.redacted(value))
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                pass  # text that only begins like JSON
+                pass  # not JSON, although it begins like JSON
         return self.redact(text).encode()
 
     def lines(self, raw: bytes) -> bytes:
-        """Return whole lines without secrets, each cleaned by itself."""
+        """Return *raw* without secrets. Each line is redacted separately, so *raw* must end with a whole line."""
         if not self._values:
             return raw
         return b"".join(
@@ -70,11 +73,14 @@ class Secrets:
         )
 
     def passed(self) -> "Passed":
-        """Return what redacts the pieces of one reply as they pass."""
+        """Return a redactor for the pieces of one reply."""
         return Passed(self)
 
     def begun_at(self, raw: bytes) -> int:
-        """Return where at the end of *raw* a secret may begin whose rest is still to come: else its length."""
+        """Return the index in *raw* at which a secret may begin that continues in the next piece.
+
+        If no secret begins at the end of *raw*, this is the length of *raw*.
+        """
         tail = raw[-self._max_form_bytes :].lower()
         for length in range(len(tail) - len(tail.rstrip(self._form_bytes)), 0, -1):
             if tail[-length:] in self._beginnings:
@@ -82,7 +88,7 @@ class Secrets:
         return len(raw)
 
     def are_in(self, raw: bytes) -> bool:
-        """Return whether *raw* quotes a secret, in whatever form."""
+        """Return whether *raw* contains a secret in any known form."""
         lowered = raw.lower()
         if any(form in lowered for form in self._encoded):
             return True
@@ -91,12 +97,12 @@ class Secrets:
         return self._quotes(self._unescaped(raw.decode("utf-8", "replace")))
 
     def _line(self, raw: bytes) -> bytes:
-        """Return a line without secrets, with the end that it has."""
+        """Return a line without secrets; its line end stays."""
         text = raw.rstrip(b"\r\n")
         return self.clean(text) + raw[len(text) :]
 
     def redacted(self, value: Any) -> Any:
-        """Return a JSON value with its texts redacted. Its keys are protocol and are not stored."""
+        """Return a JSON value with its texts redacted. Keys of objects are not: they are field names."""
         if not self._values:
             return value
         if isinstance(value, str):
@@ -110,7 +116,7 @@ class Secrets:
         return any(form in lowered for form in self._forms)
 
     def _unescaped(self, text: str) -> str:
-        """Return *text* with those escapes decoded that stand for a character of a secret."""
+        """Return *text* unescaped. Of the numbered escapes, only those of characters of secrets are decoded."""
         if "\\" in text:
             for _ in range(4):  # JSON in JSON in JSON in JSON
                 text = text.replace("\\\\", "\\")
@@ -137,14 +143,14 @@ class Secrets:
             for length in range(min(len(form) - 1, len(tail)), _MIN_FRAGMENT - 1, -1):
                 if text[-length:].lower() == form[:length]:
                     return text[:-length] + REDACTED
-                if tail.endswith(form[:length]):  # it is escaped: back to where it must have begun
+                if tail.endswith(form[:length]):  # the fragment is escaped: cut back to the last separator
                     kept = max(text.rfind(stop) for stop in " \"'\n:=,")
                     return text[: kept + 1] + REDACTED
         return text
 
     @cached_property
     def _forms(self) -> tuple[str, ...]:
-        """In which forms a server may quote the secrets, in lower case, the longest first."""
+        """All forms in which a server may quote the secrets, in lower case, the longest first."""
         forms = {form.lower() for value in self._values for form in _forms(value)}
         return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
@@ -154,7 +160,7 @@ class Secrets:
 
     @cached_property
     def _marks(self) -> tuple[bytes, ...]:
-        """One of these is in every text in which an escape stands for a letter of a secret."""
+        """A text with an escaped character of a secret contains at least one of these."""
         own = (b"\\" + letter.encode() for letter in '"\\' if any(letter in value for value in self._values))
         return (b"\\u00", b"\\/", b"%", b"&", *own)
 
@@ -164,7 +170,7 @@ class Secrets:
 
     @cached_property
     def _form_bytes(self) -> bytes:
-        """Every byte of the forms."""
+        """All bytes that occur in the forms."""
         return bytes(set(b"".join(self._encoded)))
 
     @cached_property
@@ -181,10 +187,10 @@ class Secrets:
 
 
 class Passed:
-    """The pieces of one reply, each as it came but for secrets, also those that are split between pieces.
+    """Redacts secrets in the pieces of one reply, also a secret that is split between pieces.
 
-    Only what may be the beginning of a secret at the end of a piece waits for the next one. A secret that is both
-    escaped and split is not found.
+    The end of a piece is held until the next piece only if a secret may begin there. A secret that is both escaped
+    and split is not found.
     """
 
     def __init__(self, secrets: Secrets) -> None:
@@ -192,7 +198,7 @@ class Passed:
         self._held = b""
 
     def take(self, piece: bytes) -> bytes:
-        """Return what may pass on, now that *piece* has come."""
+        """Add *piece*; return the bytes that can be passed on now, without secrets."""
         whole = self._held + piece if self._held else piece
         end = self._secrets.begun_at(whole)
         if end < len(whole):
@@ -202,13 +208,13 @@ class Passed:
         return self._secrets.lines(whole) if self._secrets.are_in(whole) else whole
 
     def rest(self) -> bytes:
-        """Return what was held back, now that nothing more comes."""
+        """Return the bytes that are still held. Call it after the last piece."""
         held, self._held = self._held, b""
         return held
 
 
 def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str]:
-    """Yield the escapes in *text* and what is between them, in order."""
+    """Yield the escapes in *text* and the texts between them, in order."""
     at = 0
     for found in pattern.finditer(text):
         yield text[at : found.start()]
@@ -222,7 +228,7 @@ def _forms(value: str) -> Iterator[str]:
     yield value
     yield quote(value, safe="")
     yield raw.hex()
-    # Base64 of a text that has the secret in it: which characters are the secret's depends on where it begins.
+    # Base64 of a longer text with the secret: the characters depend on the position of the secret, modulo 3.
     for offset, skipped in ((0, 0), (1, 2), (2, 3)):
         whole = (8 * (offset + len(raw))) // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -230,7 +236,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def credential(header: str) -> str:
-    """Return the secret in the value of a *header*: what follows `Bearer` or another scheme, else all of it."""
+    """Return the secret in the value of a *header*: the part after `Bearer` or another scheme, else the whole value."""
     scheme, _, rest = header.partition(" ")
     return rest if rest and scheme.isalpha() else header
 
