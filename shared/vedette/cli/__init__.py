@@ -26,7 +26,7 @@ from vedette.errors import (
 
 
 def _default(value: object) -> str | None:
-    """Return a default as help shows it; the default of a flag needs no word."""
+    """Return a default as help shows it; None for the default of a flag, which help does not show."""
     return None if value in (None, False, ()) else str(value)
 
 
@@ -163,7 +163,7 @@ entries.add(
     ),
     group=entries.OPERATE,
 )
-# An app of its own, which its module holds: it lists where no command follows.
+# `endpoints` is an app, not a command, because without a subcommand it lists the endpoints.
 app.command(
     "vedette.cli.defining:endpoints",
     help="List the endpoints, or change them while Vedette runs.",
@@ -306,10 +306,10 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         complain(f"{error}{hint}")
         sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would change the exit code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would change the exit code
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has seen enough.
+        # The reader of our output, such as `head`, closed the pipe.
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
@@ -320,7 +320,7 @@ def main(tokens: list[str] | None = None) -> NoReturn:
             sys.exit(1)
         if type(error).__module__.partition(".")[0] != "nats":
             raise
-        # A server does not reply to requests that a login may not send.
+        # A NATS server does not reply to a request that the login may not send.
         complain(
             f"the NATS server refused this command ({' '.join(str(error).split())}). "
             "Its log says why; only the operator's login may change streams and read all of them"
@@ -330,5 +330,5 @@ def main(tokens: list[str] | None = None) -> NoReturn:
 
 
 def _is_full(error: Exception) -> TypeGuard[OSError]:
-    """Return whether there is no room for the output: of a file that is named, its command says so."""
+    """Return whether standard output has no room left. An error that names a file is reported by its command."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename

@@ -1,4 +1,4 @@
-"""`models`, `recommend` and `explain`: the replies that agents get, for people."""
+"""`models`, `recommend` and `explain`: the replies that agents get, printed for people."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -107,7 +107,7 @@ def models(
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Terms:
-    """How many models are shown, how they are scored, and as of when."""
+    """The number of models to show, how they are scored, and as of what time."""
 
     limit: Limit = 3
     weight: Weighting = ()
@@ -181,9 +181,9 @@ def _moment(at: str) -> datetime:
 
 
 def _entries(option: str, given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the *given* values of *option* as a keyword of the client.
+    """Return the *given* NAME=VALUE texts of *option* as a keyword argument of the client; empty if there are none.
 
-    Raises RequestError for a value that is not NAME=VALUE.
+    Raises RequestError for an unknown name, and for a text that is not NAME=VALUE.
     """
     found, table = {}, f"{option}s"
     for text in given:
@@ -204,7 +204,7 @@ def _entries(option: str, given: Sequence[str], names: Sequence[str]) -> dict[st
 async def _refuse_unknown(client: Client, **named: Sequence[str]) -> None:
     """Raise RequestError for a value that no known model has in the field of that name.
 
-    A person mistypes. An agent lists what it can use, and works where some of it is missing: the bus accepts it.
+    Only the command line does this, because people mistype. On the bus, an agent may name values that no model has yet.
     """
     wanted = {field: values for field, values in named.items() if values}
     listed = (await client.models()).models if wanted else ()
@@ -222,7 +222,7 @@ def refuse_unknown(field: str, values: Sequence[str], infos: Sequence[ModelInfo]
 
 
 def _print_reply(reply: Struct, json: bool, show: Callable[[], None], *, found: bool) -> int:
-    """Print *reply*, as JSON or by *show*; return the exit code."""
+    """Print *reply*, as JSON or by *show*; return the exit code: 0, or NOTHING_FOUND unless *found*."""
     if json:
         document(reply)
     else:

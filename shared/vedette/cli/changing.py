@@ -1,4 +1,4 @@
-"""Changes of endpoints while Vedette runs: tried first, published, and in force before the command ends."""
+"""Changes endpoints while Vedette runs: contacts the endpoint, publishes the change, waits until it is in force."""
 
 import asyncio
 import os
@@ -32,13 +32,13 @@ from vedette.types import Outcome
 _STORED_WITHIN_S = 15.0
 _IN_FORCE_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.25
-# A change of these keys leads to another server: it is tried before it is kept.
+# A change of these keys leads to another server, so the server is contacted before the change is published.
 _TRIED = frozenset({"url", "provider", "flavour", "api_key", "basic", "headers", "ca_file", "verify"})
 
 
 @asynccontextmanager
 async def operator(where: options.Instance) -> AsyncIterator[Bus]:
-    """Yield the writer of definitions. Raises RequestError for a login without this permission."""
+    """Yield a bus that may publish definitions. Raises RequestError if the login may not, or the stream is missing."""
     async with connect(where.operator(), name="vedette-operator") as connection:
         bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
         try:
@@ -61,7 +61,7 @@ def _not_allowed(error: Exception) -> RequestError:
 
 
 async def endpoints_in_force(where: options.Instance) -> EndpointsReply | None:
-    """Return the endpoints in force, or None where no recommender replies."""
+    """Return the endpoints in force, or None if no recommender replies."""
     try:
         async with where.client() as client:
             return await client.endpoints()
@@ -89,9 +89,9 @@ async def make(
     *,
     defined: bool = False,
 ) -> int:
-    """Publish *change* of an endpoint that there is; of one that was changed at run time before, if *defined*.
+    """Publish *change* of a known endpoint and wait until it is in force. Returns the exit code.
 
-    Returns the exit code, as the other changes do. Raises RequestError where the change is refused.
+    *defined*: the endpoint must have been changed at run time before. Raises RequestError if the change is refused.
     """
     async with operator(where) as bus:
         held, views = await definitions.last(bus, name), await endpoints_in_force(where)
@@ -105,9 +105,9 @@ async def make(
 
 
 def _require(name: str, views: EndpointsReply | None) -> None:
-    """Raise RequestError for a name that no endpoint has, in force or left out."""
+    """Raise RequestError if *name* is neither an endpoint in force nor one that was left out."""
     if views is None:
-        return  # then it is not known here, and shows as left out later
+        return  # not known here; an unknown endpoint shows later as left out
     known = [view.endpoint for view in views.endpoints] + [one.endpoint for one in views.left_out]
     if name not in known:
         problem = f"no endpoint {name}; known: {', '.join(dict.fromkeys(known)) or 'none'}"
@@ -123,9 +123,9 @@ async def add(
     unchecked: bool,
     as_json: bool,
 ) -> int:
-    """Publish that the endpoint *name* is *settings*, after a try unless *unchecked*. Raises RequestError."""
+    """Publish the endpoint *name* with *settings*; contact it first unless *unchecked*. Raises RequestError."""
     change = definitions.add(settings)
-    definitions.subject(name)  # refuses what is no name of an endpoint
+    definitions.subject(name)  # raises RequestError for an invalid name
     wanted = laid_over(name, _preview(name, change, None), None)
     providers.load(wanted.provider)
     async with operator(where) as bus:
@@ -151,9 +151,9 @@ async def edit(
     unchecked: bool,
     as_json: bool,
 ) -> int:
-    """Publish that *settings* are laid over an endpoint, and keys *unset*. It is tried where that makes it another.
+    """Publish *settings* as changed keys of the endpoint *name*, and *unset* as removed keys.
 
-    Nothing is tried if *unchecked*. Raises RequestError.
+    If a key of `_TRIED` changes, the endpoint is contacted first, unless *unchecked*. Raises RequestError.
     """
     async with operator(where) as bus:
         held, views = await definitions.last(bus, name), await endpoints_in_force(where)
@@ -163,7 +163,7 @@ async def edit(
         preview = _preview(name, change, held.event if held else None)
         beneath = _beneath(name, preview, views, where)
         wanted = laid_over(name, preview, beneath) if beneath or preview.whole else None
-        if wanted is None:  # the base definition is not known here
+        if wanted is None:  # the definition below the change is not known here
             checked({"url": "http://localhost", **preview.settings}, f"endpoints.{name}")
         found = ""
         if not unchecked and wanted is not None and _TRIED & {*settings, *unset}:
@@ -173,21 +173,21 @@ async def edit(
 
 
 def configured(where: options.Instance, config: str | None = None) -> Settings:
-    """Return the configuration without definitions: from *config*, the Vedette here, or VEDETTE_CONFIG."""
+    """Return the configuration without changes of endpoints: of *config*, the local Vedette, or VEDETTE_CONFIG."""
     if config is None and (here := where.configuration()) is not None:
         return here
     return options.settings(config) if config or os.environ.get("VEDETTE_CONFIG") else Settings()
 
 
 def _preview(name: str, change: Change, held: EndpointDefined | None) -> EndpointDefined:
-    """Return the definition that *change* leads to, not published yet."""
+    """Return the definition that would result from *change*, without publishing it."""
     return EndpointDefined(id="", at=SystemClock().now(), endpoint=name, **change(held))
 
 
 def _beneath(
     name: str, preview: EndpointDefined, views: EndpointsReply | None, where: options.Instance
 ) -> EndpointSettings | None:
-    """Return the base definition of *preview*, if this machine knows it."""
+    """Return the definition below *preview* (file or source), if this machine knows it."""
     if preview.whole:
         return None
     if (of_file := configured(where).endpoints.get(name)) is not None:
@@ -197,7 +197,7 @@ def _beneath(
 
 
 async def _tried(name: str, wanted: EndpointSettings, where: options.Instance) -> str:
-    """Return the contact with an endpoint. Raises RequestError if it fails, or if a secret is missing here."""
+    """Contact the endpoint; return the result in words. Raises RequestError if it fails or a secret is missing here."""
     outbound = configured(where).outbound
     skip = "--unchecked keeps it without a try"
     try:
@@ -269,7 +269,7 @@ def _done(event: EndpointDefined) -> str:
 
 
 async def _in_force(where: options.Instance, sequence: int) -> EndpointsReply | None:
-    """Return the endpoints once the definition with *sequence* is in force; None where that takes too long."""
+    """Return the endpoints once the definition with *sequence* is in force; None if that takes too long."""
     try:
         async with asyncio.timeout(_IN_FORCE_WITHIN_S), where.client() as client:
             while True:

@@ -1,6 +1,6 @@
-"""All problems of a configuration: errors that `vedette up` would refuse, and warnings.
+"""Finds all problems of a configuration: errors that `vedette up` would refuse, and warnings.
 
-Nothing is contacted for it.
+This contacts no server.
 """
 
 import ssl
@@ -25,7 +25,7 @@ Check = Callable[[Settings], Iterable[ConfigurationError]]
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong, or only surprising, and where."""
+    """An error or a warning, with its place in the configuration."""
 
     where: str
     problem: str
@@ -84,7 +84,7 @@ def _unreadable(secret: object, where: str) -> Iterator[ConfigurationError]:
 async def _opened(
     name: str, endpoint: EndpointSettings, settings: Settings
 ) -> AsyncIterator[ConfigurationError]:
-    """Yield why an endpoint cannot be opened: its provider, its flavour, its certificates, its headers."""
+    """Yield why an endpoint cannot be opened: an error of its provider, flavour, certificates or headers."""
     try:
         provider = providers.load(endpoint.provider)
     except ConfigurationError as error:
@@ -101,7 +101,7 @@ async def _opened(
     try:
         way = access(name, endpoint, settings.outbound)
     except ConfigurationError as error:
-        yield error  # of a secret that cannot be read it was said before, in the same words
+        yield error  # the same secret was reported by `_secrets`
         return
     try:
         async with provider.open(way, clock=SystemClock()):
@@ -135,7 +135,7 @@ def _nats(settings: Settings) -> Iterator[ConfigurationError]:
 
 
 def _twice(settings: Settings, where: str) -> Iterator[Problem]:
-    """Yield the endpoints at one URL: each of their models is measured as often as it is configured."""
+    """Yield endpoints with the same URL: Vedette measures their models once for each endpoint."""
     at: dict[str, list[str]] = defaultdict(list)
     for name, endpoint in settings.endpoints.items():
         at[endpoint.url.rstrip("/").removesuffix("/v1").lower()].append(name)

@@ -19,7 +19,7 @@ from vedette.text.shown import shown
 Shell = Literal["bash", "zsh", "fish"]
 Kind = Literal["endpoint", "model", "target", "use-case", "suite"]
 
-# What follows an option, or stands as a positional argument of a command. A target is a model or an endpoint.
+# The kind of name after an option, or in a positional argument of a command. A target is a model or an endpoint.
 OF_OPTIONS: dict[str, Kind] = {
     "--endpoint": "endpoint",
     "--exclude": "model",
@@ -47,13 +47,13 @@ OF_COMMANDS: dict[str, Kind] = {
     "endpoints restore": "endpoint",
     "endpoints history": "endpoint",
 }
-# A function of the settings that gives names which only a service knows.
+# An entry point with a function that takes the settings and returns names that only a service knows.
 _GROUP = "vedette.names"
 _MAX_OFFERED = 1000
 _TIMEOUT_S = 1.0
 
-# The scripts of Cyclopts know commands and options. These add the names that `complete-names` prints, quoted: servers
-# choose the names of models.
+# Cyclopts' scripts complete commands and options. These lines add the names that `complete-names` prints. They are
+# quoted, because servers choose the names of models.
 _IN_FISH = "(vedette complete-names (commandline -cp | string collect) 2>/dev/null)"
 _HOOKS: dict[Shell, str] = {
     "bash": r"""
@@ -90,7 +90,7 @@ fi
         [
             "",
             f"complete -c vedette -f -a '{_IN_FISH}'",
-            # Fish completes the value of an option by that option's own line alone.
+            # For the value of an option, Fish uses only the line of that option.
             *(f"complete -c vedette -l {option[2:]} -x -a '{_IN_FISH}'" for option in OF_OPTIONS),
             "",
         ]
@@ -119,7 +119,7 @@ def completion(
 
 
 def complete_names(line: Annotated[str, Parameter(help="The command line up to the cursor.")], /) -> int:
-    """Print the names that can stand at the end of LINE, a command line up to the cursor."""
+    """Print the names that can complete the last word of LINE, a command line up to the cursor."""
     kind, begun = wanted(line)
     if kind is not None:
         for name in offered(run(_names(kind)), begun):
@@ -128,10 +128,10 @@ def complete_names(line: Annotated[str, Parameter(help="The command line up to t
 
 
 def wanted(line: str) -> tuple[Kind | None, str]:
-    """Return of which kind the last word of *line* is, if it is a name, and how it begins."""
+    """Return the kind of name that the last word of *line* can be (None: no name), and the text of that word."""
     try:
         _, *words = shlex.split(line)
-    except ValueError:  # a quotation mark is open, or there is no word
+    except ValueError:  # an open quotation mark, or no word
         return None, ""
     begun = "" if line[-1:].isspace() or not words else words.pop()
     option, equals, value = begun.partition("=")
@@ -145,13 +145,13 @@ def wanted(line: str) -> tuple[Kind | None, str]:
 
 
 def _command(words: list[str]) -> str:
-    """Return the command that *words* begin with, as `OF_COMMANDS` names it."""
+    """Return the command at the start of *words*, in the form of `OF_COMMANDS`."""
     both = " ".join(words[:2])
     return both if both in OF_COMMANDS else words[0]
 
 
 def _takes_a_value(words: list[str]) -> bool:
-    """Return whether the last of *words* is an option whose value comes next."""
+    """Return whether the last of *words* is an option that needs a value."""
     command, last = _command(words), words[-1]
     if not last.startswith("-") or "=" in last or command not in OF_COMMANDS:
         return False
@@ -168,7 +168,7 @@ def parser(command: str) -> App:
 
 
 def offered(names: Iterable[str], begun: str) -> list[str]:
-    """Return those of *names* that go on as *begun* and that a terminal shows as they are, in order."""
+    """Return the *names* that begin with *begun*, sorted, without names that a terminal cannot show unchanged."""
     fitting = {
         name for name in names if name.startswith(begun) and shown(name) == name and name.isprintable()
     }
@@ -176,7 +176,7 @@ def offered(names: Iterable[str], begun: str) -> list[str]:
 
 
 def named_by_services(kind: Kind, settings: Settings) -> list[str] | None:
-    """Return the names of *kind* that a service knows by *settings*; None where it is not installed, or cannot."""
+    """Return the names of *kind* from the service that knows them; None if it is not installed or fails."""
     with suppress(ConfigurationError):
         for point in entry_points(group=_GROUP, name=kind):
             return list(point.load()(settings))
@@ -194,7 +194,7 @@ async def _names(kind: Kind) -> list[str]:
                 return endpoints
             models = [str(view.model) for view in (await client.models()).models]
             return models if kind == "model" else models + endpoints
-    except VedetteError:  # none runs: what is configured can be completed
+    except VedetteError:  # no Vedette runs: complete the configured names
         return [] if kind == "model" else list(settings.endpoints)
 
 

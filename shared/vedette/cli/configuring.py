@@ -1,4 +1,4 @@
-"""`config init`, `config check` and `config show`: begin a configuration, and see its result."""
+"""`config init`, `config check` and `config show`: create a configuration, check it, show the result."""
 
 import itertools
 import os
@@ -42,7 +42,7 @@ availability = "30m"                   # … models are probed
 performance = "6h"                     # … their speed is measured
 quality = "7d"                         # … their answers are evaluated
 """
-_WHEN = "# --- When"  # where the example goes on after its endpoints
+_WHEN = "# --- When"  # the example continues here after its endpoints
 _ENDPOINTS = "# --- Endpoints"
 
 File = Annotated[
@@ -50,7 +50,7 @@ File = Annotated[
 ]
 
 
-# --- Begin one -------------------------------------------------------------------------------------------------
+# --- Create ----------------------------------------------------------------------------------------------------
 
 
 def init(
@@ -89,7 +89,7 @@ def init(
 
 
 def _backed_up(file: Path) -> Path:
-    """Copy *file* next to itself, over no other copy; return the copy."""
+    """Copy *file* next to itself, without replacing another copy; return the path of the copy."""
     names = (f"{file.name}.bak{number or ''}" for number in itertools.count())
     backup = next(copy for copy in (file.with_name(name) for name in names) if not copy.exists())
     shutil.copy2(file, backup)
@@ -103,13 +103,13 @@ async def _found() -> dict[str, EndpointSettings]:
 
 
 def _name(usual: str, contact: Contact) -> str:
-    """Return a name for the endpoint: by the product of the server, else by its usual port."""
+    """Return a name for the endpoint: the product of the server, else the *usual* server of its port."""
     product = contact.server.product if contact.server else None
     return "".join(c if c.isalnum() else "-" for c in product.lower()) if product else usual
 
 
 def begun(endpoints: Mapping[str, EndpointSettings], *, every: bool = False) -> str:
-    """Return the text of a configuration with *endpoints*; with *every* other setting as a comment, or the usual."""
+    """Return the text of a configuration with *endpoints*. *every*: with all other settings as comments."""
     tables = "".join(
         f'[endpoints.{name}]\nprovider = "{endpoint.provider}"\nurl = "{endpoint.url}"\n\n'
         for name, endpoint in endpoints.items()
@@ -118,7 +118,7 @@ def begun(endpoints: Mapping[str, EndpointSettings], *, every: bool = False) -> 
 
 
 def _whole(tables: str) -> str:
-    """Return the example with *tables* in place of its endpoints, and all settings as comments."""
+    """Return the example file with *tables* in place of its endpoints, and all other settings as comments."""
     example = files("vedette").joinpath("example.toml").read_text("utf-8")
     shown, _, rest = example.partition(_WHEN)
     title, _, shown = shown.partition(_ENDPOINTS)
@@ -193,7 +193,7 @@ def show(file: File = None, /, *, config: options.Config = None, json: options.J
 
 
 def _without_secrets(settings: Settings) -> Settings:
-    """Return *settings* without values that could be secrets."""
+    """Return *settings* without values that may be secrets."""
     nats, database = settings.nats, settings.database
     endpoints = {
         name: msgspec.structs.replace(
@@ -221,7 +221,7 @@ def _without_secrets(settings: Settings) -> Settings:
 
 
 def _table(section: Struct) -> Table:
-    """Return *section* as a table of TOML: its values, those at their default marked, then its tables."""
+    """Return *section* as a TOML table: values first, with defaults marked, then its subtables."""
     table = tomlkit.table()
     tables: list[tuple[str, Item]] = []
     for field in msgspec.structs.fields(section):
@@ -243,7 +243,7 @@ def _table(section: Struct) -> Table:
 
 
 def _is_table(value: object) -> bool:
-    """Return whether *value* has a heading of its own: a section, a mapping of sections, a list of them."""
+    """Return whether *value* needs a TOML heading: a section, a mapping of sections, or a list of sections."""
     if isinstance(value, dict):
         return any(isinstance(inner, Section) and not isinstance(inner, Secret) for inner in value.values())
     if isinstance(value, tuple):
@@ -266,7 +266,7 @@ def _nested(value: Any) -> Item:
 
 
 def item_of(value: object) -> Item:
-    """Return *value* as TOML writes it in a line: a table, too."""
+    """Return *value* as TOML on one line; a table becomes an inline table."""
     plain = _without_nothing(msgspec.to_builtins(value, builtin_types=(date,)))
     item: Item = tomlkit.item(plain)
     if isinstance(item, Table):
@@ -276,7 +276,7 @@ def item_of(value: object) -> Item:
 
 
 def _without_nothing(value: Any) -> Any:
-    """Return *value* without the keys that have no value, for which TOML has no word."""
+    """Return *value* without keys whose value is None, because TOML has no null."""
     if not isinstance(value, dict):
         return value
     return {key: _without_nothing(inner) for key, inner in value.items() if inner is not None}

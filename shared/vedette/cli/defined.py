@@ -1,4 +1,4 @@
-"""Changes of endpoints at run time: the history of one endpoint, and all of them as TOML."""
+"""Shows changes of endpoints at run time: the history of one endpoint, or all changed endpoints as TOML."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -51,7 +51,7 @@ def _rows(events: Sequence[EndpointDefined | EndpointAppeared]) -> Iterator[tupl
 
 
 def _differences(before: EndpointDefined | None, after: EndpointDefined) -> Iterator[str]:
-    """Yield which keys differ, and how."""
+    """Yield the keys that differ, with their values before and after."""
     old, new = before.settings if before else {}, after.settings
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
@@ -69,9 +69,10 @@ def _short(value: object) -> str:
 
 
 async def export(config: str | None, where: options.Instance, *, everything: bool, as_json: bool) -> int:
-    """Print what was changed at run time, laid over the file *config*; *everything*: the rest of it too.
+    """Print the endpoints that were changed at run time as TOML, on top of the file *config*.
 
-    Returns the exit code: 1 where an endpoint in force is missing, because its file is not known here.
+    *everything*: also the rest of the file. Returns the exit code: 1 if an endpoint in force is missing, because its
+    file is not known here.
     """
     file = configured(where, config)
     async with operator(where) as bus:
@@ -98,7 +99,7 @@ async def export(config: str | None, where: options.Instance, *, everything: boo
 
 
 def missing(left_out: Sequence[LeftOut], views: EndpointsReply | None) -> list[str]:
-    """Return which endpoints that were changed are left out here alone: others are in force nowhere."""
+    """Return the endpoints changed at run time that are left out here, but are in force in the running Vedette."""
     unknown = [one.endpoint for one in left_out if one.source == "operator" and not one.wrong]
     return [name for name in unknown if views is None or any(one.endpoint == name for one in views.endpoints)]
 
@@ -138,5 +139,5 @@ def _remark(one: LeftOut) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return *text*, which a stranger may have written, as a comment can hold it."""
+    """Return *text* on one line, for a comment. Its author may not be trusted."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,4 @@
-"""`endpoints`: list them, and change them while Vedette runs. Its commands and their options."""
+"""The `endpoints` commands and their options: list endpoints, and change them while Vedette runs."""
 
 import getpass
 import socket
@@ -72,7 +72,7 @@ class Keys:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Signature:
-    """Who makes a change, and why."""
+    """The author of a change, and the reason."""
 
     reason: Annotated[str, Parameter(help="Reason for the change; the history shows it.")] = ""
     by: Annotated[

@@ -1,4 +1,4 @@
-"""`demo`: one full cycle on a real small model, served locally. It is `up`, and waiting for events."""
+"""`demo`: one full cycle on a real small model, served locally: `up`, and then a wait for events."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ USE_CASE = "chat"
 _LOOK_EVERY_S = 1.0
 _SAY_EVERY_S = 15.0
 _REPLY_TIMEOUT_S = 60.0
-# A busy machine is slow, and not broken: a measurement may take as long as its job.
+# A busy machine is slow, but works: a measurement may take as long as the timeout of its job.
 _PATIENT_S = 3600.0
 
 
@@ -156,7 +156,7 @@ def _directory(stack: AsyncExitStack, named: str | None) -> Path:
 
 
 async def _settings(served: EndpointSettings, *, with_ollama: bool) -> Settings:
-    """Return settings for the demo's own endpoint and, where wanted, for the Ollama that replies here."""
+    """Return settings with the demo's own endpoint; *with_ollama*: also with the local Ollama, if it replies."""
     default = parse({}, where="the defaults")
     here = {name: default.endpoints[name] for name in await answering(default)} if with_ollama else {}
     if with_ollama and not here:
@@ -177,7 +177,7 @@ async def _settings(served: EndpointSettings, *, with_ollama: bool) -> Settings:
 async def _one_cycle(
     connection: NatsClient, endpoints: set[str], running: Running, stopped: Stopped, within: float | None
 ) -> tuple[str, ...]:
-    """Wait until every model was found, probed and measured, at most *within* seconds; return what is unfinished."""
+    """Wait until all models were found, probed and measured, at most *within* seconds; return the unfinished steps."""
     cycle, news = Cycle(endpoints), asyncio.Event()
     bus = Bus(connection, name="demo", clock=SystemClock(), log=log.logger("demo"))
     with _Shown.open() as shown:
@@ -211,7 +211,7 @@ async def _one_cycle(
 
 
 async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
-    """Run *works* until one ends; raise what it raised."""
+    """Run *works* until one ends. Raises its error, if any."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -224,7 +224,7 @@ async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
 
 
 class _Waits:
-    """Prints from time to time what the demo waits for, and for how long so far."""
+    """Prints at intervals what the demo waits for, and how long it has waited."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
@@ -232,15 +232,15 @@ class _Waits:
         self._next_s = _SAY_EVERY_S
 
     def report(self, what: str) -> None:
-        """Say that *what* is waited for, if nothing was said for a while."""
+        """Print that the demo waits for *what*, unless a line was printed a short time ago."""
         waited_s = time.monotonic() - self._began
         if waited_s >= self._next_s:
-            self._next_s = waited_s + max(_SAY_EVERY_S, waited_s / 4)  # a long wait fills no screen
+            self._next_s = waited_s + max(_SAY_EVERY_S, waited_s / 4)  # longer and longer intervals
             self._say(f"waiting   {waited_s:.0f} s so far for {what}")
 
 
 class _Shown:
-    """News in lines, and a bar for the running job on a terminal."""
+    """Prints news as lines; on a terminal, also a bar for the running job."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
@@ -251,7 +251,7 @@ class _Shown:
     @classmethod
     @contextmanager
     def open(cls) -> "Iterator[_Shown]":
-        """Show a bar while the context is open, on a terminal."""
+        """Show the bar while this context is open, if standard error is a terminal."""
         if not err.is_terminal:
             yield cls(None)
             return
@@ -270,7 +270,7 @@ class _Shown:
             err.print(text)
 
     def waiting(self, missing: Sequence[str]) -> None:
-        """Say what is waited for, on a terminal in the bar until that shows a job."""
+        """Show what the demo waits for. On a terminal the bar shows it until a job runs."""
         if self._bar is not None and self._task is not None:
             if not self._last:
                 self._bar.update(self._task, description=f"waiting for {'; '.join(missing)}")
@@ -278,14 +278,14 @@ class _Shown:
             self._waits.report(f"{'; '.join(missing)}{self._step(missing)}")
 
     def _step(self, missing: Sequence[str]) -> str:
-        """Return how far the job is, without the name of the only model that is waited for."""
+        """Return the progress of the job, without the model's name if only one model is missing."""
         if not self._last:
             return ""
         name = missing[0].partition(": ")[0] if len(missing) == 1 else ""
         return f" ({self._last.removeprefix(f'{name}: ')})"
 
     def progress(self, progress: events.Progress) -> None:
-        """Move the bar, and remember how far the job is."""
+        """Move the bar, and store the progress of the job."""
         steps = f", step {progress.step} of {progress.steps}" if progress.steps else ""
         self._last = f"{progress.message}{steps}"
         if self._bar is not None and self._task is not None:

@@ -126,7 +126,7 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
 
 
 async def _pod(where: options.Instance, settings: Settings) -> telemetry.Readiness | None:
-    """Return the readiness of the services of this pod, or None outside a pod."""
+    """Return the readiness of the services in this pod, or None outside a pod."""
     if settings.nats.url is None or where.nats or not settings.http.port:
         return None
     with suppress(NotRunning):
@@ -140,7 +140,7 @@ async def _pod(where: options.Instance, settings: Settings) -> telemetry.Readine
 async def _in_pod(
     pod: telemetry.Readiness, where: options.Instance, settings: Settings
 ) -> AsyncIterator[Finding]:
-    """Yield findings of a pod: its services, and what they use with their own login."""
+    """Yield the findings in a pod: its services, and the state of what they use, by their own login."""
     for finding in services(pod):
         yield finding
     here = set(pod.services)
@@ -177,7 +177,7 @@ async def _database(where: options.Instance, settings: Settings) -> AsyncIterato
     try:
         url = where.database_of(settings)
     except NotRunning:
-        return  # there is none yet
+        return  # no database yet
     except ConfigurationError as error:
         yield Finding(what="database", ok=False, seen=str(error), remedy="correct [database] url")
         return
@@ -194,7 +194,7 @@ def _binary() -> Finding:
 
 
 async def _endpoints(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield the state of each endpoint. Each is opened alone, so that one failure hides no other endpoint."""
+    """Yield the state of each endpoint. Each is opened separately, so that one failure does not hide the others."""
     for name, endpoint in settings.endpoints.items():
         alone = msgspec.structs.replace(settings, endpoints={name: endpoint})
         try:
@@ -247,13 +247,13 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
 
 
 async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield what a running Vedette leaves out or may not do: new names, measurements, calls by its account."""
+    """Yield what a running Vedette ignores or may not do: new names, measurements, calls refused for the account."""
     try:
         async with where.client() as client:
             reply = await client.endpoints()
             models = (await client.models()).models
     except VedetteError:
-        return  # said already
+        return  # `_running` reported it
     for one in reply.left_out:
         if one.wrong:
             yield Finding(
@@ -275,17 +275,17 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
 
 
 async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield whether the NATS server has JetStream, and the time of this machine."""
+    """Yield whether the NATS server has JetStream, and whether this machine's clock agrees with it."""
     try:
         async with connect(where.nats_of(settings), name="vedette-doctor") as connection:
-            with suppress(nats.errors.TimeoutError):  # this login may not ask
+            with suppress(nats.errors.TimeoutError):  # this login may not send the request
                 await provisioning.require_jetstream(connection)
             bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
             trouble = await bus.clock.trouble()
     except NotRunning:
-        return  # said already
+        return  # reported before
     except BusUnreachable as error:
-        if where.nats is None and settings.nats.url is not None:  # else it was said already
+        if where.nats is None and settings.nats.url is not None:  # else it was reported before
             remedy = "start NATS there, or correct url, user, password or ca_file in [nats]"
             yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
         return
@@ -303,7 +303,7 @@ async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[
 
 
 async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield the readiness of the services of the local instance; nothing where none runs."""
+    """Yield the readiness of the local services; nothing if none run."""
     try:
         health_url = instance.find(instance.state_directory(where.state_dir)).health_url
     except NotRunning:
@@ -313,7 +313,7 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
 
 
 async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield whether streams and NATS servers have room; nothing where no Vedette is named."""
+    """Yield whether streams and NATS servers have room; nothing if no Vedette is known."""
     try:
         async with connect(where.operator(), name="vedette-doctor") as connection:
             js = connection.jetstream(timeout=5)
@@ -323,7 +323,7 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
         return
     except (VedetteError, nats.errors.Error, TimeoutError) as error:
         if where.named():
-            return  # this login may not ask, or it was said already
+            return  # this login may not send the request, or it was reported before
         yield Finding(what="streams", ok=False, seen=str(error), remedy="see the log of NATS")
         return
     used = {info.config.name: used_part(info) for info in infos}
@@ -345,7 +345,7 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
 
 
 async def _reserved(js: JetStreamContext, infos: Sequence[StreamInfo]) -> Finding | None:
-    """Return a finding if a server has no storage left for streams: with too much reserved, it does not restart."""
+    """Return a finding if the streams reserve more storage than a server has: such a server does not restart."""
     replicas = max((info.config.num_replicas or 1 for info in infos), default=1)
     try:
         await provisioning.require_room(js, 1, replicas)
@@ -362,7 +362,7 @@ async def _reserved(js: JetStreamContext, infos: Sequence[StreamInfo]) -> Findin
 
 
 async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield the state of each webhook of the local instance. Read errors were reported before."""
+    """Yield the state of each webhook of the local instance. Errors of the connection were reported before."""
     with suppress(VedetteError, nats.errors.Error, TimeoutError):
         operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
         async with connect(operator, name="vedette-doctor") as connection:

@@ -1,4 +1,4 @@
-"""How commands come into the command line: loaded when they are called, each with examples in its help."""
+"""Adds commands to the command line. Each is imported when it is called, and shows examples in its help."""
 
 from typing import NamedTuple
 
@@ -33,9 +33,9 @@ class Entry(NamedTuple):
 
 
 def add(app: App, *entries: Entry, group: Group | None = None, show: bool = True) -> None:
-    """Add *entries* to *app*, or to *group* in its help; its help leaves them out unless *show*.
+    """Add *entries* to *app*, in the *group* of its help. Without *show*, help does not list them.
 
-    A function is imported when its command is called.
+    The function of a command is imported when the command is called.
     """
     for entry in entries:
         name = entry.name or entry.place.partition(":")[2].replace("_", "-")

@@ -12,12 +12,12 @@ from vedette.runtime import telemetry
 from vedette.text.shown import shown_name
 from vedette.types import Outcome
 
-# Refused for the account and no fault of the model: listing them may well succeed.
+# Outcomes of models refused for the account. The listing of the endpoint may succeed nevertheless.
 _OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA_USED, Outcome.AUTH_FAILED})
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """The result of one check: whether it is well, what it showed, the remedy."""
+    """The result of one check: whether it passed, what it found, and the remedy."""
 
     what: str
     ok: bool
@@ -26,7 +26,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def refusal(view: EndpointView) -> Finding | None:
-    """Return that new names of an endpoint are refused, or None."""
+    """Return a finding if new names of an endpoint are refused, else None."""
     if view.state is None or view.state.intake is None or not view.state.intake.refused:
         return None
     seen, _, remedy = refused_names(view.state.intake).partition("; ")
@@ -34,7 +34,7 @@ def refusal(view: EndpointView) -> Finding | None:
 
 
 def refused_models(models: Sequence[ModelView]) -> Iterator[Finding]:
-    """Yield the models that their service refuses for the account, once an endpoint and reason.
+    """Yield one finding for each endpoint and reason whose models the service refuses for the account.
 
     The last probe of a model shows it, or its last measurement if no probe was answered since.
     """
@@ -55,7 +55,7 @@ def refused_models(models: Sequence[ModelView]) -> Iterator[Finding]:
 
 
 def _refusal_of_account(model: ModelView) -> tuple[Outcome, str] | None:
-    """Return with which outcome and words the service refuses *model* for the account, or None."""
+    """Return the outcome and the words with which the service refuses *model* for the account, or None."""
     probed, call = model.availability, model.last_call
     last = probed.last if probed else None
     if last and last.cause == "model" and last.outcome in _OF_THE_ACCOUNT:
@@ -67,7 +67,7 @@ def _refusal_of_account(model: ModelView) -> tuple[Outcome, str] | None:
 
 
 def services(readiness: telemetry.Readiness) -> Iterator[Finding]:
-    """Yield whether services are ready, and their notes."""
+    """Yield whether each service is ready, and its notes."""
     if readiness.problems:
         seen = _by_what_they_say(readiness.problems)
         yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
@@ -93,7 +93,7 @@ def services(readiness: telemetry.Readiness) -> Iterator[Finding]:
 
 
 def _by_what_they_say(problems: Mapping[str, str]) -> str:
-    """Return the services by their message: services that wait for one thing share it."""
+    """Return the services grouped by their message: services that wait for the same thing share a message."""
     by_problem: dict[str, list[str]] = {}
     for service, problem in problems.items():
         by_problem.setdefault(problem, []).append(service)
@@ -101,7 +101,7 @@ def _by_what_they_say(problems: Mapping[str, str]) -> str:
 
 
 def webhook_finding(state: WebhookState) -> Finding:
-    """Return the state of a webhook, and the remedy."""
+    """Return a finding with the state of a webhook, and the remedy."""
     what = f"webhook {state.webhook}"
     if state.stopped_at is not None:
         seen = f"{state.receiver} replied 410 Gone at {state.stopped_at:%Y-%m-%d %H:%M}Z; nothing is sent"

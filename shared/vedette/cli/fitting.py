@@ -1,4 +1,4 @@
-"""Which columns of a table fit a screen, and how wide each may be. Pure."""
+"""Chooses the columns of a table that fit a screen, and their widths. Pure."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -8,8 +8,8 @@ from rich.cells import cell_len
 from vedette.text.shown import shortened
 
 GAP = 2  # between columns
-_MIN_TEXT = 20  # prose is folded to no less
-_WHOLE_NAME = 48  # a name that is no longer is not shortened as long as another column can go
+_MIN_TEXT = 20  # prose is folded to at least this width
+_WHOLE_NAME = 48  # a name up to this length is not shortened while another column can be dropped
 _MIN_NAME = 16
 _TAILS = (
     1 / 2,
@@ -17,15 +17,15 @@ _TAILS = (
     1 / 4,
     7 / 8,
     1 / 8,
-)  # how much of a shortened name is its end, in the order of trying
+)  # the part of a shortened name that is its end, in the order of attempts
 
 Kind = Literal["text", "number", "name"]
 
 
 class Column(NamedTuple):
-    """A column of a table. Where there is no room, the highest rank goes first; 0 stays.
+    """A column of a table. If there is no room, the column with the highest rank is dropped first; 0 is never dropped.
 
-    Text is folded between words. A number and a name keep to one line; a name is shortened in the middle.
+    Text is folded between words. A number or a name stays on one line; a name is shortened in the middle.
     """
 
     title: str
@@ -34,14 +34,14 @@ class Column(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """The columns that are shown, by their places, and the width of each."""
+    """The shown columns, by their index, and the width of each (characters)."""
 
     places: tuple[int, ...]
     widths: tuple[int, ...]
 
 
 def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> Fitted:
-    """Return which *columns* are shown in *width* characters, or in as many as it takes."""
+    """Return the *columns* that fit *width* characters; None: all columns, as wide as they need."""
     wide = [max(map(_wide, (column.title, *cells))) for column, cells in _by_column(columns, rows)]
     places = list(range(len(columns)))
     if width is None:
@@ -67,7 +67,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int 
 
 
 def distinct(names: Sequence[str], most: int) -> list[str]:
-    """Return *names* in at most *most* characters each; different names stay different, if that is possible."""
+    """Return *names* shortened to at most *most* characters. Different names stay different, if possible."""
     cut: list[str] = []
     for tail in _TAILS:
         cut = [_cut(name, most, tail) for name in names]

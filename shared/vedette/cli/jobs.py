@@ -1,4 +1,4 @@
-"""Jobs that a command queues and waits for: which targets, how they go on, and what to say when Ctrl-C comes first."""
+"""Queues jobs for a command and waits for them: targets, progress, and the message after Ctrl-C."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ from vedette.types import ModelRef
 _SAY_AGAIN_S = 30.0
 _MAX_ABANDONED = 5
 _COLORS = {"done": "[green]", "failed": "[red]", "deferred": "[yellow]", "queued": "[dim]"}
-# By which event of `vedette watch` the end of a job is seen.
+# The event of `vedette watch` that shows the end of a job.
 _ANNOUNCED_BY: dict[JobKind, str] = {
     "discover": "found",
     "probe": "probed",
@@ -48,7 +48,7 @@ _ANNOUNCED_BY: dict[JobKind, str] = {
 
 
 class Order(NamedTuple):
-    """The targets of a command, its Vedette, and how it prints the result."""
+    """The targets of a command, the Vedette that it uses, and how it prints the result."""
 
     named: Sequence[str]  # endpoints, and models as endpoint/name; none: all
     where: options.Instance
@@ -57,7 +57,7 @@ class Order(NamedTuple):
 
 
 class Details(TypedDict, total=False):
-    """Details of jobs, beyond their kind and their target."""
+    """Further details of jobs, in addition to kind and target."""
 
     streams: tuple[int, ...]
     suites: tuple[str, ...]
@@ -66,7 +66,7 @@ class Details(TypedDict, total=False):
 
 
 async def targets_of(client: Client, kind: JobKind, named: Sequence[str]) -> list[Target]:
-    """Return the targets that *named* means (endpoints, or models as endpoint/name). Raises RequestError."""
+    """Return the targets for *named* (endpoints, or models as endpoint/name). Raises RequestError."""
     endpoints = {view.endpoint: view.group for view in (await client.endpoints()).endpoints}
     models = {str(view.model): view.model for view in (await client.models()).models}
     chosen: list[Target] = []
@@ -97,7 +97,7 @@ async def targets_of(client: Client, kind: JobKind, named: Sequence[str]) -> lis
 async def follow(
     connection: NatsClient, kind: JobKind, targets: Sequence[Target], **details: Unpack[Details]
 ) -> list[tuple[Job, events.Progress]]:
-    """Queue the jobs and show how far they are; return how each ended. Raises Abandoned on Ctrl-C."""
+    """Queue the jobs and show their progress; return the end of each. Raises Abandoned on Ctrl-C."""
     last: dict[str, tuple[Job, events.Progress]] = {}
     shown = _Bars()
     async with operating(connection) as operation:
@@ -115,7 +115,7 @@ async def follow(
 
 
 class Abandoned(asyncio.CancelledError):
-    """Ctrl-C while jobs are open. They go on; `last` has the last progress of each, if there was any."""
+    """Ctrl-C while jobs are open. The jobs continue; `last` has the last progress of each job that had one."""
 
     def __init__(self, last: Sequence[tuple[Job, events.Progress]]) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Abandoned(asyncio.CancelledError):
 def show_abandoned(
     kind: JobKind, last: Sequence[tuple[Job, events.Progress]], again: str, order: Order
 ) -> None:
-    """Print which jobs continue in the background, and how to follow them; *again* is the command that waits."""
+    """Print which jobs continue in the background, and how to follow them; *again* is the command to wait again."""
     if order.as_json:
         document({"jobs": [documented(job, progress) for job, progress in last], "models": [], "as_of": None})
     going_on = [(job, progress) for job, progress in last if progress.state not in ("done", "failed")]
@@ -160,13 +160,13 @@ def documented(job: Job, progress: events.Progress) -> dict[str, object]:
 
 
 def exit_code(ended: Sequence[tuple[Job, events.Progress]]) -> int:
-    """Return the exit code of a command whose jobs *ended* so. A job that gave way has not failed."""
+    """Return the exit code for the ends of all jobs. A job that gave way to another user has not failed."""
     states = {progress.shown_state for _, progress in ended}
     return 1 if "failed" in states else DEFERRED if "deferred" in states else 0
 
 
 class _Bars:
-    """A bar for each job on a terminal; elsewhere a line for each beginning, wait and end."""
+    """On a terminal, a bar for each job; elsewhere, a line for the start, each wait and the end of a job."""
 
     def __init__(self) -> None:
         self.bars = Progress(
@@ -197,7 +197,7 @@ class _Bars:
             self.bars.update(task, total=total, completed=total)
 
     def _print(self, job: Job, progress: events.Progress) -> None:
-        """Print *progress* as a line: each state once; a reason to wait when it changes, and again now and then."""
+        """Print *progress* as a line: each state once; a reason to wait when it changes, and again at intervals."""
         if progress.state == "step":
             return
         now = time.monotonic()

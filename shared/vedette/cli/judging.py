@@ -43,7 +43,7 @@ from vedette.usecases import BUILT_IN, known
 
 
 def use_cases_of(named: Sequence[str]) -> list[str]:
-    """Return the use cases that *named* spells. Raises RequestError for one that no judge compares texts for."""
+    """Return the use cases that *named* spells. Raises RequestError for a use case without judging."""
     found = []
     for name in named:
         if (use_case := spelt(name, list(SERIES))) is None:
@@ -59,7 +59,7 @@ async def judge(order: Order, use_cases: Sequence[str], by: str | None, budget_u
     async with order.where.client() as client:
         targets = {str(one.model): one for one in await targets_of(client, "judge", order.named) if one.model}
         views = (await client.models()).models
-    # How good a model is follows from all of them, as in the benchmarker; only those that are named take part.
+    # The strength of a model follows from all models, as in the benchmarker. Only the named models take part.
     contenders = {
         view.model: msgspec.structs.replace(viewed(view), writes=str(view.model) in targets) for view in views
     }
@@ -90,7 +90,7 @@ async def judge(order: Order, use_cases: Sequence[str], by: str | None, budget_u
 
 
 def _configured(settings: Settings | None, by: str | None) -> Judge:
-    """Return how judges are configured, with the one that is named. Raises ConfigurationError."""
+    """Return the judge settings, with the judge *by*, if given. Raises ConfigurationError."""
     configured = settings.evaluating.judge if settings else Judge()
     if by is None:
         return configured
@@ -101,7 +101,7 @@ def _configured(settings: Settings | None, by: str | None) -> Judge:
 
 
 def _sessions(found: Mapping[str, Session | str]) -> Iterable[Session]:
-    """Yield the sessions in *found*, by use case; print why there is none for the others."""
+    """Yield the sessions in *found*; print the reason for each use case without a session."""
     for use_case, session in found.items():
         if isinstance(session, str):
             err.print(f"{use_case}: no session: {session}")
@@ -110,7 +110,7 @@ def _sessions(found: Mapping[str, Session | str]) -> Iterable[Session]:
 
 
 def _command(named: Sequence[str], use_cases: Sequence[str], by: str | None, budget_usd: float) -> str:
-    """Return the command that does the same again."""
+    """Return the command line that repeats this."""
     judges = [f"--judge {use_case}" for use_case in use_cases]
     chosen = [f"--by {quote(by)}"] if by else []
     return " ".join(("vedette evaluate", *map(quote, named), *judges, *chosen, f"--budget {budget_usd:g}"))

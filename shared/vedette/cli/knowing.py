@@ -80,7 +80,7 @@ def update(
 
 
 def _file(config: str | None, where: options.Instance) -> Path:
-    """Return the operator's own table: by the configuration of the Vedette that runs here, or by *config*."""
+    """Return the path of the operator's own table: by *config*, else by the local Vedette's configuration."""
     settings = options.settings(config)
     if config is None:
         with suppress(VedetteError):
@@ -89,7 +89,7 @@ def _file(config: str | None, where: options.Instance) -> Path:
 
 
 async def _listed(text: str, where: options.Instance) -> ModelInfo | None:
-    """Return what Vedette lists as *text*, where one runs and *text* is endpoint/name."""
+    """Return the model that Vedette lists as *text*; None if none runs, or *text* is not endpoint/name."""
     try:
         model = ModelRef.parse(text)
     except ValueError:
@@ -102,7 +102,7 @@ async def _listed(text: str, where: options.Instance) -> ModelInfo | None:
 
 
 def _facts(model: str | None, file: Path) -> list[own.OwnFact]:
-    """Return the facts about *model*, newest first."""
+    """Return the published and the operator's own facts about *model*, newest first; empty for None."""
     if model is None:
         return []
     own_facts = own.facts_of(read(FACTS), model)

@@ -44,7 +44,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
 
 
 def _say_origins(reply: EndpointsReply) -> None:
-    """Say which endpoints are not from the file alone, and which definitions are not in force."""
+    """Print which endpoints do not come from the file alone, and which definitions are not in force."""
     for view in reply.endpoints:
         if view.origin is not None:
             out.print(f"{view.endpoint}: {origin_in_words(view.origin)}")
@@ -71,7 +71,7 @@ def origin_in_words(origin: Origin) -> str:
 
 
 def left_behind_in_words(origin: Origin) -> str:
-    """Return which credentials did not follow a changed URL."""
+    """Return which credentials were not used for a changed URL."""
     keys = ", ".join(origin.left_behind)
     return f"{keys} left behind, because the URL leads to another server: give it again"
 
@@ -82,7 +82,7 @@ def source_in_words(source: str) -> str:
 
 
 def refused_names(intake: Intake) -> str:
-    """Return how many new names of a listing are ignored and until when; after `; `, the remedy."""
+    """Return the number of new names in a listing that are ignored, until when, and after `; ` the remedy."""
     until = intake.since + timedelta(days=1)
     return (
         f"{counted(intake.refused, 'new name')} in its listing {plural(intake.refused, 'is', 'are')} ignored "

@@ -1,4 +1,4 @@
-"""Model servers that answer on this machine."""
+"""Finds model servers on this machine."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ from vedette.endpoints.contact import Contact
 from vedette.settings import EndpointSettings, Settings, ollama_url
 from vedette.types import Outcome
 
-# Where the other usual servers listen unless they are configured otherwise; Ollama's clients have a variable.
+# The default addresses of other servers. Ollama's clients have a variable for theirs.
 _USUAL_PORTS = {"llama-cpp": 8080, "vllm": 8000, "lm-studio": 1234, "sglang": 30000}
 _TIMEOUT_S = 2.0
 
 
 def usual() -> dict[str, EndpointSettings]:
-    """Return an endpoint for each usual server, as if it ran here."""
+    """Return an endpoint at the default address of each usual server, on this machine."""
     ollama = EndpointSettings(
         provider="ollama", url=ollama_url(os.environ.get("OLLAMA_HOST", "")), timeout_s=_TIMEOUT_S
     )
@@ -29,7 +29,7 @@ def usual() -> dict[str, EndpointSettings]:
 
 
 async def answering(settings: Settings) -> Mapping[str, Contact]:
-    """Return the endpoints of *settings* that answer as they should, by name, and how the contact went."""
+    """Return the endpoints of *settings* whose contact succeeded, with the contact, by name."""
     async with open_endpoints(settings, clock=SystemClock()) as endpoints:
         contacts = await asyncio.gather(*(endpoint.contact() for endpoint in endpoints))
         return {

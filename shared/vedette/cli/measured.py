@@ -21,7 +21,7 @@ from vedette.types import (
     StreamsLoad,
 )
 
-# Which figures are shown, in order: field of Performance, what it is called, unit, digits.
+# The figures to show, in order: field of Performance, label, unit, digits.
 _FIGURES = (
     ("output_tps", "output", "tokens/s", 1),
     ("ttft_ms", "TTFT, short prompt", "ms", 0),
@@ -138,7 +138,7 @@ _PROOFS: tuple[Cell[tuple[ModelRef, str, Claim]], ...] = (
 
 
 def show_scores(models: Sequence[ModelView], style: Style) -> None:
-    """Print how well *models* answer, by kind of question, then their most useful wrong answers."""
+    """Print the quality of *models* by kind of question, then their most useful wrong answers."""
     scores = [one for model in models for one in _scores(model)]
     if not scores and style == "table":
         out.print("Not evaluated yet. Run vedette evaluate, or wait for the schedule.")
@@ -170,7 +170,7 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
 
 
 class _Scored(NamedTuple):
-    """One score of a model, and the one of the same kind that it is compared with."""
+    """One score of a model, and the score of the same kind for comparison."""
 
     model: ModelRef
     score: Score
@@ -219,7 +219,7 @@ def _by_strength(held: tuple[ModelRef, str, Judgement]) -> tuple[str, str, float
 
 
 def _strength(one: Judgement, errors: float) -> str:
-    """Return the strength, that many standard errors above it; empty where it is not known."""
+    """Return the strength plus *errors* times its standard error; empty if either is unknown."""
     if one.strength is None or (errors and one.error is None):
         return ""
     return f"{one.strength + errors * (one.error or 0.0):+.2f}"
@@ -239,7 +239,7 @@ _JUDGED: tuple[Cell[tuple[ModelRef, str, Judgement]], ...] = (
 
 
 def _judge(report: JudgeReport) -> str:
-    """Return how a judge answered, in a line."""
+    """Return one line about the replies of a judge."""
     if not report.answers and not report.unread:
         return f"{name(report.judge)} was asked to compare no texts: {report.doubts}"
     found = [
@@ -275,7 +275,7 @@ def _judged(model: ModelView) -> Iterator[str]:
 
 
 def _own_tasks(model: ModelView) -> str:
-    """Return which share of other tasks the model may get right, by built-in use case."""
+    """Return the share of other tasks that the model may solve, for each built-in use case."""
     from vedette.usecases import KINDS
     from vedette.usecases.estimating import own_tasks  # numpy takes 0.1 s to import
 
@@ -293,7 +293,7 @@ def _line(text: str) -> str:
 
 
 def show_transcripts(model: ModelView) -> None:
-    """Print what was sent and received when probes of *model* failed, newest last."""
+    """Print requests and replies of failed probes of *model*, newest last."""
     if not model.failures:
         out.print(
             "No probe of this model failed because of the model. Failures of the endpoint are not listed here."

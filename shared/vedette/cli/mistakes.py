@@ -11,7 +11,7 @@ _WANTED = {int: "a whole number", float: "a number"}
 
 
 def explained(error: CycloptsError) -> str:
-    """Return in a sentence what is wrong, with the nearest command or option, and whose help shows it right."""
+    """Return one sentence: what is wrong, the nearest command or option, and the command whose help shows it."""
     place = " ".join(("vedette", *(error.command_chain or ())))
     return f"{_problem(error)} (see: {place} --help)"
 

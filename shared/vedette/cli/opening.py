@@ -1,4 +1,4 @@
-"""`console`: the address of the page, and a link by which an operator logs in there."""
+"""`console`: prints the address of the console, and a link that logs an operator in."""
 
 import webbrowser
 from typing import Annotated
@@ -13,7 +13,7 @@ from vedette.local import instance
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """Where the page is; `login_url` logs an operator in and must stay secret."""
+    """The address of the console. `login_url` logs an operator in and must stay secret."""
 
     url: str
     login_url: str | None

@@ -24,14 +24,14 @@ Config = Annotated[
     ),
 ]
 
-# An enumeration is shown as on the bus, and taken with hyphens too.
+# An enumeration is shown as on the bus; hyphens are accepted too.
 Enumerated = Parameter(name_transform=folded)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Instance:
-    """Which Vedette a command talks to: by default the one that runs here."""
+    """The Vedette that a command talks to: by default the local one."""
 
     nats: Annotated[
         str | None,
@@ -51,7 +51,7 @@ class Instance:
     ] = None
 
     def words(self) -> str:
-        """Return the options that name it, to be put behind a command that is shown; never with credentials."""
+        """Return the options that name this Vedette, for a command that is shown; without credentials."""
         named = {
             "--nats": self.nats and without_secrets(self.nats),
             "--state-dir": self.state_dir,
@@ -60,23 +60,23 @@ class Instance:
         return "".join(f" {option} {quote(value)}" for option, value in named.items() if value)
 
     def client(self, *, timeout_s: float | None = None) -> Client:
-        """Return a client of it, as an agent has one."""
+        """Return a client of this Vedette, as agents have."""
         if timeout_s is None:
             return Client(self.nats, ca_file=self.ca_file, state_dir=self.state_dir)
         return Client(self.nats, ca_file=self.ca_file, state_dir=self.state_dir, timeout_s=timeout_s)
 
     def operator(self) -> Nats:
-        """Return how to reach it as its operator. Raises NotRunning."""
+        """Return the operator's connection settings. Raises NotRunning."""
         url = self.nats or os.environ.get(URL_VARIABLE)
         url = url or instance.find(instance.state_directory(self.state_dir)).operator_url
         return Nats(url=url, ca_file=self.ca_file or os.environ.get(CA_VARIABLE))
 
     def named(self) -> bool:
-        """Return whether its server is named, rather than found on this machine."""
+        """Return whether the server is named by an option, and not found on this machine."""
         return bool(self.nats or os.environ.get(URL_VARIABLE))
 
     def configuration(self) -> Settings | None:
-        """Return the configuration of the Vedette that runs here, or None where it is not known.
+        """Return the configuration of the local Vedette, or None if it is unknown.
 
         Raises NotRunning.
         """
@@ -86,26 +86,26 @@ class Instance:
         try:
             return load(file) if file else None if file is None else Settings()
         except ConfigurationError:
-            return None  # `up` goes on with the one before
+            return None  # the file is invalid now; `up` continues with the earlier configuration
 
     def nats_of(self, settings: Settings) -> Nats:
-        """Return how to reach its server where it need not run: by option, here, or by *settings*."""
+        """Return the connection settings, also if Vedette does not run: by option, local, or by *settings*."""
         configured = self.nats is None and settings.nats.url is not None
         reached = settings.nats if configured else self._operator()
-        # Without --ca-file, the certificate authority of the configuration counts.
+        # Without --ca-file, the certificate authority in the configuration is used.
         return msgspec.structs.replace(
             reached, ca_file=self.ca_file or settings.nats.ca_file or reached.ca_file
         )
 
     def _operator(self) -> Nats:
-        """Return the same as `operator`; it says why no server is named."""
+        """Return the same as `operator`, with an error that says why no server is known."""
         try:
             return self.operator()
         except NotRunning as error:
             raise NotRunning(problem="no NATS server is named, and none runs here") from error
 
     def database_of(self, settings: Settings) -> str:
-        """Return the URL of its database: by *settings*, or of what runs or ran here. Raises NotRunning."""
+        """Return the URL of the database: by *settings*, else that of the local Vedette. Raises NotRunning."""
         if (url := settings.database.address) is not None:
             return url
         directory = instance.state_directory(self.state_dir)
@@ -122,11 +122,11 @@ MOMENT = "a duration ago (90m, 24h, 30d) or a time (2026-11-24T10:00, in UTC by 
 
 
 def moment(text: str, option: str) -> datetime:
-    """Return when *text*, the value of *option*, is: so long ago, or at that time. Raises RequestError."""
+    """Return the UTC time of *text*, the value of *option*: a duration ago, or a time. Raises RequestError."""
     try:
         at = datetime.fromisoformat(text.upper())
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # no time, or none in UTC
+    except (ValueError, OverflowError):  # not a time, or outside the range of UTC
         return _ago(text, option)
 
 
@@ -146,9 +146,10 @@ def source(
     state_dir: str | None = None,
     gateway: bool = False,
 ) -> Source:
-    """Return where that configuration comes from, read once. Raises ConfigurationError.
+    """Return the source of the configuration, which has been read once. Raises ConfigurationError.
 
-    Where it names no file for facts of the operator's own, that of *state_dir* is in it. *gateway* enables that one.
+    If the configuration names no file for the operator's own facts, the file in *state_dir* is used. *gateway*: the
+    gateway is enabled.
     """
     directory = instance.state_directory(state_dir)
     file = settings_file(config)
@@ -170,7 +171,7 @@ def source(
 
 
 def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:
-    """Return the configuration with the command line's NATS options on top."""
+    """Return the configuration; the NATS options of the command line replace those in the file."""
     loaded = load(config)
     given = {"url": nats, "port": port}
     changed = {key: value for key, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Which events of models show an outage of their endpoint, or its return. Pure."""
+"""Finds the events of models that show an outage of their endpoint, or its end. Pure."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ _NOT_REACHED = _NO_CONNECTION | {Outcome.RESET, Outcome.TIMEOUT}
 
 
 class Turn(NamedTuple):
-    """An endpoint failed, or works again."""
+    """An endpoint fails, or works again."""
 
     endpoint: str
     works: bool
@@ -20,13 +20,13 @@ class Turn(NamedTuple):
 
 
 class Outages:
-    """Finds the one event that begins or ends an endpoint's outage, and those that only repeat it."""
+    """Finds the event that begins or ends an outage of an endpoint, and the events that only repeat it."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
 
     def to_show(self, event: Event) -> Turn | Event | None:
-        """Return the turn that *event* brings, the event itself where it is news, or None where it is not."""
+        """Return the turn that *event* shows, else the event itself if it is new, else None."""
         if not isinstance(event, ModelProbed | ModelBenchmarked | ModelVerified | ModelEvaluated):
             return event
         endpoint = event.model.endpoint
@@ -60,7 +60,7 @@ def _failure(event: ModelProbed | ModelBenchmarked | ModelVerified | ModelEvalua
 
 
 def _failed(sample: ProbeSample) -> bool:
-    """Return whether the endpoint of *sample* failed as a whole."""
+    """Return whether *sample* shows a failure of the whole endpoint."""
     return sample.outcome is not Outcome.OK and (
         sample.cause == "endpoint" or sample.outcome in _NO_CONNECTION
     )

@@ -1,4 +1,4 @@
-"""How commands print: documents and tables on standard output, everything else on standard error."""
+"""Prints for commands: documents and tables to standard output, everything else to standard error."""
 
 import csv
 import errno
@@ -23,9 +23,9 @@ _PIPED_WIDTH = 10_000  # output to a file or a pipe is neither folded nor shorte
 
 
 class Screen(Console):
-    """A console that takes no text for markup or emoji, and shows what is invisible, in lines and in tables.
+    """A console that reads no markup or emoji in texts, and shows invisible characters.
 
-    On a terminal, lines are folded between words, so that no name is broken; elsewhere they stay whole.
+    On a terminal, lines are folded between words, so that no name is broken. Elsewhere lines stay whole.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -33,7 +33,7 @@ class Screen(Console):
         self.soft_wrap = not self.is_terminal
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return *text* for the screen; rich calls this for every text, also those of a table's cells."""
+        """Return *text* for the screen. rich calls this for every text, including cells of tables."""
         return super().render_str(shown(text), **options)
 
 
@@ -42,29 +42,29 @@ err = Screen(stderr=True)
 
 
 def styled(*parts: str | tuple[str, str | TextStyle]) -> Text:
-    """Return one line of *parts*, each a text or a text with its style; what is invisible is shown."""
+    """Return one line made of *parts*, each a text or a text with its style; invisible characters are shown."""
     return Text.assemble(
         *(one_line(part) if isinstance(part, str) else (one_line(part[0]), part[1]) for part in parts)
     )
 
 
 def one_line(text: str) -> str:
-    """Return *text* in one line, with what is invisible shown."""
+    """Return *text* on one line; invisible characters are shown."""
     return shown(text).replace("\n", " ").replace("\t", " ")
 
 
 def complain(problem: str) -> None:
-    """Print one line on what is wrong to standard error."""
+    """Print a problem as one line to standard error."""
     err.print(styled(("vedette: ", "bold red"), problem))
 
 
 def waited(reason: str, again_in_s: float) -> None:
-    """Print to standard error why a command waits."""
+    """Print to standard error why a command waits, and when it tries again (s)."""
     err.print(styled(("waiting: ", "bold"), f"{reason}; again in {again_in_s:.0f} s"))
 
 
 def say(line: str) -> None:
-    """Print *line* at once; what is invisible in it is shown."""
+    """Print *line* at once; invisible characters in it are shown."""
     _write(shown(line))
 
 
@@ -84,17 +84,17 @@ def _write(text: str) -> None:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        # The terminal was closed; the signal that says so comes in a moment.
+        # The terminal was closed; a signal follows.
 
 
 def name(model: object, screen: Console | None = None) -> str:
-    """Return a model's name for a line: no longer than the screen is wide."""
+    """Return a model's name for a line, at most as long as the screen is wide."""
     on = screen or out
     return shown_name(model, min(MAX_NAME_COLUMNS, on.width - 1) if on.is_terminal else _PIPED_WIDTH)
 
 
 def sentence(text: str, screen: Console | None = None) -> str:
-    """Return *text* with every word that is wider than the screen, such as a name, cut in the middle."""
+    """Return *text*; words that are wider than the screen, such as names, are cut in the middle."""
     on = screen or out
     if not on.is_terminal:
         return text
@@ -112,9 +112,9 @@ def sheet(
     title: str | None = None,
     screen: Console | None = None,
 ) -> None:
-    """Print *rows* for people, as Markdown or as CSV.
+    """Print *rows* as a table for people, as Markdown or as CSV.
 
-    A column may be its title alone, with `>` before it for numbers; then the last goes first where there is no room.
+    A column may be its title only, with `>` before it for numbers. Then the last columns are dropped first.
     """
     known = [
         column if isinstance(column, Column) else _column(place, column)
@@ -135,14 +135,14 @@ def sheet(
 
 
 class Cell(NamedTuple, Generic[T]):
-    """A column of a table, and what it shows of one item."""
+    """A column of a table, and the function that returns its text for an item."""
 
     column: Column
     shown: Callable[[T], str]
 
 
 def words(title: str, shown: Callable[[T], str], rank: int = 0) -> Cell[T]:
-    """Return a column of texts. Where there is no room, the highest *rank* goes first; 0 stays."""
+    """Return a column of texts. Without room, the highest *rank* is dropped first; 0 is never dropped."""
     return Cell(Column(title, rank), shown)
 
 
@@ -176,7 +176,7 @@ def _column(place: int, title: str) -> Column:
 def _show(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str | None, screen: Console
 ) -> None:
-    """Print the columns that fit *screen*, and how many do not."""
+    """Print the columns that fit *screen*, and the number of dropped columns."""
     longest = MAX_NAME_COLUMNS if screen.is_terminal else _PIPED_WIDTH
     cells = [
         [
@@ -209,7 +209,7 @@ def _show(
 
 
 def _csv_row(columns: Sequence[Column], row: Sequence[str]) -> list[str]:
-    """Return *row* with texts that no spreadsheet runs; numbers, and the dash for an unknown one, stay."""
+    """Return *row* with texts that no spreadsheet executes. Numbers, and the dash for unknown ones, stay."""
     return [
         cell if column.kind == "number" or cell == "-" else csv_cell(cell)
         for column, cell in zip(columns, row, strict=True)

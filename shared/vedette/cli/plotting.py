@@ -1,6 +1,6 @@
-"""Drawing values over time with block characters. Pure: lines of text, the same in a terminal and in a file.
+"""Draws values over time with block characters. Pure: returns lines of text, the same for a terminal and a file.
 
-Written here because what is not known must not look like zero, which plotext 6.1 and rich 14 do not distinguish.
+It is own code, because an unknown value must not look like zero. plotext 6.1 and rich 14 do not distinguish them.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,25 +8,25 @@ from datetime import datetime
 
 from msgspec import Struct
 
-GUTTER = 11  # columns to the left of what is drawn
+GUTTER = 11  # characters to the left of the chart
 _HEIGHT = 5
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _UNKNOWN = "·"
 
 
 class Chart(Struct, frozen=True, kw_only=True):
-    """Values over a time in equal steps, None where they are not known, and how to write one."""
+    """Values at equal steps of time, None where unknown, and the format of a value."""
 
     title: str
     since: datetime
     until: datetime
     values: Sequence[float | None]
     write: Callable[[float], str]
-    top: float | None = None  # what reaches the top; None: the highest value
+    top: float | None = None  # the value of a full column; None: the highest value
 
 
 def lines(chart: Chart) -> list[str]:
-    """Return *chart* with its title and axes: a column for each value."""
+    """Return the lines of *chart* with title and axes; each value is one column."""
     known = [value for value in chart.values if value is not None]
     if not known:
         return [f"{chart.title}: nothing measured"]
@@ -44,7 +44,7 @@ def lines(chart: Chart) -> list[str]:
 def bars(values: Sequence[float | None], *, top: float, height: int) -> list[str]:
     """Return *values* as columns of *height* lines, the highest line first; *top* fills a column.
 
-    A known value, even zero, is at least the lowest block; one that is not known is a dot.
+    A known value, even zero, has at least the lowest block. An unknown value is a dot.
     """
     levels = [
         None if value is None else max(1, round(8 * height * min(value / top, 1.0))) for value in values

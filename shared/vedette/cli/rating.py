@@ -1,4 +1,4 @@
-"""`quality import` and `quality list`: scores that a user vouches for."""
+"""`quality import` and `quality list`: scores that a user rates models with."""
 
 import difflib
 import tomllib
@@ -82,7 +82,7 @@ def _rating(entry: Any, where: str) -> Vouched:
 
 
 class Unmatched(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a file whose model is not known, and the known names nearest to it."""
+    """An entry of a file whose model is unknown, with the nearest known names."""
 
     entry: int
     model: str
@@ -119,9 +119,9 @@ async def _import(file: Path, where: options.Instance, as_json: bool) -> int:
 
 
 def meant(name: str, known: Sequence[ModelInfo]) -> list[ModelRef]:
-    """Return which of the *known* models *name* means: by the exact name, else spelled otherwise, else by identity.
+    """Return the *known* models that *name* means: by exact name, else by spelling, else by identity.
 
-    *name* is a model's with or without its endpoint. A name that says no quantisation means each that is known.
+    *name* may include the endpoint. A name without a quantization means all known ones.
     """
     exact = [info.model for info in known if name in (str(info.model), info.model.name)]
     spelled = (info.model for info in known if any(_is_spelling(one, info) for one in _names(name, info)))
@@ -129,14 +129,14 @@ def meant(name: str, known: Sequence[ModelInfo]) -> list[ModelRef]:
 
 
 def nearest(name: str, known: Sequence[ModelInfo]) -> tuple[str, ...]:
-    """Return the names that are most like *name*, at most three."""
+    """Return at most three known names, the most similar to *name* first."""
     by_name = {form.casefold(): info.model for info in known for form in (str(info.model), info.model.name)}
     close = difflib.get_close_matches(name.casefold(), by_name, n=6, cutoff=0.5)
     return tuple(dict.fromkeys(str(by_name[one]) for one in close))[:3]
 
 
 def _names(name: str, info: ModelInfo) -> Iterator[str]:
-    """Yield what *name* calls a model at the endpoint of *info*: itself, and what follows the endpoint's name."""
+    """Yield the names that *name* may mean at the endpoint of *info*: itself, and the part after the endpoint."""
     yield name
     endpoint, _, rest = name.partition("/")
     if rest and endpoint.casefold() == info.model.endpoint.casefold():
@@ -144,7 +144,7 @@ def _names(name: str, info: ModelInfo) -> Iterator[str]:
 
 
 def _is_spelling(name: str, info: ModelInfo) -> bool:
-    """Return whether *name* says what the name of the model says: case, separators, `:latest`, publisher may differ."""
+    """Return whether *name* is the name of the model; case, separators, `:latest` and publisher may differ."""
     return _said(name) == _said(info.model.name)
 
 
@@ -156,7 +156,7 @@ def _said(name: str) -> object:
 
 
 def _is_identical(name: str, info: ModelInfo) -> bool:
-    """Return whether *name* is one of the weights of *info*, by the identity that its own name has."""
+    """Return whether the identity in *name* is that of the weights of *info*."""
     return info.canonical is not None and any(
         names.identify(one, origin=None, kind=info.kind, parameters=None, told=quantized_as).canonical
         == info.canonical
@@ -166,7 +166,7 @@ def _is_identical(name: str, info: ModelInfo) -> bool:
 
 
 async def _rate(bus: Bus, model: ModelRef, rating: Vouched) -> None:
-    """Publish that *rating* holds for *model*, in the place of one for the same use case."""
+    """Publish *rating* for *model*; it replaces a rating for the same use case."""
     now, subject = datetime.now(UTC), subjects.of_model("rated", model)
     new = Rating(score=rating.score, source=rating.source, as_of=rating.as_of, use_case=rating.use_case)
 

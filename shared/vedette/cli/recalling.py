@@ -1,4 +1,4 @@
-"""`history`: how a model, an endpoint or many models did over time, as tables or drawn."""
+"""`history`: how a model, an endpoint or many models did over time, as tables or charts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -27,11 +27,11 @@ from vedette.text.figures import counted, ms, number, percent
 from vedette.text.lookalikes import meant
 from vedette.types import ModelRef, Outcome, ProbeCause
 
-_LINES = 24  # an hour each, in the usual window
+_LINES = 24  # of one hour each, in the usual time range
 _COLUMNS = 60
 _NARROWEST = 10
-_MAX_CANDIDATES = 100  # candidates that are named
-_PAGE = 50  # models asked for at once: a month of them takes the database half a second
+_MAX_CANDIDATES = 100  # candidates that one query names
+_PAGE = 50  # models in one query: a month of 50 models takes the database half a second
 
 Histories = tuple[AvailabilityHistory, PerformanceHistory]
 
@@ -102,7 +102,7 @@ def _documented(histories: Histories | None, each: SummariesReply | None) -> Map
 
 
 def _columns(buckets: int | None) -> int:
-    """Return how many columns to draw: as many as *buckets*, but no more than the terminal has."""
+    """Return the number of columns to draw: *buckets*, but at most what fits the terminal."""
     return min(buckets or _COLUMNS, max(_NARROWEST, out.width - plotting.GUTTER))
 
 
@@ -115,7 +115,7 @@ async def _histories(
     buckets: int | None,
     columns: int | None,
 ) -> Histories:
-    """Return the past of *model*, or of *endpoint*. Raises RequestError with the nearest known one when it has none."""
+    """Return the history of *model* or *endpoint*. Raises RequestError with the nearest known name if it has none."""
     if model is not None and "/" not in model:
         await _refuse_unknown(client, model)
     if model is not None and not model.isascii():
@@ -133,14 +133,14 @@ async def _histories(
 
 
 async def _candidates(client: Client, use_case: str) -> list[ModelRef]:
-    """Return the models that would be recommended for *use_case* now, the best first."""
+    """Return the candidates for *use_case* now, the best first."""
     return [one.model for one in (await client.top(use_case, limit=_MAX_CANDIDATES)).recommendations]
 
 
 async def _each(
     client: Client, endpoint: str | None, models: Sequence[ModelRef], *, since: datetime | None
 ) -> SummariesReply:
-    """Return one line for each of *models*, in their order; without any, for all models at *endpoint*, or all."""
+    """Return one summary for each of *models*, in their order; without models, for all at *endpoint*, or for all."""
     page = await client.history_models(models, endpoint=endpoint, since=since, limit=_PAGE)
     summaries = list(page.models)
     while page.next is not None:
@@ -262,12 +262,12 @@ def _causes(down: dict[ProbeCause, int]) -> str:
 
 
 def _change(first: float | None, last: float | None) -> str:
-    """Return by how much a rate has changed."""
+    """Return the change between two rates in words."""
     return "-" if not first or last is None else f"{100 * (last / first - 1):+.0f} %"
 
 
 def _rate(fast: PerformanceHistory) -> tuple[str, str]:
-    """Return the name and the field of the rate by which the model is measured."""
+    """Return label and field of the rate by which the model is measured."""
     embeds = any(point.texts_per_s is not None for point in fast.points)
     return ("texts/s", "texts_per_s") if embeds else ("tokens/s", "output_tps")
 
@@ -308,7 +308,7 @@ def _charts(up: AvailabilityHistory, fast: PerformanceHistory) -> Iterator[Chart
 
 
 def _over_time(fast: PerformanceHistory, figure: str, width: int) -> list[float | None]:
-    """Return the last *figure* of each of *width* equal parts of the time."""
+    """Return *width* values: the last *figure* in each of *width* equal parts of the time range, None where missing."""
     values: list[float | None] = [None] * width
     for point in fast.points:
         value = getattr(point, figure)

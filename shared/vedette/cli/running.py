@@ -84,7 +84,7 @@ async def _follow(bus: Bus, show: Callable[[Event, int], None]) -> None:
 
 
 class News:
-    """Prints the news that a person who has just started Vedette wants to know, one a line."""
+    """Prints the news that matter to a person who has just started Vedette, one in each line."""
 
     def __init__(
         self,
@@ -106,12 +106,12 @@ class News:
         self._show_event(event)
         if isinstance(event, EndpointObserved):
             self._show_unmeasured(event.endpoint)
-            # Not in the first hour: an older message of a model that is forgotten would bring it back.
+            # Not in the first hour: an older message of a forgotten model would bring the model back.
             if event.at - _KEEP_LOST > self._since:
                 self.catalogue.forget_lost(event.at - _KEEP_LOST)
 
     def _show_unmeasured(self, endpoint: str) -> None:
-        """Print which models there need permission to be measured, once they are found."""
+        """Once models were found at *endpoint*, print which of them need permission for measurements."""
         here = {name: one for name, one in self._configured().items() if name == endpoint}
         found = spending.waiting(self.catalogue, here).get(endpoint)
         if found is not None and found != self._waiting.get(endpoint):

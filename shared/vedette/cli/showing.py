@@ -21,7 +21,7 @@ from vedette.text.rejected import why_none
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef
 
-# The codes of rejections for a figure that is not known; `--unmeasured keep` lifts them.
+# Rejection codes for an unknown figure; `--unmeasured keep` removes these rejections.
 _UNMEASURED = frozenset(
     f"{limit}_unknown" for limit in ("context", "ttft", "output_tps", "price", "parameters", "uptime")
 )
@@ -29,7 +29,7 @@ _MAX_NOTED = 20
 
 
 def show_models(shown: Sequence[ModelView], *, total: int | None = None, considered: int = 0) -> None:
-    """Print models with what was measured of them, of how many in all they are part, and of how many considered."""
+    """Print models with their measurements, and how many match (*total*) of how many *considered*."""
     if not shown:
         out.print(
             f"0 of {counted(considered, 'model matches', 'models match')}."
@@ -58,7 +58,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
 
 
 def measured_as(model: ModelRef, former: ModelRef | None, screen: Screen | None = None) -> str:
-    """Return that *model* was measured under its *former* name, as a line."""
+    """Return a line that says that *model* was measured under its *former* name; empty if there is none."""
     return f"{name(model, screen)}: measured as {name(former, screen)}" if former else ""
 
 
@@ -75,7 +75,7 @@ def _runs(speed: MeasuredSpeed) -> str:
 
 
 def rate(speed: MeasuredSpeed | None) -> str:
-    """Return the output rate for a table: tokens per second, or texts of a model that embeds."""
+    """Return the output rate for a table: tokens per second, or texts per second for an embedding model."""
     texts_per_s = speed.texts_per_s if speed else None
     if texts_per_s is not None:
         return f"{texts_per_s:,.0f} texts"
@@ -99,12 +99,12 @@ _MODELS: tuple[Cell[ModelView], ...] = (
 
 
 def _ends(at: datetime | None) -> str:
-    """Return the end of a line that says when a model ends; empty if its service reports no date."""
+    """Return the end of a line with the date on which a model is retired; empty if its service reports none."""
     return f" ends on {at.astimezone(UTC):%Y-%m-%d}" if at else ""
 
 
 def show_best(reply: BestReply) -> None:
-    """Print the winner with what is measured of it, and its fallbacks; or why there is none, and what to relax."""
+    """Print the winner with its measurements, and its fallbacks; or why there is none, and what to relax."""
     best = reply.recommendation
     if best is None:
         out.print(f"No model fits {reply.use_case}: {_counted(reply.rejected, reply.considered)}.")
@@ -151,7 +151,7 @@ _RANKING: tuple[Cell[Recommendation], ...] = (
 
 
 def _expected_now(one: Recommendation) -> str:
-    """Return the expectation for a call now, if it differs from the figures at rest; else nothing."""
+    """Return the expectation for a call now, if it differs from the figures at rest; else an empty text."""
     output_tps = one.output_tps if one.expected_output_tps is None else one.expected_output_tps
     now, rest = (
         f"TTFT {ms(ttft_ms)}, {number(tps, 1)} tokens/s"
@@ -171,7 +171,7 @@ def show_ranking(recommendations: Sequence[Recommendation], screen: Screen | Non
 
 
 def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
-    """Print how the candidates score and why the others are none, on standard output or on *screen*."""
+    """Print the scores of the candidates and the reasons of rejections, on standard output or on *screen*."""
     on = screen or out
     for line in reply.summary:
         on.print(sentence(_with_options(line, reply.relax), on))
@@ -221,7 +221,7 @@ def _value(part: Contribution) -> str:
 
 
 def _reported(one: Recommendation) -> str:
-    """Return how callers' reports changed the score, if they did."""
+    """Return how outcome reports changed the score; empty if they did not."""
     without = one.score_without_reports
     return "" if without is None else f"; without outcome reports {without:.1f}"
 

@@ -1,4 +1,4 @@
-"""`top`: the fleet, the winners and events, live."""
+"""`top`: shows the fleet, the winners and events, live."""
 
 import asyncio
 import sys
@@ -92,7 +92,7 @@ def _feed(client: Client, where: options.Instance) -> Feed:
     settings = where.configuration() or Settings()
 
     async def announced_here() -> Iterable[AnswerChanged]:
-        # Agents may not read earlier announcements; then only later changes have times.
+        # Agents may not read earlier winner changes: for them, only later changes have times.
         with suppress(VedetteError):
             async with connect(where.operator(), name="vedette-operator") as connection:
                 return await announced(connection)

@@ -1,4 +1,4 @@
-"""`watch`: events as they happen, one a line."""
+"""`watch`: prints events as they happen, one in each line."""
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
@@ -125,7 +125,7 @@ def _show_json(event: Event) -> None:
 
 
 async def _show(client: Client, event: Event, outages: Outages) -> None:
-    """Print *event*. Of events that only show an outage of their endpoint, print one line for the endpoint."""
+    """Print *event*. If events only show an outage of their endpoint, print one line for the endpoint."""
     if repeats(event):
         return
     shown = outages.to_show(event)
@@ -136,14 +136,14 @@ async def _show(client: Client, event: Event, outages: Outages) -> None:
 
 
 async def _models_at(client: Client, endpoint: str) -> int | None:
-    with suppress(VedetteError):  # an outage is shown whether or not its models can be counted
+    with suppress(VedetteError):  # an outage is shown even if its models cannot be counted
         views = (await client.endpoints()).endpoints
         return next((view.models for view in views if view.endpoint == endpoint), None)
     return None
 
 
 def turn_line(turn: Turn, at: datetime, models: int | None, moment: str = MOMENT) -> Text:
-    """Return in a line that an endpoint, which has this number of *models*, failed or works again."""
+    """Return a line that says that an endpoint with this number of *models* fails or works again."""
     count = None if models is None else counted(models, "model")
     more = "; ".join(filter(None, (turn.why, count)))
     style = "green" if turn.works else "red"
@@ -151,18 +151,18 @@ def turn_line(turn: Turn, at: datetime, models: int | None, moment: str = MOMENT
 
 
 def repeats(event: Event) -> bool:
-    """Return whether *event* is a part of a rename, which the `found` of the new name reports whole."""
+    """Return whether *event* only repeats a rename, which the `found` of the new name reports."""
     return bool(getattr(event, "renamed_from", None) or getattr(event, "renamed_to", None))
 
 
 def line(event: Event, moment: str = MOMENT) -> Text:
-    """Return *event* in a line: when (local time, as *moment* formats it), of what, what happened, and more of it."""
+    """Return *event* as a line: time (local, in the format *moment*), subject, what happened, and details."""
     what, tone, more = event.sentence()
     return entry(event.at, _subject(event), what, _STYLES[tone], more, moment)
 
 
 def entry(at: datetime, subject: str, what: str, style: str, more: str = "", moment: str = MOMENT) -> Text:
-    """Return in a line what happened to *subject*, styled, and more of it."""
+    """Return a line about *subject*: what happened, in a style, and details."""
     return styled(
         (f"{at.astimezone():{moment}}  ", "dim"),
         (subject, "bold"),
@@ -173,7 +173,7 @@ def entry(at: datetime, subject: str, what: str, style: str, more: str = "", mom
 
 
 def _subject(event: Event) -> str:
-    """Return the use case, the endpoint or the model that *event* is about."""
+    """Return the use case, the endpoint or the model of *event*."""
     if isinstance(event, AnswerChanged):
         return f"{event.use_case}:"
     if isinstance(event, EndpointLoad):

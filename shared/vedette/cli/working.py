@@ -1,4 +1,4 @@
-"""`discover`, `probe`, `benchmark`, `verify` and `evaluate`: have it done now, and watch."""
+"""`discover`, `probe`, `benchmark`, `verify` and `evaluate`: queue the work now, and show its progress."""
 
 from collections.abc import Callable, Sequence
 from shlex import quote
@@ -121,7 +121,7 @@ def evaluate(
 
 
 async def _evaluate_hosted(order: Order, suites: tuple[str, ...], budget_usd: float | None) -> int:
-    """Evaluate the models that cost money and were never evaluated, as many as *budget_usd* covers."""
+    """Evaluate paid models that were never evaluated, as many as *budget_usd* covers."""
     async with order.where.client() as client:
         targets = {target.model for target in await targets_of(client, "evaluate", order.named)}
         views = (await client.models()).models
@@ -148,9 +148,9 @@ async def _evaluate_hosted(order: Order, suites: tuple[str, ...], budget_usd: fl
 
 
 def _suites(named: tuple[str, ...], where: options.Instance) -> tuple[str, ...]:
-    """Return the suites that *named* spells. Raises RequestError for one that the Vedette here does not have.
+    """Return the suites that *named* spells. Raises RequestError for a suite that the local Vedette does not have.
 
-    Where its configuration is not known, as on a server elsewhere, the benchmarker decides.
+    If the configuration is unknown, for example for a remote server, the benchmarker decides.
     """
     settings = where.configuration() if named else None
     known = named_by_services("suite", settings) if settings else None
@@ -188,7 +188,7 @@ def _streams(sweep: str | None) -> tuple[int, ...]:
 
 
 async def _do(kind: JobKind, order: Order, **details: Unpack[Details]) -> int:
-    """Have the work done, show how it goes on, and print what it found."""
+    """Queue the work, show its progress, and print the results; return the exit code."""
     where = order.where
     async with where.client() as client, connect(where.operator(), name="vedette-operator") as connection:
         targets = await targets_of(client, kind, order.named)
@@ -232,7 +232,7 @@ def _show_models(models: Sequence[ModelView], _: str) -> None:
     show_models(models)
 
 
-# The output at the end of each kind of work.
+# The function that prints the result of each kind of work.
 _SHOWN: dict[JobKind, Callable[[Sequence[ModelView], Any], None]] = {
     "benchmark": show_figures,
     "verify": show_proofs,

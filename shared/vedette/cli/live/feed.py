@@ -1,4 +1,4 @@
-"""Keeps a fleet current: lists it once, follows events, and queries only changed models again."""
+"""Keeps a fleet current: lists it once, follows events, and queries changed models only."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -21,8 +21,8 @@ from vedette.types import ModelRef, Status
 
 MOMENT = "%H:%M:%S"
 MAX_ENTRIES = 1000
-MAX_GETS = 16  # models asked for one by one in a round; a page of 500 costs about as much
-_RELIST_S = 60.0  # so that a status that became stale is seen, which no event reports
+MAX_GETS = 16  # models queried singly in a round; a page of 500 costs about as much
+_RELIST_S = 60.0  # to show a status that became stale, which no event reports
 _RELIST_SOON_S = 5.0
 _MODELS_A_PAGE = 500
 
@@ -32,10 +32,10 @@ class Happening(Protocol):
 
     @property
     def reconnects(self) -> int:
-        """How often the connection was broken and is there again."""
+        """The number of times that the connection broke and was restored."""
 
     async def __aenter__(self) -> Self:
-        """Begin to follow events."""
+        """Start to follow events."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -72,9 +72,9 @@ Step = Literal["list", "get"] | None
 
 
 def step(*, changed: int, models: int, listed_s: float | None) -> Step:
-    """Return the next query, if *changed* of *models* changed, listed *listed_s* seconds ago (None: never).
+    """Return the next query, or None. *changed* of *models* changed; the list is *listed_s* old (None: no list yet).
 
-    A few are asked for one by one. Where many changed, a list costs less; a list of many pages is asked for less often.
+    A few changed models are queried singly. For many, a list costs less. A list of many pages is queried less often.
     """
     pages = max(1.0, models / _MODELS_A_PAGE)
     if listed_s is None or listed_s >= _RELIST_S * pages:
@@ -85,7 +85,7 @@ def step(*, changed: int, models: int, listed_s: float | None) -> Step:
 
 
 class Log:
-    """The last lines of the log, and how many there were in all."""
+    """The last lines of the log, and the number of all lines so far."""
 
     def __init__(self) -> None:
         self.entries: deque[Text] = deque(maxlen=MAX_ENTRIES)
@@ -97,7 +97,7 @@ class Log:
         self.total += 1
 
     def since(self, seen: int, most: int = MAX_ENTRIES) -> list[Text]:
-        """Return the lines after the first *seen*: the last *most* of them, after how many more there were."""
+        """Return the lines after the first *seen*, at most the last *most*; first a line with the number left out."""
         new = self.total - seen
         kept = min(new, most, len(self.entries))
         lines = list(self.entries)[len(self.entries) - kept :]
@@ -105,9 +105,9 @@ class Log:
 
 
 class Feed:
-    """Keeps `fleet` and `log` current while it runs. A round takes *every_s* and sends a bounded number of queries.
+    """Keeps `fleet` and `log` current while it runs. Each round, every *every_s*, sends a limited number of queries.
 
-    *announced* returns the last winner change of each use case, as far as this user may read them.
+    *announced* returns the last winner change of each use case, if this user may read it.
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class Feed:
         self._announced = announced
         self._every_s = every_s
         self._outages = Outages()
-        self._statuses: dict[ModelRef, Status] = {}  # by the last event of each model
-        self._changed: dict[ModelRef, None] = {}  # of which an event came since they were asked for
+        self._statuses: dict[ModelRef, Status] = {}  # by model, from its last event
+        self._changed: dict[ModelRef, None] = {}  # models with an event since their last query
         self._due: OrderedDict[str, None] = OrderedDict.fromkeys(
             use_cases
-        )  # whose winner is asked for next, in turn
-        self._breaks = 0  # how often events may have been missed
-        self._breaks_listed: int | None = None  # how many of them the last list came after
+        )  # use cases, in the order in which their winners are queried
+        self._breaks = 0  # how often events may have been lost
+        self._breaks_listed: int | None = None  # the value of `_breaks` at the last list
         self._listed_at = 0.0
         self._happening: Happening | None = None
         self._reconnects = 0
@@ -141,18 +141,18 @@ class Feed:
             self.fleet.best(use_case, None)
 
     async def run(self) -> None:
-        """Keep current until cancelled."""
+        """Keep `fleet` and `log` current until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
-            await self._following.wait()  # before listing, so that no event is missed meanwhile
+            await self._following.wait()  # before the first list, so that no event is lost
             tasks.create_task(self._keep(tasks))
 
     def refresh(self, model: ModelRef) -> None:
-        """Have *model* asked for in the next round."""
+        """Query *model* in the next round."""
         self._changed[model] = None
 
     def note(self, what: str, style: str, more: str = "", subject: str = "Vedette") -> None:
-        """Add a line of this program to the log."""
+        """Add a line from this program to the log."""
         self.log.add(entry(self.clock.now(), subject, what, style, more, MOMENT))
 
     # --- Events ------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Feed:
             self.log.add(shown)
 
     def _news(self, event: Event) -> Text | None:
-        """Return *event* as a line of the log, or what it says of its endpoint; None where it is nothing new."""
+        """Return *event* as a line of the log, or the outage that it shows; None if it is not new."""
         if repeats(event):
             return None
         shown = self._outages.to_show(event)
@@ -197,7 +197,7 @@ class Feed:
         shown = self.fleet.views.get(event.model)
         before = self._statuses.get(event.model, shown.status if shown else None)
         self._statuses[event.model] = event.health.status
-        is_listed = self._breaks_listed is not None  # else any status would be new
+        is_listed = self._breaks_listed is not None  # without a list, each status would look new
         return is_listed and before != event.health.status
 
     # --- Queries -----------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Feed:
                 self._fall_silent(error)
             else:
                 if missed:
-                    # At the same time as the rest: a refusal for this user takes seconds.
+                    # in parallel, because a refusal for this user takes seconds
                     tasks.create_task(self._read_announced())
                 if self.fleet.silent_since is not None:
                     self.note("replies again", "green")
@@ -223,7 +223,7 @@ class Feed:
         if self.fleet.silent_since is None:
             self.fleet.silent(self.clock.now())
             self.note("does not reply", "red", f"{error}; retrying")
-        self._breaks += 1  # what happens until it replies may be missed
+        self._breaks += 1  # events may be lost until Vedette replies again
 
     @property
     def _has_missed(self) -> bool:
@@ -252,7 +252,7 @@ class Feed:
             await self._ask_best(use_case)
 
     async def _list(self) -> None:
-        self._changed.clear()  # what comes from now on asks again
+        self._changed.clear()  # events from now on need a new query
         first = not self.fleet.views
         reply = await self._source.models()
         self.fleet.listed(reply, (await self._source.endpoints()).endpoints, self.clock.now())
@@ -269,7 +269,7 @@ class Feed:
 
     async def _get(self, models: Sequence[ModelRef]) -> None:
         for model in models:
-            self._changed.pop(model, None)  # a later change makes it due again
+            self._changed.pop(model, None)  # a later change adds it again
         views = await asyncio.gather(*map(self._view, models))
         for model, view in zip(models, views, strict=True):
             self.fleet.add_view(model, view, self.clock.now())
@@ -279,7 +279,7 @@ class Feed:
             return (await self._source.model(model)).models[0]
         except NoAnswer:
             raise
-        except RequestError:  # it is gone
+        except RequestError:  # the model is gone
             return None
 
     async def _ask_best(self, use_case: str) -> None:
@@ -287,6 +287,6 @@ class Feed:
             self.fleet.best(use_case, await self._source.best(use_case, limit=1))
         except NoAnswer:
             raise
-        except RequestError:  # this Vedette has no such use case
+        except RequestError:  # unknown use case in this Vedette
             self.fleet.winners.pop(use_case, None)
             self._due.pop(use_case, None)

@@ -30,7 +30,7 @@ _DAY = timedelta(days=1)
 
 
 class Fleet:
-    """The models, the winners and the endpoints, by the last replies; rows are made once for each reply."""
+    """The models, the winners and the endpoints, from the last replies. Rows are made once for each reply."""
 
     def __init__(self) -> None:
         self.views: dict[ModelRef, ModelView] = {}
@@ -42,14 +42,14 @@ class Fleet:
         self.version = 0  # counts the changes
 
     def listed(self, reply: ModelsReply, endpoints: Iterable[EndpointView], now: datetime) -> None:
-        """Take *reply*, which has all models, and the *endpoints*, in place of all before."""
+        """Replace all models and endpoints with *reply*, which lists all models, and *endpoints*."""
         self.views = {view.model: view for view in reply.models}
         self.rows = {view.model: row(view, now) for view in reply.models}
         self.endpoints = tuple(endpoints)
         self.version += 1
 
     def add_view(self, model: ModelRef, view: ModelView | None, now: datetime) -> None:
-        """Take the *view* of one model; without one it is gone."""
+        """Replace the *view* of one model; None removes the model."""
         if view is None:
             self.views.pop(model, None)
             self.rows.pop(model, None)
@@ -64,12 +64,12 @@ class Fleet:
         self.version += 1
 
     def silent(self, since: datetime | None) -> None:
-        """Take since when Vedette does not reply; None: it does."""
+        """Set the time since which Vedette does not reply; None: it replies."""
         self.silent_since = since
         self.version += 1
 
     def models_at(self, endpoint: str) -> int:
-        """Return how many models are known at *endpoint*."""
+        """Return the number of known models at *endpoint*."""
         return sum(model.endpoint == endpoint for model in self.views)
 
     def group(self, endpoint: str) -> str | None:
@@ -78,7 +78,7 @@ class Fleet:
 
 
 def row(view: ModelView, now: datetime) -> Row:
-    """Return *view* as the cells of MODELS."""
+    """Return *view* as cells of the table MODELS."""
     speed = view.performance
     return (
         one_line(shown_name(view.model)),
@@ -92,7 +92,7 @@ def row(view: ModelView, now: datetime) -> Row:
 
 
 def clock(at: datetime, now: datetime) -> str:
-    """Return the local time *at*, with its date when it is no longer of the last 24 hours."""
+    """Return *at* as local time, with the date if it is more than 24 hours ago."""
     return f"{at.astimezone():%m-%d %H:%M}" if now - at > _DAY else f"{at.astimezone():%H:%M:%S}"
 
 
@@ -100,18 +100,18 @@ def clock(at: datetime, now: datetime) -> str:
 
 
 class Order(NamedTuple):
-    """By which column of MODELS rows are sorted, and whether the other way round."""
+    """The column of MODELS by which rows are sorted, and whether the order is reversed."""
 
     column: int = 0
     reverse: bool = False
 
     @property
     def descending(self) -> bool:
-        """Whether the largest is first: for a rate, the usual way round."""
+        """Whether the largest is first, which is the usual order of a rate."""
         return _KEYS[self.column][1] != self.reverse
 
     def next(self) -> "Order":
-        """Return the order by the next column, its usual way round."""
+        """Return the order by the next column, in its usual direction."""
         return Order((self.column + 1) % len(MODELS))
 
 
@@ -130,7 +130,7 @@ def _rate(view: ModelView) -> float | None:
     return speed.output_tps if speed.texts_per_s is None else speed.texts_per_s
 
 
-# For each column of MODELS its figure, None where there is none, and whether the largest is usually first.
+# The value of each column of MODELS for sorting (None: unknown), and whether the largest is usually first.
 _KEYS: tuple[tuple[Callable[[ModelView], float | str | None], bool], ...] = (
     (lambda view: str(view.model), False),
     (lambda view: _STATUSES[view.status], False),  # problems first
@@ -143,9 +143,9 @@ _KEYS: tuple[tuple[Callable[[ModelView], float | str | None], bool], ...] = (
 
 
 def ordered(views: Iterable[ModelView], order: Order, text: str = "") -> list[ModelRef]:
-    """Return the models that match *text*, in *order*: those without the figure last, equals by name.
+    """Return the models that match *text*, in *order*: models without the value last, equal ones by name.
 
-    Each word of *text* occurs in the model's endpoint/name or in its status, in whatever case.
+    Each word of *text* must occur in endpoint/name or in the status of the model; case does not matter.
     """
     words = text.casefold().split()
     key = _KEYS[order.column][0]
@@ -183,7 +183,7 @@ def _winner_row(fleet: Fleet, use_case: str, reply: BestReply | None, now: datet
 
 
 def summary(fleet: Fleet) -> str:
-    """Return the fleet in a line: models by status, endpoints that fail, and since when Vedette does not reply."""
+    """Return the fleet in one line: models by status, failing endpoints, and since when Vedette does not reply."""
     counts = Counter(view.status.replace("_", " ") for view in fleet.views.values())
     parts = [counted(len(fleet.views), "model")]
     if counts:

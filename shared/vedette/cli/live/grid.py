@@ -1,7 +1,7 @@
-"""A table on the screen: rows below a line of titles, with a cursor that stays on its row, or on the first.
+"""A table on the screen: rows below a line of titles. The cursor stays on its row, or on the first row.
 
-Textual's own DataTable is built again when rows are sorted or filtered, and its cursor stays with the number of the
-row. Here a row is drawn when it is visible and one of its cells has changed.
+Textual's own DataTable is rebuilt when rows are sorted or filtered, and its cursor stays at the row number. Here a row
+is drawn only if it is visible and one of its cells changed.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -23,7 +23,7 @@ Row = tuple[str, ...]
 
 
 class Grid(ScrollView, can_focus=True):
-    """Rows by key, of which those that fit are shown. *style* returns how the text of a column looks."""
+    """Rows by key. Only visible rows are drawn. *style* returns the style for the text of a column."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--titles", "grid--cursor"}
     DEFAULT_CSS = """
@@ -48,7 +48,7 @@ class Grid(ScrollView, can_focus=True):
         self._style = style
         self._rows: dict[Hashable, Row] = {}
         self._keys: list[Hashable] = []
-        self._names: dict[str, str] = {}  # as they are shown where they are cut
+        self._names: dict[str, str] = {}  # shortened names, by full name
         self._fitted = Fitted((), ())
         self._cursor = 0
 
@@ -66,14 +66,14 @@ class Grid(ScrollView, can_focus=True):
         return self._keys[self._cursor] if self._keys else None
 
     def show(self, rows: Mapping[Any, Row], columns: Sequence[Column] | None = None) -> None:
-        """Show *rows* in their order, under the titles of *columns*. What has not changed is not drawn."""
+        """Show *rows* in their order, under the titles of *columns*. Unchanged rows are not drawn again."""
         before, self._rows = self._rows, dict(rows)
         keys, titles = list(rows), tuple(columns or self._columns)
         if keys == self._keys and titles == self._columns:
             self._draw_changes(before)
             return
         selected, self._keys, self._columns = self.selected, keys, titles
-        if self._cursor and selected in self._rows:  # else it stays where the first are
+        if self._cursor and selected in self._rows:  # else the cursor stays on the first row
             self._cursor = keys.index(selected)
         self._cursor = max(0, min(self._cursor, len(keys) - 1))
         self._lay_out()
@@ -93,7 +93,7 @@ class Grid(ScrollView, can_focus=True):
                 x += width + GAP
 
     def _overflows(self, row: Row) -> bool:
-        """Return whether a cell of *row* is wider than its column; a name that was not cut before is to be."""
+        """Return whether a cell of *row* is too wide for its column, and is not a name that is shortened already."""
         return any(
             cell_len(row[place]) > width and row[place] not in self._names
             for place, width in zip(*self._fitted, strict=True)

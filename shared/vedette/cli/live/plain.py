@@ -1,4 +1,4 @@
-"""`vedette top --plain`: a line that stays, and a log above it; in a pipe the log alone."""
+"""`vedette top --plain`: a log, and below it a line that stays; in a pipe, the log only."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ async def _print(feed: Feed, screen: Screen, every_s: float, live: Live | None) 
 
 
 def pinned(fleet: Fleet) -> Text:
-    """Return the line that stays: the winner of chat, and the fleet."""
+    """Return the line that stays at the bottom: the winner of chat, and the fleet."""
     line = styled((winner(fleet, USE_CASE), "bold"), " · ", summary(fleet))
     line.no_wrap, line.overflow = True, "ellipsis"
     return line

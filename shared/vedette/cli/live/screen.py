@@ -26,7 +26,7 @@ from vedette.messages.events import Progress
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef
 
-# Probes a model, which is in a host group, and yields the progress. Raises VedetteError.
+# Probes a model (its reference and its host group) and yields the progress. Raises VedetteError.
 Probe = Callable[[ModelRef, str], AsyncIterator[Progress]]
 _MAX_LINES_A_DRAW = 100
 _MAX_EXPLAINED = 5
@@ -54,7 +54,7 @@ Winner and score are those that "vedette recommend" shows."""
 
 
 class Panel(ModalScreen[None]):
-    """Text over the screen, until a key closes it."""
+    """A text over the screen. Any key closes it."""
 
     DEFAULT_CSS = """
     Panel { align: center middle; }
@@ -146,9 +146,9 @@ class Top(App[None]):
         self._every_s = every_s
         self._order = Order()
         self._filter = ""
-        self._drawn = -1  # the version of the fleet that is on the screen
+        self._drawn = -1  # the version of the fleet on the screen
         self._logged = 0
-        # Held, not looked up: the last round may come when the parts are already gone from the screen.
+        # References, not lookups: the last round may run after the widgets were removed from the screen.
         self._models = Grid(id="models", columns=MODELS, style=_style)
         self._winners = Grid(id="winners", columns=WINNERS)
         self._events = RichLog(id="log", max_lines=1000, wrap=True, min_width=1)
@@ -156,11 +156,11 @@ class Top(App[None]):
         self._notice = Static(id="notice", markup=False)
         self._field = Input(id="filter", placeholder="words of endpoint/name and status", compact=True)
         self._hiding: Timer | None = None
-        self._shown: dict[Static | Grid, tuple[str, str]] = {}  # what `_put` has put where
+        self._shown: dict[Static | Grid, tuple[str, str]] = {}  # the text that `_put` set in each widget
         self._probing: set[ModelRef] = set()
 
     def compose(self) -> ComposeResult:
-        """Yield the parts."""
+        """Yield the widgets."""
         yield self._summary
         yield Container(self._models, self._winners, self._events, id="parts")
         yield self._notice
@@ -198,7 +198,7 @@ class Top(App[None]):
         self._put(self._summary, summary(fleet), "" if fleet.silent_since is None else "red")
 
     def _put(self, place: Static | Grid, text: str, style: str = "") -> None:
-        """Show *text* at *place*, unless it is there already: after each change Textual draws all around it again."""
+        """Show *text* at *place*, unless it is there already: Textual redraws everything around a change."""
         if self._shown.get(place) == (text, style):
             return
         self._shown[place] = text, style
@@ -266,7 +266,7 @@ class Top(App[None]):
         self._models.focus()
 
     def action_clear(self) -> None:
-        """Show all parts, and all models."""
+        """Show all parts and all models."""
         if self.screen.maximized is not None:
             self.screen.minimize()
             return
