@@ -1,8 +1,8 @@
-"""Accounts of a nats-server, in the form of its configuration: their users, and their imports and exports. Pure.
+"""Accounts of a nats-server, in the form of its configuration: users, imports and exports. Pure.
 
-APP holds JetStream, a user for each service and the operator. CLIENT is one account that all agents of a laptop share.
-`vedette agents add` gives an agent its own account: it can neither reach another agent nor receive its messages.
-SYSTEM may have the private server read its configuration again. See docs/adr/0017-an-account-for-each-agent.md.
+APP has JetStream, one user for each service, and the operator. CLIENT is one account that all agents of a laptop share.
+`vedette agents add` gives an agent its own account: it cannot reach other agents, nor receive their messages.
+SYSTEM may make the private server reload its configuration. See docs/adr/0017-an-account-for-each-agent.md.
 """
 
 import json
@@ -18,17 +18,17 @@ SHARED: Final = "CLIENT"
 SYSTEM: Final = "SYSTEM"
 SHARED_USER: Final = "agent"
 SYSTEM_USER: Final = "system"
-# Each of these has a password. Agents have accounts of their own.
+# Users with a password. Agents have accounts of their own.
 USERS: Final = (*permissions.users(), SHARED_USER)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-# No client may subscribe to it: the server maps messages to it that did not come from APP as an event.
+# No client may subscribe to it. The server moves messages there that claim to be events but do not come from APP.
 _REFUSED: Final = "refused"
 
 Account = dict[str, Any]
 
 
 def user_of(agent: str) -> str:
-    """Return the user, and the account, of the agent *agent*. Raises RequestError for a name that none may have."""
+    """Return the user of the agent *agent*, which is also its account. Raises RequestError for an invalid name."""
     if not _NAME.match(agent):
         problem = (
             f"{agent!r} is not a valid name of an agent; use 1 to 63 of a-z, 0-9 and -, without a leading -"
@@ -38,18 +38,18 @@ def user_of(agent: str) -> str:
 
 
 def variable_of(user: str) -> str:
-    """Return the variable that holds the password of *user* in the configuration of your own server."""
+    """Return the environment variable with the password of *user* in the configuration of your own server."""
     return f"{user.upper().replace('-', '_')}_PASSWORD"
 
 
 def of_private(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Account]:
-    """Return the accounts of a private server: passwords by user, and those of *agents* by name."""
+    """Return the accounts of a private server. *credentials* are passwords by user, *agents* passwords by agent."""
     system = {"users": [{"user": SYSTEM_USER, "password": credentials[SYSTEM_USER]}]}
     return {**_accounts(credentials, agents), SYSTEM: system}
 
 
 def written(agents: Iterable[str] = ()) -> str:
-    """Return the accounts that your own server includes; passwords come from its environment."""
+    """Return the accounts that your own server includes. Passwords come from the environment of that server."""
     names = {user: f"${variable_of(user)}" for user in USERS}
     of_agents = {agent: f"${variable_of(user_of(agent))}" for agent in agents}
     text = _unquoted({"accounts": _accounts(names, of_agents)}, [*names.values(), *of_agents.values()])
@@ -57,7 +57,7 @@ def written(agents: Iterable[str] = ()) -> str:
 
 
 def written_of(agent: str) -> str:
-    """Return the account of *agent* alone, an entry for the accounts of your own server."""
+    """Return the account of one *agent*, as an entry for the accounts of your own server."""
     user = user_of(agent)
     password = f"${variable_of(user)}"
     return _unquoted({user: _of_agents(user, password)}, [password])
@@ -66,7 +66,7 @@ def written_of(agent: str) -> str:
 def _unquoted(value: object, variables: Iterable[str]) -> str:
     text = json.dumps(value, indent=1)
     for name in variables:
-        text = text.replace(f'"{name}"', name)  # a variable stands without quotes
+        text = text.replace(f'"{name}"', name)  # variables have no quotes
     return text[1:-1].strip()
 
 
@@ -90,7 +90,7 @@ def _accounts(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict
 
 
 def _of_agents(user: str, password: str) -> Account:
-    """Return an account of agents: they ask APP's services, and receive only APP's events."""
+    """Return the account of an agent: it may send queries to APP, and receives events from APP only."""
     asked, followed = (*permissions.ASKED, permissions.SERVICE_API), permissions.FOLLOWED
     return {
         "users": [{"user": user, "password": password, "permissions": permissions.of_agent()}],
@@ -98,17 +98,18 @@ def _of_agents(user: str, password: str) -> Account:
             *({"service": {"account": SERVICES, "subject": subject}} for subject in asked),
             *({"stream": {"account": SERVICES, "subject": subject}} for subject in followed),
         ],
-        # nats-server does not check what an agent names as the subject of a reply. A reply to the subject of an
-        # event is a message of this account, which a mapping turns away; an event comes from APP, which it does not.
+        # nats-server does not check the reply subject that an agent names. With the subject of an event, the reply
+        # would be a message in this account. The mapping moves such a message away, but not events, which come from
+        # APP.
         "mappings": {subject: refused(subject) for subject in map(_with_all_below, followed)},
     }
 
 
 def refused(subject: str) -> str:
-    """Return where a message on *subject* goes that is no event."""
+    """Return the subject to which a message on *subject* is moved if it is not an event."""
     return f"{_REFUSED}.{subject}"
 
 
 def _with_all_below(subject: str) -> str:
-    """Return *subject* with `>` for its wildcard: `*` does not match a token that is `>`, which an asker may name."""
+    """Return *subject* with `>` in place of `*`: `*` does not match a token that is `>`, which a client may send."""
     return f"{subject.removesuffix('*')}>" if subject.endswith("*") else subject

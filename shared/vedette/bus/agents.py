@@ -1,4 +1,4 @@
-"""Agents of a private server: each has a user and an account of its own, kept in the state directory."""
+"""Agents of a private server. Each has its own user and account, stored in the state directory."""
 
 import fcntl
 import json
@@ -27,7 +27,7 @@ _RELOAD_TIMEOUT_S: Final = 15.0
 
 
 class Agent(Struct, frozen=True, kw_only=True):
-    """An agent's login. There is no server, and no URL, while none runs."""
+    """The login of an agent. `server` and `url` are None if no server runs."""
 
     name: str
     user: str
@@ -37,16 +37,17 @@ class Agent(Struct, frozen=True, kw_only=True):
 
 
 def kept(directory: Path) -> dict[str, str]:
-    """Return the password of each agent of the private server in *directory*, by name."""
+    """Return the passwords of the agents of the private server in *directory*, by name."""
     path = directory / _AGENTS
     passwords: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return passwords
 
 
 async def add(state: Path, name: str) -> Agent:
-    """Return the login of the agent *name*, made if it has none; a server that runs takes it at once.
+    """Return the login of the agent *name*; create it if there is none. A running server accepts it at once.
 
-    Raises RequestError for a bad name and for a server that is not ours, ReloadFailed when it does not take it.
+    Raises RequestError for an invalid name and for a server that is not the private one, ReloadFailed if the server
+    does not apply it.
     """
     user = accounts.user_of(name)
 
@@ -63,7 +64,7 @@ async def add(state: Path, name: str) -> Agent:
 async def remove(state: Path, name: str) -> None:
     """Remove the login of the agent *name*; a running server closes its connections.
 
-    Raises RequestError when there is no such agent, else as `add`.
+    Raises RequestError if there is no such agent, and the errors of `add`.
     """
     accounts.user_of(name)
 
@@ -81,7 +82,7 @@ async def remove(state: Path, name: str) -> None:
 async def _change(
     state: Path, change: Callable[[dict[str, str]], dict[str, str]]
 ) -> tuple[dict[str, str], str | None]:
-    """Write the passwords after *change*; return them, and the address of the server if it runs."""
+    """Write the passwords after *change*; return them, and the address of the server, or None if it does not run."""
     directory = state / "nats"
     _refuse_other_server(state, directory)
     with _alone(directory):
@@ -93,7 +94,7 @@ async def _change(
 
 
 def _refuse_other_server(state: Path, directory: Path) -> None:
-    """Raise RequestError when the Vedette of *state* runs on another server than that in *directory*."""
+    """Raise RequestError if the Vedette of *state* runs on another server than the one in *directory*."""
     try:
         connection = instance.find(state)
     except NotRunning:
@@ -105,7 +106,7 @@ def _refuse_other_server(state: Path, directory: Path) -> None:
 
 
 def listens(directory: Path) -> str | None:
-    """Return host and port of the private server that runs or ran in *directory*, if one ever did."""
+    """Return host and port of the private server in *directory*, running or not; None if it never ran."""
     path = directory / CONFIGURATION
     place: str | None = json.loads(path.read_text())["listen"] if path.exists() else None
     return place
@@ -113,7 +114,7 @@ def listens(directory: Path) -> str | None:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Change the agents of *directory* one at a time."""
+    """Lock *directory*, so that only one process changes its agents at a time."""
     private.make_directory(directory)
     with os.fdopen(private.open_file(directory / "agents.lock", os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -121,9 +122,10 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 async def _reload(directory: Path, agents: dict[str, str], *, changed: bool) -> str | None:
-    """Return where the server of *directory* listens, or None if none runs; have it take these *agents*.
+    """Make the server of *directory* apply these *agents*; return where it listens, or None if it does not run.
 
-    It is asked whether it runs, and not `connection.json`, which a Vedette writes only once all services are up.
+    The server itself is contacted. `connection.json` would not do, because it is written only after all services
+    started.
     """
     place, path = listens(directory), directory / CONFIGURATION
     if place is None:
@@ -136,7 +138,7 @@ async def _reload(directory: Path, agents: dict[str, str], *, changed: bool) -> 
                 configuration = json.loads(path.read_text())
                 configuration["accounts"] = accounts.of_private(credentials, agents)
                 private.write_file(path, json.dumps(configuration, indent=1))
-                # nats-server 2.15 lets a new account ask only once it has read the configuration a second time.
+                # nats-server 2.15 allows queries of a new account only after a second reload
                 for _ in range(2):
                     await _ask_to_reload(connection, place)
             return place

@@ -1,4 +1,4 @@
-"""A message whose handling failed is retried after a delay, or becomes a dead letter."""
+"""Decides what happens to a message whose handling failed: a retry after a delay, or a dead letter."""
 
 from typing import Any, Protocol
 
@@ -12,27 +12,27 @@ MAX_DELIVERIES = 8
 
 
 class Burial(Protocol):
-    """Where dead letters go."""
+    """Stores dead letters."""
 
     log: Any
 
     async def bury(self, message: Msg, *, reason: str) -> None:
-        """Put *message* into DEAD with the *reason*."""
+        """Store *message* in the stream DEAD with the *reason*."""
 
 
 def redelivery_delay_s(deliveries: int) -> float:
-    """Return how long to wait before the next delivery: 1 s, doubling, at most a minute."""
+    """Return the delay before the next delivery (s): 1 s, doubled with each delivery, at most 60 s."""
     return float(min(60, 2 ** max(0, deliveries - 1)))
 
 
 class Backoff:
-    """Decides about a message whose handling failed: it is retried after a delay, or goes to `DEAD`."""
+    """Decides what happens to a message whose handling failed: a retry after a delay, or the stream DEAD."""
 
     def __init__(self, burial: Burial) -> None:
         self._burial = burial
 
     async def settle(self, message: Msg, error: Exception) -> float | None:
-        """Log and count the failure; return the delay in seconds, or None when the message is dead."""
+        """Log and count the failure; return the delay before the retry (s), or None if the message is a dead letter."""
         deliveries = message.metadata.num_delivered if message.reply else 1
         permanent = isinstance(error, UndecodableMessage | MessageTooLarge) or deliveries >= MAX_DELIVERIES
         self._burial.log.error(
@@ -49,11 +49,11 @@ class Backoff:
         return None
 
     def middleware(self) -> type[BaseMiddleware]:
-        """Return this policy as a FastStream middleware."""
+        """Return this backoff as a FastStream middleware."""
         backoff = self
 
         class BackoffMiddleware(BaseMiddleware):
-            """Turn a handler's exception into a delayed redelivery or a dead letter."""
+            """Turns an exception of a handler into a delayed redelivery or a dead letter."""
 
             async def consume_scope(self, call_next: Any, msg: Any) -> Any:
                 try:

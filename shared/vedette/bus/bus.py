@@ -1,11 +1,11 @@
 """Everything in this package for one service or command, over one connection.
 
-- `Bus.streams` reads messages of streams;
-- `Bus.publisher` publishes events by compare-and-set against the last message of their subject;
-- `Bus.followings` follow streams live, and say when they are warm;
-- `Bus.jobs` handles jobs and publishes their progress;
-- `Bus.watchdog` notices when a stream or consumer vanishes or falls silent;
-- `Bus.clock` is this process's clock compared with the server's: while it is wrong, nothing is published.
+- `Bus.streams` reads messages of streams.
+- `Bus.publisher` publishes events by compare-and-set with the last message of their subject.
+- `Bus.followings` follow streams live, and know whether all earlier messages were read (warm).
+- `Bus.jobs` handles jobs and publishes their progress.
+- `Bus.watchdog` detects a stream or consumer that is gone or does not reply.
+- `Bus.clock` compares this process's clock with the server's. While it is wrong, nothing is published.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ _CANCEL_AGAIN_S = 1.0
 
 
 class _StreamState(msgspec.Struct):
-    """The part of a stream's state that says when the server reported it."""
+    """The time in a stream's info at which the server reported it."""
 
     ts: datetime
 
 
 class Bus:
-    """One service's use of NATS. Built on a live connection; `fatal` is set when it can serve no longer."""
+    """One service's use of NATS, over an open connection. `fatal` gets the error after which it cannot continue."""
 
     def __init__(self, connection: NatsClient, *, name: str, clock: Clock, log: Any) -> None:
         self.connection = connection
@@ -56,7 +56,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run *work* next to the service; its failure is the service's."""
+        """Run *work* as a task of this service. If it fails, the service fails."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
@@ -68,36 +68,36 @@ class Bus:
             self.fail(task.exception())
 
     def fail(self, error: BaseException | None) -> None:
-        """Declare that this service cannot go on, so that its process exits and is restarted."""
+        """Set `fatal`: this service cannot continue, so its process ends and is restarted."""
         if not self.fatal.done() and error is not None:
             self.log.critical("service.failed", error=f"{type(error).__name__}: {error}")
             self.fatal.set_exception(error)
-            self.fatal.exception()  # a waiter re-raises it; without a waiter there is no warning
+            self.fatal.exception()  # marks it as read: without a waiter, asyncio would log a warning
 
     async def close(self) -> None:
-        """Stop everything that was spawned."""
+        """Cancel all tasks of `spawn` and wait for their end."""
         tasks = set(self._tasks)
         while tasks:
             for task in tasks:
                 task.cancel()
-            # Again, when one goes on: before Python 3.12, `wait_for`, by which nats-py awaits replies, loses a
+            # Repeated while a task continues: before Python 3.12, `wait_for`, which nats-py uses for replies, loses a
             # cancellation that comes together with the reply.
             _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
 
     async def _server_time(self) -> datetime:
-        """Return the time of the NATS server's clock. Raises TimeoutError or nats.errors.Error."""
+        """Return the time of the NATS server. Raises TimeoutError or nats.errors.Error."""
         subject = f"$JS.API.STREAM.INFO.{permissions.compared(self.name)}"
         reply = await self.connection.request(subject, timeout=_TIME_TIMEOUT_S)
         try:
             return msgspec.json.decode(reply.data, type=_StreamState).ts
-        except msgspec.DecodeError as error:  # there is no such stream yet
+        except msgspec.DecodeError as error:  # the stream does not exist yet
             raise TimeoutError from error
 
     async def drop_future_probes(self) -> int:
-        """Delete probe jobs with a date in the future (from a wrong clock); return how many.
+        """Delete probe jobs with a date in the future (from a wrong clock); return their number.
 
-        A version that believed such a date gave the job back until then, and no other can be queued in its place.
-        Nothing is deleted while this process's own clock is wrong.
+        An earlier version deferred such a job until its date, and meanwhile no other job could take its place. Nothing
+        is deleted while this process's own clock is wrong.
         """
         if await self.clock.trouble():
             return 0

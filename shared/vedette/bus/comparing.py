@@ -1,7 +1,7 @@
-"""This process's clock, compared with the NATS server's: whether it may schedule, stamp and delete (ADR 0013).
+"""Compares this process's clock with the NATS server's, before it schedules, dates events or deletes (ADR 0013).
 
-`ComparedClock` is the `Clock` of every service. While it differs too much from the server's, `trouble` says so, the bus
-publishes no event, and `now` is the server's time, so that queries are still answered.
+`ComparedClock` is the `Clock` of every service. While it differs too much from the server's clock, `trouble` says so,
+the bus publishes no event, and `now` returns the server's time, so that queries are still answered.
 """
 
 import asyncio
@@ -20,53 +20,53 @@ COMPARE_EVERY_S = 10.0
 _MAX_ATTEMPTS = 3
 REMEDY = "correct the wrong clock (NTP); Vedette then continues"
 
-# Returns the time of another clock. Raises TimeoutError or nats.errors.Error when it does not answer.
+# Returns the time of another clock. Raises TimeoutError or nats.errors.Error if it does not reply.
 AskTime = Callable[[], Awaitable[datetime]]
 
 
 class Moment(Struct, frozen=True):
-    """The times of this process's two clocks at one moment."""
+    """A reading of this process's two clocks at the same moment."""
 
     wall: datetime
     monotonic: float
 
     @classmethod
     def of(cls, clock: Clock) -> "Moment":
-        """Return the times of *clock*."""
+        """Return a reading of *clock*."""
         return cls(clock.now(), clock.monotonic())
 
     def stepped_s(self, later: "Moment") -> float:
-        """Return by how many seconds the time of day was set between this moment and *later*."""
+        """Return by how many seconds the time of day was set between this reading and *later*."""
         return (later.wall - self.wall).total_seconds() - (later.monotonic - self.monotonic)
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """How far this process's clock was ahead of another at a moment, give or take `uncertain_s`."""
+    """How far this process's clock was ahead of another clock (s), with an error of at most `uncertain_s`."""
 
     moment: Moment
     ahead_s: float
     uncertain_s: float
 
     def ahead_at(self, moment: Moment) -> float:
-        """Return how far it is ahead at *moment*, a later one: by as much, and by what it was set since."""
+        """Return how far the clock is ahead at the later *moment* (s): the earlier difference, plus later steps."""
         return self.ahead_s + self.moment.stepped_s(moment)
 
     def is_wrong(self, moment: Moment) -> bool:
-        """Return whether the two clocks certainly differ too much at *moment*."""
+        """Return whether the difference at *moment* exceeds the limit, even after subtracting the uncertainty."""
         return abs(self.ahead_at(moment)) - self.uncertain_s > MAX_OFFSET_S
 
 
 def compare(asked: Moment, other: datetime, answered: Moment) -> Comparison:
-    """Return the comparison with the *other* clock, read somewhere between the two moments [Cristian 1989]."""
+    """Return the comparison with the clock that showed *other* between the two readings [Cristian 1989]."""
     took_s = answered.monotonic - asked.monotonic
-    # A process that was stopped in between, or a clock that was set: either makes the reading worth less.
+    # A paused process, or a clock that was set, makes the reading less certain.
     uncertain_s = max(took_s, abs((answered.wall - asked.wall).total_seconds())) / 2
     middle = asked.wall + (answered.wall - asked.wall) / 2
     return Comparison(moment=answered, ahead_s=(middle - other).total_seconds(), uncertain_s=uncertain_s)
 
 
 async def compared(clock: Clock, ask: AskTime) -> Comparison | None:
-    """Compare *clock* with the one that *ask* reads; None when that does not answer, or too slowly to be compared."""
+    """Compare *clock* with the clock that *ask* reads; None if it does not reply, or too slowly."""
     for _ in range(_MAX_ATTEMPTS):
         asked = Moment.of(clock)
         try:
@@ -80,7 +80,7 @@ async def compared(clock: Clock, ask: AskTime) -> Comparison | None:
 
 
 def in_words(ahead_s: float, other: str, effect: str = "nothing is scheduled, measured or deleted") -> str:
-    """Return how far this clock is off from that of *other*, the *effect*, and what to do."""
+    """Return a sentence: how far this clock differs from that of *other*, the *effect*, and what to do."""
     side = "ahead of" if ahead_s > 0 else "behind"
     off = f"the clock of this process is {_duration(abs(ahead_s))} {side} that of {other}"
     return f"{off}: {effect} until they agree; {REMEDY}"
@@ -94,7 +94,7 @@ def _duration(seconds: float) -> str:
 
 
 class ComparedClock:
-    """The clock *own*. *ask* compares it with the NATS server's: at first use, after a step, and every 10 s."""
+    """The clock *own*, compared with the NATS server's by *ask*: at first use, after a step, and every 10 s."""
 
     def __init__(self, own: Clock, ask: AskTime, *, log: Any) -> None:
         self._own = own
@@ -105,14 +105,14 @@ class ComparedClock:
         self._said = False
 
     def now(self) -> datetime:
-        """Return the time of day; the NATS server's while this process's own is wrong."""
+        """Return the time of day; while this process's own clock is wrong, the NATS server's."""
         now = Moment.of(self._own)
         if self._last is None or not self._last.is_wrong(now):
             return now.wall
         return now.wall - timedelta(seconds=self._last.ahead_at(now))
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed moment; never steps."""
+        """Return monotonic seconds; never affected by steps of the clock."""
         return self._own.monotonic()
 
     async def trouble(self) -> str | None:
@@ -126,17 +126,17 @@ class ComparedClock:
         return in_words(last.ahead_at(now), "the NATS server") if last.is_wrong(now) else None
 
     async def require_right(self) -> None:
-        """Return once this process's clock may date events. Raises ClockWrong."""
+        """Return if this process's clock may date events, else raise ClockWrong."""
         if problem := await self.trouble():
             raise ClockWrong(problem=problem)
 
     async def until_right(self) -> None:
-        """Wait until the clock may be used."""
+        """Wait until this process's clock may be used."""
         while await self.trouble():  # noqa: ASYNC110
             await asyncio.sleep(1.0)
 
     async def run(self, report: Callable[[float], object]) -> None:
-        """Compare every 10 s and pass to *report* how many seconds this clock is ahead."""
+        """Compare every 10 s; call *report* with the number of seconds that this clock is ahead."""
         while True:
             await self._compare(since=Moment.of(self._own))
             if self._last is not None:
@@ -146,13 +146,13 @@ class ComparedClock:
     async def _compare(self, *, since: Moment) -> None:
         async with self._turn:
             if self._last is not None and self._last.moment.monotonic > since.monotonic:
-                return  # by another task, while this one waited
+                return  # another task has compared meanwhile
             self._last = await compared(self._own, self._ask) or self._last
         if self._last is not None:
             self._say(self._last)
 
     def _say(self, last: Comparison) -> None:
-        """Log when the clock goes wrong, and when it is right again: once each."""
+        """Log once when the clock becomes wrong, and once when it is right again."""
         now = Moment.of(self._own)
         ahead_s, wrong = last.ahead_at(now), last.is_wrong(now)
         if wrong and not self._said:

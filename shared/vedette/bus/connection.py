@@ -16,13 +16,13 @@ from nats.aio.client import Client as NatsClient
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.settings import Nats
 
-# At first a few attempts in quick succession: a person with a mistyped URL should not wait.
+# A few attempts in quick succession: an operator with a mistyped URL should not wait.
 _GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 3, "reconnect_time_wait": 0.1}
 _CLOSE_TIMEOUT_S = 1.0
-_READ_RIGHT = re.compile(r"[\w.~-]+:[\w.~-]*|[^:]*")  # a user and password of plain characters, or a token
+_READ_RIGHT = re.compile(r"[\w.~-]+:[\w.~-]*|[^:]*")  # user and password of plain characters, or a token
 _SCHEMES = ("nats", "tls", "ws", "wss")
-# A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
-# noticed after minutes.
+# With the default number of attempts, a client gives up silently and receives nothing. With the default pings, it
+# takes minutes to detect a half-open connection.
 RECONNECT_UNLIMITED: dict[str, Any] = {
     "max_reconnect_attempts": -1,
     "reconnect_time_wait": 1,
@@ -30,17 +30,17 @@ RECONNECT_UNLIMITED: dict[str, Any] = {
     "max_outstanding_pings": 2,
     "drain_timeout": 5,
 }
-# nats-py raises these for a message whose headers or subjects are not UTF-8.
+# nats-py raises these errors for messages with headers or subjects that are not UTF-8.
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError)
 
 
 def servers(url: str) -> tuple[list[str], tuple[str, str] | None]:
-    """Return the servers that *url* names, separated by commas, and the user and password that stand in it.
+    """Return the servers in *url*, separated by commas, and the user and password in it, if any.
 
-    They may be percent-encoded, or hold any character as it is: they end at the last @. What nats-py reads right
-    stays in the URL: a plain login, a token, users that differ. Raises ConfigurationError for another scheme.
+    User and password may be percent-encoded or plain, and end at the last @. They stay in the URL if nats-py reads them
+    correctly: a plain login, a token, or different users. Raises ConfigurationError for another scheme.
     """
-    between = r",(?=\s*\w+://|\s*$)" if "@" in url else ","  # a password may have a comma
+    between = r",(?=\s*\w+://|\s*$)" if "@" in url else ","  # a password may contain a comma
     named = [_parts(one.strip()) for one in re.split(between, url) if one.strip()]
     if any(scheme not in _SCHEMES for scheme, _, _ in named):
         raise _no_nats(url)
@@ -57,28 +57,28 @@ def _no_nats(url: str) -> ConfigurationError:
 
 
 def _parts(url: str) -> tuple[str, str, str]:
-    """Return the scheme of *url*, what stands before its @, and the rest."""
+    """Return the scheme of *url*, the part before its @, and the rest."""
     scheme, separator, rest = url.partition("://")
     login, _, place = (rest if separator else url).rpartition("@")
     return scheme.lower() if separator else "nats", login, place
 
 
 def without_secrets(url: str) -> str:
-    """Return *url*, or each of several, without user and password, and without its query, in which one may stand."""
+    """Return *url* (one or several) without user, password and query, because the query may hold a password."""
     return ",".join(_without_secrets(one) for one in re.split(r",(?=\s*\w+://)", url))
 
 
 def _without_secrets(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
-    # A URL of a file has no host, so an @ is of its path.
+    # The URL of a file has no host, so its @ belongs to the path.
     place = rest if rest.startswith("/") else rest.rpartition("@")[2]
     return f"{scheme}{separator}{place.partition('?')[0]}"
 
 
 def tls(settings: Nats) -> ssl.SSLContext | None:
-    """Return how the server's certificate is checked, where the settings ask for a check of their own.
+    """Return the TLS context with the certificate settings of *settings*; None if they have none.
 
-    Raises ConfigurationError when the file of authorities cannot be used.
+    Raises ConfigurationError if the file of authorities cannot be read.
     """
     if settings.ca_file is None:
         return None
@@ -89,12 +89,12 @@ def tls(settings: Nats) -> ssl.SSLContext | None:
 
 
 def _refused(error: BaseException) -> bool:
-    """Return whether the server said that it does not know these credentials."""
+    """Return whether the server refused the credentials."""
     return isinstance(error, nats.errors.AuthorizationError) or "uthorization" in str(error)
 
 
 def why(error: BaseException) -> str:
-    """Return in words why a connection to NATS failed."""
+    """Return the reason, in words, why a connection to NATS failed."""
     text = str(error).strip("' ") or type(error).__name__
     if _refused(error):
         return "refused these credentials"
@@ -123,11 +123,11 @@ async def open_connection(
     current_url: Callable[[], str | None] = lambda: None,
     inbox: str | None = None,
 ) -> NatsClient:
-    """Return a connection that was made within *timeout_s*; later breaks are repaired if *reconnect*.
+    """Return a connection, made within *timeout_s* (s). With *reconnect*, it reconnects after breaks.
 
-    *inbox* is the prefix of the subjects on which it takes replies, for a login that may not take them anywhere.
-    While it is broken, each attempt goes to the URL that *current_url* returns, if it returns one.
-    Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
+    *inbox* is the prefix of reply subjects, for a login that may not receive on any subject. Each attempt to reconnect
+    uses the URL that *current_url* returns, if any. Raises BusUnreachable with the URL (without secrets) and the
+    reason, and ConfigurationError for an invalid URL.
     """
     url = settings.url or ""
     connection = NatsClient()
@@ -140,13 +140,13 @@ async def open_connection(
                 name=name,
                 error_cb=attempts.failed,
                 disconnected_cb=attempts.follow_url,
-                connect_timeout=max(3, round(timeout_s / 2)),  # an attempt; a second one follows a failed one
+                connect_timeout=max(3, round(timeout_s / 2)),  # of one attempt: a second one is possible
                 **_options(settings, url_login, reconnect=reconnect, inbox=inbox),
             )
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
-        if "connect url" in str(error):  # by this text alone nats-py reports a URL that it cannot read
+        if "connect url" in str(error):  # nats-py reports an unreadable URL only by this text
             raise _no_nats(url) from error
-        # A refused connection keeps its socket; one whose TLS handshake failed never says that it is closed.
+        # nats-py does not close the socket of a refused connection, or of one whose TLS handshake failed.
         with suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await close(connection)
@@ -160,27 +160,28 @@ async def open_connection(
 
 
 class _Attempts:
-    """The attempts of one connection: how the last ones failed, and where the next one goes."""
+    """The attempts of one connection: the errors of the last ones, and the URL of the next one."""
 
     def __init__(self, connection: NatsClient, current_url: Callable[[], str | None]) -> None:
         self._connection = connection
         self._current_url = current_url
-        self._failures: deque[Exception] = deque(maxlen=8)  # they come as long as the connection lives
+        self._failures: deque[Exception] = deque(maxlen=8)  # attempts continue without end
 
     @property
     def reason(self) -> Exception | None:
-        """Why the connection was not made, where an attempt says so: nats-py only says that none is left."""
-        # A server that refuses closes at once, and its reset may overtake its words: the first attempt that got them.
+        """The reason of the failure, from the errors of the attempts. nats-py only says that no server is left."""
+        # A server that refuses closes at once, and its reset may come before its message: take the first with a
+        # message.
         last = self._failures[-1] if self._failures else None
         return next(filter(_refused, self._failures), last)
 
     async def failed(self, error: Exception) -> None:
-        """Keep *error*, of which an attempt failed."""
+        """Store the *error* of a failed attempt."""
         self._failures.append(error)
         await self.follow_url()
 
     async def follow_url(self) -> None:
-        """Have the next attempt go to the current URL."""
+        """Make the next attempt use the current URL."""
         if self._connection.is_connected or self._connection.is_closed:
             return
         current = self._current_url()
@@ -191,7 +192,7 @@ class _Attempts:
 def _options(
     settings: Nats, url_login: tuple[str, str] | None, *, reconnect: bool, inbox: str | None
 ) -> dict[str, Any]:
-    """Return how to connect: the login as configured, else the one in the URL. Raises ConfigurationError."""
+    """Return options for nats-py: the configured login, else the one in the URL. Raises ConfigurationError."""
     options: dict[str, Any] = {**RECONNECT_UNLIMITED, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
     if settings.credentials:
         options["user_credentials"] = settings.credentials
@@ -205,7 +206,7 @@ def _options(
 
 
 def in_plain_text(connection: NatsClient, settings: Nats) -> str | None:
-    """Return a problem if *settings* require TLS and the server offers none: nats-py 2.16 continues without."""
+    """Return a problem if *settings* require TLS but the server offers none: nats-py 2.16 would connect without TLS."""
     current = connection.connected_url
     wanted = settings.ca_file is not None or (current is not None and current.scheme == "tls")
     if not wanted or connection._server_info.get("tls_required"):
@@ -214,9 +215,9 @@ def in_plain_text(connection: NatsClient, settings: Nats) -> str | None:
 
 
 def skip_unreadable(connection: NatsClient) -> None:
-    """Have *connection* skip messages that cannot be read, and report them as errors.
+    """Make *connection* skip messages that cannot be read, and report them as errors.
 
-    nats-py 2.16 stops reading for good at the first one, and every agent may send one.
+    nats-py 2.16 stops reading at the first such message, and any agent may send one.
     """
     process = connection._process_msg
 
@@ -232,27 +233,27 @@ def skip_unreadable(connection: NatsClient) -> None:
 async def barrier(connection: NatsClient) -> None:
     """Return when the server has processed all earlier subscriptions and published messages.
 
-    One flush is not enough: nats-py writes its PING before messages that still wait. Two are.
+    This takes two flushes, because nats-py sends the first PING before messages that still wait.
     """
     await connection.flush()
     await connection.flush()
 
 
 async def close(connection: NatsClient) -> None:
-    """Close *connection*; its server may have gone in the same moment."""
+    """Close *connection*, even if its server is already gone."""
     await _unless_cancelled(connection.close())
 
 
 async def drain(connection: NatsClient) -> None:
-    """Drain and close *connection*; its server may have gone in the same moment."""
+    """Drain and close *connection*, even if its server is already gone."""
     await _unless_cancelled(connection.drain())
 
 
 async def _unless_cancelled(closing: Awaitable[None]) -> None:
-    """Await *closing*; raise CancelledError only when this task is cancelled.
+    """Await *closing*; raise CancelledError only if this task is cancelled.
 
-    nats-py 2.16 raises it from `close` while it begins to reconnect: it cancels the reconnection, and with it the
-    future of the closed socket, for which it waits next (Client._close).
+    nats-py 2.16 also raises it from `close` while it begins to reconnect: `close` cancels the reconnection, and with it
+    the future of the closed socket, for which it then waits (Client._close).
     """
     try:
         await closing

@@ -1,4 +1,4 @@
-"""Following streams live: the last message of every subject first, or all since a time, then each new one."""
+"""Follows streams live: first the last message of each subject, or all messages since a time, then new ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,12 +20,12 @@ _FOLLOW_AGAIN_S = 1.0
 
 
 def _rfc3339(moment: datetime) -> Any:
-    # nats-py types it as a number, and sends whatever it is given; the server takes this text.
+    # nats-py declares a number here, but passes on any value; the server expects this text.
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Following:
-    """A live view of a stream's subjects. `warm` is set when all that was there has been seen."""
+    """A live view of subjects of a stream. `warm` is set when all earlier messages were read."""
 
     def __init__(self, stream: str, subject: str, apply: Callable[[Event, int], object]) -> None:
         self.stream = stream
@@ -33,12 +33,12 @@ class Following:
         self.apply = apply
         self.warm = asyncio.Event()
         self.sequence = 0
-        # The last message's number by its consumer, which counts from 1 again when it is recreated.
+        # The consumer's number of the last message. It starts at 1 again when the consumer is recreated.
         self.delivered = 0
         self.subscription: JetStreamContext.PushSubscription | None = None
 
     async def until_warm(self) -> None:
-        """Wait until it is warm. Raises TimeoutError when nothing comes for too long, however much there is."""
+        """Wait until all earlier messages were read. Raises TimeoutError if no message arrives for too long."""
         while not self.warm.is_set():
             seen = self.delivered
             try:
@@ -49,7 +49,7 @@ class Following:
                     raise
 
     async def current(self) -> bool:
-        """Return whether all that is there now has been seen."""
+        """Return whether all messages that are in the stream now were read."""
         if self.subscription is None or not self.warm.is_set():
             return False
         try:
@@ -61,7 +61,7 @@ class Following:
 
 
 class Followings:
-    """Every stream that one service follows."""
+    """All streams that one service follows."""
 
     def __init__(self, js: JetStreamContext, log: Any) -> None:
         self._js = js
@@ -76,10 +76,10 @@ class Followings:
         *,
         since: datetime | None = None,
     ) -> Following:
-        """Call *apply* with the last event of every subject, then with each new one, in order.
+        """Call *apply* with the last event of each subject, then with each new event, in order.
 
-        With *since*, the first are all events that the stream has from then on. What cannot be decoded is logged and
-        skipped here; the recorder keeps it in DEAD.
+        With *since*, the first ones are all events stored from that time on. Events that cannot be decoded are logged
+        and skipped here; the recorder stores them in DEAD.
         """
         following = Following(stream, subject, apply)
         await self._subscribe(following, await self._first_since(stream, subject, since) if since else None)
@@ -87,14 +87,14 @@ class Followings:
         return following
 
     async def again(self, following: Following) -> None:
-        """Follow as `follow` does, where the broker lost the end of the stream and counts from before it."""
+        """Follow again, after the broker lost the end of the stream and its sequences went back."""
         if following.subscription is not None:
             await following.subscription.unsubscribe()
         following.sequence = following.delivered = 0
         await self._subscribe(following, None)
 
     async def _subscribe(self, following: Following, first: int | None) -> None:
-        """Consume from the sequence *first* on, or from the last message of each subject on."""
+        """Consume from the sequence *first* on; None: from the last message of each subject on."""
 
         async def on_message(message: Msg) -> None:
             metadata = message.metadata
@@ -121,9 +121,9 @@ class Followings:
         following.subscription = subscription
 
     async def _first_since(self, stream: str, subject: str, since: datetime) -> int:
-        """Return the sequence from which on messages are no older than *since*.
+        """Return the first sequence whose message is not older than *since*.
 
-        An ordered consumer cannot begin at a time: nats-py 2.16 cannot create it again after a break.
+        An ordered consumer cannot start at a time, because nats-py 2.16 cannot recreate it after a break.
         """
         config = ConsumerConfig(
             filter_subject=subject,
@@ -141,7 +141,7 @@ class Followings:
     async def follow_retrying(
         self, stream: str, subject: str, apply: Callable[[Event, int], object]
     ) -> Following:
-        """Follow as `follow` does, as soon as the broker takes it."""
+        """Follow as `follow` does; retry until the broker accepts it."""
         while True:
             try:
                 return await self.follow(stream, subject, apply)
@@ -149,5 +149,5 @@ class Followings:
                 await asyncio.sleep(_FOLLOW_AGAIN_S)
 
     async def current(self) -> bool:
-        """Return whether the followed streams were read to their end: not after a lost connection, or in a burst."""
+        """Return whether all followed streams were read to their end. False after a lost connection, and in a burst."""
         return all([await following.current() for following in self.all])

@@ -1,4 +1,4 @@
-"""Jobs: which are queued, handling them, and publishing their progress."""
+"""Jobs: lists the queued ones, handles them, and publishes their progress."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from vedette.messages.events import Job, Progress, ProgressState
 
 
 class Jobs:
-    """The jobs of one service's replica."""
+    """The jobs of one replica of a service."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class Jobs:
         self._publisher = publisher
         self._backoff = backoff
         self._clock = clock
-        self._redelivered: set[str] = set()  # the ids of running jobs that were delivered before
-        self._in_hand: dict[str, Progress | None] = {}  # the last progress of each running job, by its id
-        self._started_at: dict[str, datetime] = {}  # when each running job was taken, by its id
+        self._redelivered: set[str] = set()  # ids of running jobs that were delivered before
+        self._in_hand: dict[str, Progress | None] = {}  # last progress of each running job, by job id
+        self._started_at: dict[str, datetime] = {}  # start of each running job, by job id
 
     async def queued(self, durable: Durable) -> list[Job] | None:
-        """Return the unfinished jobs that *durable* delivers, oldest first; None where there are too many to list."""
+        """Return the unfinished jobs of *durable*, oldest first; None if there are too many to list."""
         try:
             return [job for _, job in await self._queued(durable)]
         except TooMany:
@@ -63,11 +63,11 @@ class Jobs:
         )
 
     async def rearrange(self, durable: Durable, order: Callable[[Sequence[Job]], Sequence[Job]]) -> int:
-        """Queue the waiting jobs of *durable* in the *order* that it makes of them; return how many moved back.
+        """Put the waiting jobs of *durable* into the order that *order* returns; return the number of moved jobs.
 
-        Each is replaced by itself at the end of the queue in one step of the broker: none is lost or doubled
-        when this ends in between. Jobs that *order* leaves out keep their place, and so do those that run here.
-        Of a queue that is too long to list nothing moves.
+        Each job is replaced by itself at the end of the queue, in one step of the broker. So none is lost or doubled if
+        this process ends. Jobs that *order* leaves out, and jobs that run here, keep their place. Nothing moves if the
+        queue is too long to list.
         """
         try:
             queued = await self._queued(durable)
@@ -79,7 +79,7 @@ class Jobs:
         return sum([await self._publisher.move_back(sequence) for sequence in behind])
 
     async def workers(self, durable: Durable) -> tuple[int, int]:
-        """Return how many messages of *durable* are in progress, and how many workers ask for one."""
+        """Return how many messages of *durable* are in progress, and how many workers wait for one."""
         try:
             info = await self._js.consumer_info(durable.stream, durable.name)
         except nats.js.errors.NotFoundError:
@@ -97,7 +97,10 @@ class Jobs:
         field: str | None = None,
         retry_s: float | None = None,
     ) -> None:
-        """Publish the progress of *job*. *field* names its wrong field; it is retried in *retry_s*."""
+        """Publish the progress of *job*.
+
+        *field* is its invalid field, if any; *retry_s* the time to the next attempt (s).
+        """
         progress = Progress(
             job_id=job.id,
             at=self._clock.now(),
@@ -118,7 +121,7 @@ class Jobs:
         await self._connection.publish(progress.subject, encode(progress))
 
     def is_redelivered(self, job: Job) -> bool:
-        """Return whether the running *job* was delivered before: an earlier worker may have left it half done."""
+        """Return whether the running *job* was delivered before: an earlier worker may have started it."""
         return job.id in self._redelivered
 
     async def work(
@@ -131,14 +134,14 @@ class Jobs:
     ) -> None:
         """Handle jobs of *durable* until cancelled, at most *concurrency* at once, each within *timeout_s*.
 
-        A job is kept alive while it runs. When this is cancelled, nothing more is taken, and what is
-        in progress is given back at once.
+        Running jobs are kept alive. When this task is cancelled, it takes no more jobs, and returns the running ones to
+        the queue at once.
         """
         slots = asyncio.Semaphore(concurrency)
         in_hand: set[asyncio.Task[None]] = set()
 
         async def room() -> int:
-            await self._clock.until_right()  # until then, the other replicas take the jobs
+            await self._clock.until_right()  # while the clock is wrong, other replicas take the jobs
             async with slots:
                 return max(1, concurrency - len(in_hand))
 
@@ -201,7 +204,7 @@ class Jobs:
                 self._redelivered.discard(job.id)
 
     async def _publish_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:
-        """Say that *job* waits for its next attempt, or that it is a dead letter now."""
+        """Publish that *job* is deferred until its next attempt, or is a dead letter now."""
         if job is None:
             return
         target = job.model or job.endpoint
@@ -215,7 +218,7 @@ class Jobs:
             )
 
     async def _keep_alive(self, message: Msg) -> None:
-        """Keep the job alive, and repeat its last progress: listeners see that its worker lives."""
+        """Extend the ack deadline of the job, and repeat its last progress, which shows that its worker lives."""
         job_id = json.loads(message.data).get("id")
         while True:
             await asyncio.sleep(ACK_WAIT_S / 3)
@@ -225,7 +228,7 @@ class Jobs:
 
 
 def _out_of_order(sequences: Sequence[int]) -> Sequence[int]:
-    """Return which messages must be published again, in this order, for a stream to have *sequences* in order."""
+    """Return the messages to publish again, in order, so that the stream has *sequences* in this order."""
     for place, (before, sequence) in enumerate(pairwise(sequences), 1):
         if sequence < before:
             return sequences[place:]

@@ -1,7 +1,7 @@
-"""What each user of NATS may publish and receive: subjects of the contracts, and JetStream's own subjects. Pure.
+"""The subjects that each NATS user may publish and receive: those of the contracts, and JetStream's own. Pure.
 
-One user for each service, `operator` for the command line, and `agent`, who has an account of its own. No user may
-publish the copies of events on `model.<event>` and `recommend.changed.<use case>`: only the broker makes them.
+Users are one for each service, `operator` for the command line, and `agent`, which has an account of its own. No user
+may publish the copies of events on `model.<event>` and `recommend.changed.<use case>`: only the broker makes them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,30 +17,30 @@ from vedette.messages.channels import (
 from vedette.messages.consumers import Durable
 from vedette.messages.declaring import SERVICES, Role
 
-# What agents may ask and receive. They report to a recommender; what it makes of that, `report.<endpoint>.
-# <name>`, is not theirs to publish.
+# What agents may query and receive. They send outcome reports to a recommender, and may not publish its event
+# `report.<endpoint>.<name>`.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
 FOLLOWED = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 SERVICE_API = "$SRV.>"
 
-# Whose messages a service may delete: the recorder forgets models that were lost long ago, the console webhooks that
-# are configured no more, the discoverer endpoints that went long ago.
+# Streams in which a service may delete: the recorder old lost models, the console webhooks that are not configured,
+# the discoverer endpoints that disappeared long ago.
 _PURGED: dict[Role, tuple[str, ...]] = {
     "recorder": ("MODELS", "REPORTS"),
     "console": ("DELIVERIES", "WEBHOOKS"),
     "discoverer": ("APPEARED",),
 }
-# Whose durables a service looks at: the prober sees whether a host is being measured.
+# Durables that a service may read the state of: the prober sees whether a host is being measured.
 _LOOKED_AT: dict[Role, tuple[str, ...]] = {"prober": ("JOBS.*",)}
 _COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
-# Who was asked may answer there for a minute, as often as it was asked: one subject may take many answers.
+# A service may send any number of messages to a reply subject, for a minute: one reply subject may serve many queries.
 _ANSWERS = {"max": -1, "expires": "1m"}
 
 Permissions = dict[str, Any]
 
 
 def of_service(role: Role) -> Permissions:
-    """Return the permissions of the service *role*, as a nats-server's configuration takes them."""
+    """Return the permissions of the service *role*, in the form of a nats-server's configuration."""
     permissions: Permissions = {
         "publish": {
             "allow": sorted({*_said(role), *_jetstream(role)}),
@@ -57,12 +57,12 @@ def of_service(role: Role) -> Permissions:
 
 
 def of_operator() -> Permissions:
-    """Return the permissions of the command line: streams are made, restored and cleared by it."""
+    """Return the permissions of the command line, which creates, restores and purges streams."""
     return {"publish": {"deny": [*_COPIES]}}
 
 
 def of_agent() -> Permissions:
-    """Return the permissions of agents, in their own account."""
+    """Return the permissions of agents in their own accounts."""
     return {
         "publish": {"allow": [*ASKED, SERVICE_API], "deny": [f"{PUBLIC_ANSWERS}>"]},
         "subscribe": {"allow": ["_INBOX.>", *FOLLOWED]},
@@ -70,12 +70,12 @@ def of_agent() -> Permissions:
 
 
 def inbox(role: str) -> str:
-    """Return the prefix of the subjects on which the service *role* takes replies: no other service receives them."""
+    """Return the prefix of the reply subjects of the service *role*. No other service may receive there."""
     return f"_INBOX.{role}"
 
 
 def _said(role: Role) -> Iterator[str]:
-    """Yield the subjects of *role*: its events, its queries, and its trial writes (`Publisher.keep_writing`)."""
+    """Yield the subjects that *role* publishes: events, queries, and trial writes (`Publisher.keep_writing`)."""
     yield f"canary.{role}"
     yield from (query.subject for query in QUERIES if role in query.askers)
     for channel in CHANNELS:
@@ -89,7 +89,7 @@ def _received(role: Role) -> Iterator[str]:
 
 
 def _jetstream(role: Role) -> Iterator[str]:
-    """Yield the requests by which *role* reads streams: states, followings, and durables of its own."""
+    """Yield the requests with which *role* reads streams: states, ordered consumers, and its own durables."""
     yield f"$JS.API.STREAM.INFO.{compared(role)}"
     for stream in _streams(role):
         yield f"$JS.API.STREAM.INFO.{stream}"
@@ -104,13 +104,13 @@ def _jetstream(role: Role) -> Iterator[str]:
     for name in _LOOKED_AT.get(role, ()):
         yield f"$JS.API.CONSUMER.INFO.{name}"
     if role == "recorder":
-        yield "$JS.API.STREAM.INFO.*"  # it looks how full each stream is
+        yield "$JS.API.STREAM.INFO.*"  # it measures how full each stream is
     for stream in _PURGED.get(role, ()):
         yield f"$JS.API.STREAM.PURGE.{stream}"
 
 
 def _uses(durable: Durable) -> Iterator[str]:
-    """Yield the requests by which a durable is created, read and recreated."""
+    """Yield the requests that create, read and recreate *durable*."""
     name = f"{durable.stream}.{durable.name}"
     yield from _with_all_below(f"$JS.API.CONSUMER.CREATE.{name}")
     yield from (
@@ -121,7 +121,7 @@ def _uses(durable: Durable) -> Iterator[str]:
 
 
 def _of_others(role: Role) -> Iterator[str]:
-    """Yield the uses of other services' durables that the permissions of *role* on its streams would include."""
+    """Yield requests on other services' durables that *role* would otherwise be allowed through its streams."""
     own = {(durable.stream, durable.name) for durable in durables(role)}
     wide = {*_followed(role), *(durable.stream for durable in durables(role) if durable.name == "*")}
     for durable in DURABLES:
@@ -130,12 +130,12 @@ def _of_others(role: Role) -> Iterator[str]:
 
 
 def compared(name: str) -> str:
-    """Return the stream whose state gives the service *name* (or any other client) the time of the NATS server."""
+    """Return the stream whose info gives the service *name* (or another client) the time of the NATS server."""
     return "SCHEDULE" if name == "ticker" else "MODELS"
 
 
 def _followed(role: Role) -> list[str]:
-    """Return the streams whose every message *role* follows, by an ordered consumer of its own."""
+    """Return the streams that *role* follows completely, by its own ordered consumer."""
     return sorted({c.stream for c in CHANNELS if c.stream and role in c.followers})
 
 
@@ -145,7 +145,10 @@ def _streams(role: Role) -> Iterable[str]:
 
 
 def durables(role: Role) -> Iterator[Durable]:
-    """Yield the durables of *role*; those of a benchmarker's jobs have the names of hosts, a console's of webhooks."""
+    """Yield the durables of *role*.
+
+    A name of `*` covers those named after hosts (benchmarker) or webhooks (console).
+    """
     yield from (durable for durable in DURABLES if durable.service == role)
     if role == "benchmarker":
         yield Durable(stream="JOBS", name="*", filters=())

@@ -1,4 +1,4 @@
-"""Creating or altering the streams and their durable consumers. Safe to repeat."""
+"""Creates or changes the streams and their durable consumers. Safe to repeat."""
 
 import asyncio
 import time
@@ -25,19 +25,19 @@ from vedette.messages.consumers import Durable
 from vedette.settings import Settings
 
 ACK_WAIT_S = 60.0
-# JetStream reserves a stream's limit when the stream is made, so the limits must fit the storage there is. They are
-# tried whole, then halved: a stream needs its limit only with as many models as [nats] expected_models.
+# JetStream reserves a stream's limit when the stream is created, so the limits must fit the storage. They are tried
+# whole, then halved: a stream needs its whole limit only with [nats] expected_models models.
 _SHARES = tuple(0.5**halvings for halvings in range(14))
-# Measured on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
+# Seen on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
 _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 _SUBJECTS_OVERLAP = 10065
 _NAME_TAKEN = 10058
 _STREAM_TOO_LARGE = 10122
-# The description of a refusal because the store could not be made: its code (10049) is that of other refusals too.
+# The description of a refusal because the store could not be created. Its code (10049) has other meanings too.
 _STORE_NOT_MADE = "creating store for stream"
 _STORE_WITHIN_S = 5.0
 _TRIAL = "VEDETTE_TRIAL"
-# The servers of a cluster count a reservation, and its end, within two seconds (server/events.go, 2.15.3).
+# The servers of a cluster learn of a reservation, and of its end, within two seconds (server/events.go, 2.15.3).
 _COUNTED_WITHIN_S = 10.0
 _TRY_AGAIN_S = 0.5
 _NOT_FOR_ACCOUNT = 10039
@@ -47,10 +47,10 @@ _APART = "Give Vedette a NATS account of its own (vedette contracts --accounts w
 async def provision(
     connection: NatsClient, settings: Settings, *, room_bytes: int | None = None
 ) -> list[str]:
-    """Make or alter every stream and durable; return what was done, a line each. Doing it twice does nothing.
+    """Create or change every stream and durable; return one line for each change. Repeating it changes nothing.
 
-    Limits in bytes are as large as the server's storage allows, and together at most *room_bytes* where that is
-    known. Raises ProvisioningError with the stream and the server's reason, JetStreamOff where there are no streams.
+    Limits (bytes) are as large as the server's storage allows, and together at most *room_bytes*, if given. Raises
+    ProvisioningError with the stream and the server's reason, and JetStreamOff if the server has no JetStream.
     """
     await require_jetstream(connection)
     js = connection.jetstream(timeout=10)
@@ -68,7 +68,7 @@ async def provision(
         await ensure_durable(connection, durable)
     if not limits:
         return list(done.values())
-    # A limit that was tried in vain is as it was.
+    # A limit that was tried without success is unchanged.
     same = {
         f"altered {name} (max_bytes)"
         for name, one in (await _present(js, settings)).items()
@@ -80,16 +80,16 @@ async def provision(
 def _attempts(
     before: Mapping[str, int], shares: Sequence[float]
 ) -> Iterator[tuple[float, Mapping[str, int]]]:
-    """Yield a share to try, with the limits that streams had *before* and keep.
+    """Yield shares to try, each with the earlier limits (*before*) that streams keep.
 
-    Where even the smallest share does not fit with these, they are given up: all streams shrink until they fit.
+    If even the smallest share does not fit with them, the earlier limits are dropped: streams may then shrink.
     """
     yield from ((share, before) for share in shares)
     yield from ((share, {}) for share in shares if before)
 
 
 async def _present(js: Any, settings: Settings) -> dict[str, StreamInfo]:
-    """Return the streams that are there, by their names."""
+    """Return the existing streams by name."""
     present = {}
     for name in stream_names(settings):
         with suppress(nats.js.errors.NotFoundError):
@@ -121,13 +121,13 @@ async def _provision_whole(
         except StorageTooSmall as error:
             if too_large_for_one(error.__cause__) or time.monotonic() >= until:
                 raise
-        await asyncio.sleep(_TRY_AGAIN_S)  # the trial may still be counted
+        await asyncio.sleep(_TRY_AGAIN_S)  # the server may still count the trial stream
 
 
 def growth_bytes(
     settings: Settings, share: float, before: Mapping[str, int], present: Mapping[str, StreamInfo]
 ) -> int:
-    """Return how many more bytes all streams reserve on a server than the *present* streams. Pure."""
+    """Return how many more bytes all streams would reserve on a server than the *present* ones. Pure."""
     growth = 0
     for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
         name = config.name or ""
@@ -139,11 +139,11 @@ def growth_bytes(
 
 
 async def require_room(js: Any, size_bytes: int, replicas: int) -> None:
-    """Raise APIError unless servers for *replicas* can reserve *size_bytes* more: a stream of that size is made to see.
+    """Raise APIError unless *replicas* servers can reserve *size_bytes* more. A trial stream of that size shows this.
 
-    The servers of a cluster publish what they have reserved once a second, and streams that are made within it
-    are each compared with what was free before: together they may reserve more than a server has. When that server
-    restarts, it refuses to go on with streams, and is never ready (tried on nats-server 2.15.3).
+    The servers of a cluster publish their reservations once a second. Streams created within that second are each
+    compared with the earlier state, so together they may reserve more than a server has. After a restart, that server
+    refuses its streams and is never ready (tried on nats-server 2.15.3).
     """
     trial = StreamConfig(
         name=_TRIAL,
@@ -158,15 +158,15 @@ async def require_room(js: Any, size_bytes: int, replicas: int) -> None:
             await js.add_stream(trial)
         except nats.js.errors.APIError as error:
             if too_large_for_one(error):
-                return  # whether all fit is seen when they are made
+                return  # creating the streams will show whether all fit
             if error.err_code != _NAME_TAKEN:
                 raise
         else:
             await _delete(js, _TRIAL)
             return
-        if time.monotonic() < until:  # another process does the same
+        if time.monotonic() < until:  # another process runs the same trial
             await asyncio.sleep(_TRY_AGAIN_S)
-        else:  # one has ended while it did
+        else:  # a process ended during its trial
             await _delete(js, _TRIAL)
 
 
@@ -176,7 +176,7 @@ async def _delete(js: Any, name: str) -> None:
 
 
 async def require_jetstream(connection: NatsClient) -> None:
-    """Raise JetStreamOff when the server, or this account there, has no JetStream."""
+    """Raise JetStreamOff if the server, or this account on it, has no JetStream."""
     try:
         await connection.jetstream(timeout=10).account_info()
     except nats.js.errors.ServiceUnavailableError as error:
@@ -185,7 +185,7 @@ async def require_jetstream(connection: NatsClient) -> None:
         if error.err_code == _NOT_FOR_ACCOUNT:
             remedy = "Add jetstream: enabled to the account in the server's configuration"
             raise JetStreamOff(where=f"this account of the {where}", remedy=remedy) from error
-        if error.err_code is None:  # no part of the server received the request
+        if error.err_code is None:  # no part of the server answered the request
             remedy = (
                 'Add jetstream { store_dir: "/data" } to its configuration, or start it with -js -sd /data'
             )
@@ -194,7 +194,7 @@ async def require_jetstream(connection: NatsClient) -> None:
 
 
 def _shares(settings: Settings, room_bytes: int | None) -> tuple[float, ...]:
-    """Return the shares to try, largest first: those whose limits fit *room_bytes*, and always the smallest."""
+    """Return the shares to try, largest first: those that fit *room_bytes*, and always the smallest."""
     if room_bytes is None:
         return _SHARES
     fitting = (share for share in _SHARES[:-1] if reserved_bytes(settings, share=share) <= room_bytes)
@@ -204,7 +204,7 @@ def _shares(settings: Settings, room_bytes: int | None) -> tuple[float, ...]:
 async def _provision_streams(
     js: Any, settings: Settings, share: float, before: Mapping[str, int], done: dict[str, str]
 ) -> None:
-    """Provision all streams at *share*; add to *done* what was done to each, unless an earlier attempt did more."""
+    """Provision all streams at *share*; add a line for each change to *done*, unless *done* has one for that stream."""
     for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
         name = config.name or ""
         try:
@@ -221,7 +221,10 @@ async def _provision_streams(
 
 
 def too_large_for_one(error: BaseException | None) -> bool:
-    """Return whether the account's maximum for each stream refused one: no wait changes that, a smaller one may fit."""
+    """Return whether a stream exceeds the account's maximum for one stream.
+
+    Waiting does not help; a smaller stream may fit.
+    """
     return isinstance(error, nats.js.errors.APIError) and error.err_code == _STREAM_TOO_LARGE
 
 
@@ -233,7 +236,7 @@ def is_for_storage(error: nats.js.errors.APIError) -> bool:
 def _refused(
     error: nats.js.errors.APIError, stream: str, size_bytes: int | None, settings: Settings
 ) -> ProvisioningError:
-    """Return the message for *error*, with which the server refused a stream of *size_bytes*."""
+    """Return the ProvisioningError for *error*, the refusal of a stream of *size_bytes*."""
     reason = error.description or str(error)
     if not is_for_storage(error):
         return ProvisioningError(stream=stream, problem=reason)
@@ -247,7 +250,7 @@ def _refused(
 
 
 async def _in_the_way(js: Any, wanted: StreamConfig) -> str:
-    """Return which stream of others has taken the subjects of *wanted*."""
+    """Return a sentence about the foreign stream that uses subjects of *wanted*."""
     for subject in wanted.subjects or ():
         with suppress(nats.js.errors.NotFoundError):
             other = await js.find_stream_name_by_subject(subject)
@@ -262,9 +265,9 @@ def _mib(size: int | None) -> int:
 async def provision_stream(
     js: Any, wanted: StreamConfig, *, most_bytes: int | None, before_bytes: int | None = None
 ) -> str:
-    """Make the stream *wanted*, or change the present one to it; return what was done. Raises ProvisioningError.
+    """Create the stream *wanted*, or change the existing one; return what was done. Raises ProvisioningError.
 
-    A limit of *before_bytes* is kept where *wanted* has a lower one, up to *most_bytes*.
+    The earlier limit *before_bytes* is kept if it is higher than that of *wanted*, up to *most_bytes*.
     """
     try:
         present = await js.stream_info(wanted.name)
@@ -276,7 +279,9 @@ async def provision_stream(
         problem = f"a stream of this name with {has} is there already and is not Vedette's. {_APART}"
         raise ProvisioningError(stream=wanted.name, problem=problem)
     limit = _kept_limit(wanted.max_bytes, most_bytes, before_bytes, held=present.state.bytes)
-    wanted = wanted.evolve(max_bytes=limit, storage=present.config.storage)  # no server changes that
+    wanted = wanted.evolve(
+        max_bytes=limit, storage=present.config.storage
+    )  # no server can change the storage type
     has = present.config.as_dict()
     differing = {
         key: value
@@ -290,10 +295,10 @@ async def provision_stream(
 
 
 async def _make(js: Any, wanted: StreamConfig) -> None:
-    """Make a stream; on disk, where it is wanted in memory and the server gives streams none.
+    """Create a stream. If memory is wanted but the server has none for streams, create it on disk.
 
-    Once its last stream is gone, a server removes the empty directory of streams, and may do so while the next
-    stream is made in it (seen on nats-server 2.15.1): a store that cannot be made is tried again for a while.
+    A server removes its empty streams directory after the last stream is gone, and may do so while the next stream is
+    created (seen on nats-server 2.15.1). So a store that cannot be created is retried for a while.
     """
     until = time.monotonic() + _STORE_WITHIN_S
     while True:
@@ -312,8 +317,8 @@ async def _make(js: Any, wanted: StreamConfig) -> None:
 def _kept_limit(least: int | None, most: int | None, before: int | None, *, held: int) -> int | None:
     """Return the limit in bytes for a stream that had the limit *before* and holds *held* bytes.
 
-    It grows to *least*, the available size. It shrinks to *most*, the wanted size, but never
-    below twice what the stream holds: at its limit a stream refuses new messages.
+    The limit grows to *least*, the available size. It shrinks to *most*, the wanted size, but never below twice what
+    the stream holds, because a full stream refuses new messages.
     """
     if least is None or most is None:
         return least
@@ -327,12 +332,12 @@ def _plain(value: Any) -> Any:
         return {"src": value.src, "dest": value.dest}
     if isinstance(value, dict) and {"src", "dest"} <= value.keys():
         return {"src": value["src"], "dest": value["dest"]}
-    # The server reports limits that are off as -1, and leaves durations out that are zero.
+    # The server reports unlimited as -1, and leaves out durations of zero.
     return None if value in (0, -1, "") else value
 
 
 async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
-    """Create *durable* unless it is there. One of an earlier version gets its subjects, and keeps its place."""
+    """Create *durable* unless it exists. One of an earlier version gets the new subjects and keeps its position."""
     js = connection.jetstream(timeout=10)
     filters = list(durable.filters)
     with suppress(nats.js.errors.NotFoundError):
@@ -358,5 +363,5 @@ async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
 
 
 def _filters(subjects: list[str]) -> tuple[str | None, list[str] | None]:
-    """Return *subjects* as a consumer's two fields take them: one, or several."""
+    """Return *subjects* as the two filter fields of a consumer: for one subject, or for several."""
     return (subjects[0], None) if len(subjects) == 1 else (None, subjects or None)

@@ -1,4 +1,7 @@
-"""Publishing to streams: compare-and-set, queued jobs, dead letters; and whether the broker stores them."""
+"""Publishes to streams: compare-and-set, queued jobs, dead letters.
+
+It also tests whether the broker stores messages.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -28,15 +31,15 @@ EventT = TypeVar("EventT", bound=Event)
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 PUBLISH_TIMEOUT_S = 5.0
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
-_STORE_FAILED = 10077  # also of a full disk
+_STORE_FAILED = 10077  # also for a full disk
 _ALREADY_QUEUED = "maximum messages per subject exceeded"
 _CONFLICTS_TOLERATED = 50
-# Without a write of its own for so long, a process tries one.
+# After this time without a write, a process tries one.
 _TRY_A_WRITE_AFTER_S = 15.0
 
 
 def headers_of(event: Event, *, source: str) -> dict[str, str]:
-    """Return the headers of *event* that *source* publishes: CloudEvents 1.0 in binary mode, and no duplicates."""
+    """Return the headers of *event* from *source*: CloudEvents 1.0 in binary mode, and the id for deduplication."""
     return {
         "Nats-Msg-Id": event.id,
         "Content-Type": "application/json",
@@ -50,7 +53,7 @@ def headers_of(event: Event, *, source: str) -> dict[str, str]:
 
 
 class Publisher:
-    """What one service or command publishes to streams."""
+    """Publishes the messages of one service or command to streams."""
 
     def __init__(
         self,
@@ -69,8 +72,8 @@ class Publisher:
         self._clock = clock
         self.log = log
         self._writes = Writes()
-        self._written_on = 0  # which of our connections to NATS the writes went through
-        self.on_stored: Callable[[float], None] | None = None  # called with the seconds that each write took
+        self._written_on = 0  # the number of the connection that carried the last writes
+        self.on_stored: Callable[[float], None] | None = None  # called with the duration of each write (s)
 
     async def advance(
         self,
@@ -80,11 +83,11 @@ class Publisher:
         *,
         known: Versioned[Any] | None = None,
     ) -> EventT | None:
-        """Move the state on *subject* one step: publish what *step* makes of its last message, or nothing.
+        """Publish the next event on *subject*: what *step* returns for its last message; None publishes nothing.
 
-        *known* may be a remembered last message, to save the first read; when it is stale, the comparison
-        fails and the stream is read. Returns the event published, now or by an earlier attempt whose
-        acknowledgement was lost. Raises Conflict.
+        *known* may be a remembered last message, to save the first read. If it is old, the comparison fails and the
+        stream is read. Returns the published event, also one that an earlier attempt published although its
+        acknowledgement was lost. Raises Conflict after too many conflicts.
         """
         held = known or await self._streams.last(stream, subject)
         for _ in range(_CONFLICTS_TOLERATED):
@@ -102,7 +105,10 @@ class Publisher:
     async def advance_model(
         self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None], *, known: ModelState | None
     ) -> Lifecycle | None:
-        """Publish a lifecycle event by comparing against the model as a whole, on all of its subjects."""
+        """Publish a lifecycle event if no subject of the model changed meanwhile; else repeat *step*.
+
+        Raises Conflict.
+        """
         subject = subjects.of_model("*", model)
         state = known or ModelState(model=model)
         for _ in range(_CONFLICTS_TOLERATED):
@@ -121,22 +127,22 @@ class Publisher:
         raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
 
     async def enqueue(self, job: Job) -> Job:
-        """Queue *job* unless its subject already has one; return the job that is queued. Raises ClockWrong."""
+        """Queue *job* unless its subject already has a job; return the queued job. Raises ClockWrong."""
         await self._clock.require_right()
         try:
-            # Compared, not limited by the stream: a job may be replaced by itself alone (`move_back`).
+            # By comparison, not by a limit of the stream: a job may be replaced by itself (`move_back`).
             headers = headers_of(job, source=self._name) | {EXPECTED: "0"}
             await self.store(job.subject, encode(job), headers)
         except nats.js.errors.APIError as error:
             if not declined(error):
                 raise
             held = await self._streams.last("JOBS", job.subject)
-            # It may have been finished between the two calls; then ours is free to go in.
+            # If that job ended between the two calls, this job can be queued.
             return held.event if held and isinstance(held.event, Job) else await self.enqueue(job)
         return job
 
     async def move_back(self, sequence: int) -> bool:
-        """Move the queued job that has *sequence* to the end of its queue; return whether it still was queued."""
+        """Move the queued job with *sequence* to the end of its queue; return whether it was still queued."""
         stored = await self._streams.first_from("JOBS", sequence)
         if stored is None or stored.sequence != sequence:
             return False
@@ -152,7 +158,7 @@ class Publisher:
         return True
 
     async def post(self, event: Event) -> None:
-        """Publish *event* without waiting until it is stored: the next one replaces a lost one.
+        """Publish *event* without waiting until it is stored. A lost event is replaced by the next one.
 
         Raises ClockWrong and the errors of nats-py.
         """
@@ -164,7 +170,7 @@ class Publisher:
         )
 
     async def bury(self, message: Msg, *, reason: str) -> None:
-        """Put *message* into DEAD with the *reason*."""
+        """Store *message* in the stream DEAD with the *reason*."""
         stored = message.metadata if message.reply.startswith("$JS.ACK") else None
         letter = DeadLetter(
             service=self._name,
@@ -186,7 +192,7 @@ class Publisher:
         await self.store(f"dead.{self._name}", encoded)
 
     async def _publish(self, event: Event, headers: dict[str, str]) -> int | None:
-        """Publish once; return the sequence, or None when the outcome must be read from the stream."""
+        """Publish once; return the sequence, or None if only the stream can show the result."""
         await self._clock.require_right()
         try:
             ack = await self.store(
@@ -197,19 +203,19 @@ class Publisher:
                 return None
             raise
         except nats.errors.TimeoutError:
-            return None  # the acknowledgement was lost, or the message was
-        # A duplicate may be another subject's message with the same id: only the stream shows it.
+            return None  # the acknowledgement or the message was lost
+        # A duplicate may be a message of another subject with the same id: only the stream shows it.
         return ack.seq if not ack.duplicate or await self._is_stored(event, ack) else None
 
     async def _is_stored(self, event: Event, ack: PubAck) -> bool:
-        """Return whether the message that *ack* calls the original is *event*: others may have moved on since."""
+        """Return whether the original message of the duplicate *ack* is *event*."""
         with suppress(nats.js.errors.NotFoundError):
             raw = await self._js.get_msg(ack.stream, ack.seq, direct=True)
             return raw.subject == event.subject and (raw.headers or {}).get("Nats-Msg-Id") == event.id
         return False
 
     async def store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
-        """Publish to a stream; note whether the broker stored it. Raises MessageTooLarge and the errors of nats-py."""
+        """Publish to a stream; record whether it was stored. Raises MessageTooLarge and the errors of nats-py."""
         if len(payload) > self._connection.max_payload:
             raise MessageTooLarge(subject=subject, size=len(payload), limit=self._connection.max_payload)
         began = self._clock.monotonic()
@@ -244,22 +250,22 @@ class Publisher:
         self._writes.refused(subject, reason, now=self._clock.monotonic(), at=self._clock.now())
 
     def _writes_of_now(self) -> Writes:
-        # A server that was restarted takes writes again.
+        # After a restart, the server accepts writes again.
         if self._written_on != (connection := self._connection.stats["reconnects"]):
             self._written_on = connection
             self._writes.forget()
         return self._writes
 
     def write_problem(self) -> str | None:
-        """Return which streams refuse events of this process and the remedy, or None."""
+        """Return the streams that refuse writes of this process, with the remedy; None if none does."""
         return self._writes_of_now().problem(self._clock.monotonic())
 
     def refusing_for(self) -> float:
-        """Return for how many seconds the broker has refused writes of this process; 0 when it takes them."""
+        """Return how long the broker has refused writes of this process (s); 0 if it accepts them."""
         return self._writes_of_now().refusing_for(self._clock.monotonic())
 
     async def keep_writing(self) -> None:
-        """Try a write after a while without one, until cancelled: only writes show whether the broker stores them."""
+        """Until cancelled, try a write after a while without one: only writes show whether messages are stored."""
         while True:
             if self._writes.quiet_for(self._clock.monotonic()) >= _TRY_A_WRITE_AFTER_S:
                 with suppress(nats.errors.Error, TimeoutError):
@@ -272,5 +278,5 @@ def _is_queued(error: nats.js.errors.APIError) -> bool:
 
 
 def declined(error: nats.js.errors.APIError) -> bool:
-    """Return whether the broker could store the message and was right not to."""
+    """Return whether the broker rejected the message by a rule (a comparison failed), and not for a fault."""
     return error.err_code in _WRONG_LAST_SEQUENCE or _is_queued(error)

@@ -1,4 +1,4 @@
-"""Messages of a durable consumer, through one outstanding pull at a time."""
+"""Reads messages of a durable consumer, with one open pull request at a time."""
 
 import asyncio
 import json
@@ -24,18 +24,18 @@ async def pull(
     clock: Clock,
     linger_s: float = 0.0,
 ) -> AsyncGenerator[list[Msg], None]:
-    """Yield messages of *durable* in lists, through one outstanding pull at a time.
+    """Yield messages of *durable* in lists, with one open pull request at a time.
 
-    *room* says how many may be asked for now, and waits while there is no room. A list waits until it has
-    all of them, but no longer than *linger_s* after its first; it is empty when nothing came for a while.
+    *room* returns how many messages to request, and waits until there is room. A list is complete when all requested
+    messages have arrived, or *linger_s* after the first one. It is empty if none arrived for a while.
     """
     inbox = connection.new_inbox()
-    arrived = _Arrivals()  # never more than were asked for
+    arrived = _Arrivals()  # never more than were requested
 
     async def arrive(message: Msg) -> None:
         arrived.add(message)
 
-    # Not next_msg: in nats-py 2.16 it makes two tasks, a timer and a UUID for every message.
+    # Not next_msg: nats-py 2.16 creates two tasks, a timer and a UUID for each message.
     subscription = await connection.subscribe(inbox, cb=arrive)
     outstanding, silent_since = 0, 0.0
     try:
@@ -52,7 +52,7 @@ async def pull(
             if taken:
                 silent_since = clock.monotonic()
             elif clock.monotonic() - silent_since > 2.5 * _HEARTBEAT_S:
-                outstanding = 0  # two heartbeats missed: the pull is gone, with its server or its consumer
+                outstanding = 0  # two heartbeats missing: the server or the consumer of this pull is gone
             yield messages
             ends = {status for message in taken if (status := _status(message)) not in (None, "100")}
             if ends:
@@ -60,10 +60,10 @@ async def pull(
             if ends - {"404", "408"}:
                 await asyncio.sleep(_HEARTBEAT_S)
     finally:
-        # Close the pull first: messages that are given back would be delivered to it again.
+        # Close the pull first: it would receive again the messages that are given back.
         with suppress(nats.errors.Error):
             await subscription.drain()  # type: ignore[no-untyped-call]
-        # Messages that were delivered but not taken go back at once, not after the ack wait.
+        # Delivered messages that were not taken go back at once, not after the ack deadline.
         for left in arrived.take():
             if left.reply.startswith("$JS.ACK"):
                 await left.nak()
@@ -83,7 +83,7 @@ async def _ask(connection: NatsClient, durable: Durable, inbox: str, batch: int)
 
 
 def _status(message: Msg) -> str | None:
-    """Return the broker's status of a pull, or None for a delivered message."""
+    """Return the broker's status message of a pull, or None for a delivered message."""
     return None if message.data else (message.headers or {}).get("Status")
 
 
@@ -103,7 +103,7 @@ class _Arrivals:
         return taken
 
     async def reach(self, count: int, within_s: float) -> None:
-        """Wait until there are *count*, but no longer than so."""
+        """Wait until there are *count* messages, at most *within_s* (s)."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while len(self._messages) < count:

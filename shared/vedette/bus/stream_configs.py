@@ -1,4 +1,4 @@
-"""Every stream: its subjects, how much it keeps and for how long. Pure."""
+"""The configuration of every stream: its subjects, its limits, and how long it keeps messages. Pure."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ _MIN_BYTES = 4 * MIB
 
 
 def _history_per_subject(settings: Settings) -> int:
-    """Return how many messages a model's subject keeps for a recorder that is behind.
+    """Return how many messages of a model's subject are kept for a recorder that lags behind.
 
-    Seven days of the shortest interval, at most a thousand messages, at least 200. Intervals under a minute are for
-    trials: they get the least, so that a stream levels off within the hour.
+    Seven days of the shortest interval, at most 1,000 messages, at least 200. Intervals under a minute are for trials:
+    they get the minimum, so that a stream stops growing within an hour.
     """
     schedule = settings.schedule
     every = [v for v in (schedule.availability, schedule.performance) if not is_cron(v)]
@@ -37,25 +37,25 @@ def _history_per_subject(settings: Settings) -> int:
 
 
 def _compression(replicas: int) -> StoreCompression:
-    """Return how a stream of *replicas* is compressed on disk.
+    """Return the compression of a stream with *replicas* replicas.
 
-    nats-server 2.15.1 loses a compressed stream of several replicas when all its servers are killed at once
+    nats-server 2.15.1 loses a compressed, replicated stream if all its servers are killed at the same time
     (docs/adr/0014-replicated-streams-are-not-compressed.md).
     """
     return StoreCompression.S2 if replicas == 1 else StoreCompression.NONE
 
 
 def _unsynced(replicas: int) -> dict[str, Any]:
-    """Return how a stream of *replicas* is kept whose messages no disk has to take: the next ones come in seconds.
+    """Return the storage of a stream whose messages may be lost, because the next ones come in seconds.
 
-    A single server forgets streams in memory when it is restarted, and a replicated stream has no `async`
-    (measured on nats-server 2.15.1).
+    A single server loses streams in memory at a restart, and a replicated stream has no `async` mode (measured on
+    nats-server 2.15.1).
     """
     return {"persist_mode": PersistMode.ASYNC} if replicas == 1 else {"storage": StorageType.MEMORY}
 
 
 def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
-    """Return every stream, as `provision` makes it where *share* of the wanted storage is to be had."""
+    """Return the configuration of every stream. *share* is the share of the wanted storage that is available."""
 
     def limit(wanted_bytes: int) -> int:
         return max(_MIN_BYTES, int(wanted_bytes * share))
@@ -75,24 +75,24 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             subjects=["job.>"],
             retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
-            discard_new_per_subject=False,  # a job is replaced in one step when it moves back in its queue
+            discard_new_per_subject=False,  # moving a job back in its queue replaces it in one step
             max_msgs_per_subject=1,
             max_age=_DAY_S,
-            max_bytes=limit(64 * MIB),  # 150,000 jobs; an endpoint's names are bounded
+            max_bytes=limit(64 * MIB),  # 150,000 jobs; the names of an endpoint are limited
             **common,
         ),
         StreamConfig(
             name="ENDPOINTS",
             subjects=["endpoint.observed.*"],
             max_msgs_per_subject=200,
-            max_bytes=limit(512 * MIB),  # three endpoints whose every observation is as large as one may be
+            max_bytes=limit(512 * MIB),  # three endpoints with observations of the maximum size
             **common,
         ),
         StreamConfig(
             name="DEFINITIONS",
             subjects=["endpoint.defined.*"],
-            max_msgs_per_subject=100,  # the record of who changed what
-            # Room would come from an endpoint that was not changed for long: a full stream refuses instead.
+            max_msgs_per_subject=100,  # the history of changes
+            # A full stream refuses new messages: else it would drop an endpoint that was not changed for a long time.
             discard=DiscardPolicy.NEW,
             max_bytes=limit(32 * MIB),
             **{**common, "max_msg_size": 64 * 1024},
@@ -173,5 +173,5 @@ def stream_names(settings: Settings) -> list[str]:
 
 
 def reserved_bytes(settings: Settings, *, share: float = 1.0) -> int:
-    """Return how many bytes the limits of all streams come to."""
+    """Return the sum of the limits of all streams (bytes)."""
     return sum(max(0, config.max_bytes or 0) for config in streams(settings, share=share))

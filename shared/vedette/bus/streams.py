@@ -24,9 +24,9 @@ from vedette.types import ModelRef
 NEARLY_FULL = 0.8  # of a stream's limit
 FULL_REMEDY = "raise [nats] expected_models or give NATS more storage, then run vedette provision"
 _REPLY_TIMEOUT_S = 5.0
-_TOO_MANY_RESULTS = "413"  # of a batched direct get: more than 1,024 subjects
+_TOO_MANY_RESULTS = "413"  # A batched direct get that matches more than 1,024 subjects.
 _NO_RESPONDERS = "503"
-# Headers that the broker adds to a message when it is read.
+# Headers that the broker adds when a message is read.
 _ADDED_ON_READING = frozenset(
     {
         "Nats-Stream",
@@ -41,7 +41,7 @@ N = TypeVar("N", int, float)
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as its stream holds it."""
+    """A message as stored in its stream."""
 
     sequence: int
     at: datetime
@@ -51,14 +51,14 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Streams:
-    """What the streams hold, read through one connection."""
+    """Reads the streams over one connection."""
 
     def __init__(self, connection: NatsClient, js: JetStreamContext) -> None:
         self._connection = connection
         self._js = js
 
     async def last(self, stream: str, subject: str) -> Versioned[Event] | None:
-        """Return the last event on *subject*, or None when there is none."""
+        """Return the last event on *subject*, or None."""
         try:
             raw = await self._js.get_last_msg(stream, subject, direct=True)
         except nats.js.errors.NotFoundError:
@@ -66,15 +66,15 @@ class Streams:
         return Versioned(raw.seq or 0, decode_event(raw.subject or subject, raw.data or b""))
 
     async def last_until(self, stream: str, subject: str, until: datetime) -> Event | None:
-        """Return the last event on *subject* that was stored until *until*, or None when there is none."""
+        """Return the last event on *subject* that was stored at or before *until*, or None."""
         async for _, event in self.last_of_each(stream, [subject], {"up_to_time": until.isoformat()}):
             return event
         return None
 
     async def read_model(self, model: ModelRef, *, through: int | None = None) -> ModelState:
-        """Return *model* as the stream holds it, now or as of the sequence *through*: the last of each of its subjects.
+        """Return the state of *model* from the last event of each of its subjects, now or as of the sequence *through*.
 
-        An event of a newer version is ignored here, but later events are still compared with it.
+        An event that only a newer version knows is ignored, but its sequence counts in comparisons.
         """
         state = ModelState(model=model)
         upto = {} if through is None else {"up_to_seq": through}
@@ -88,11 +88,11 @@ class Streams:
     async def last_of_each(
         self, stream: str, matching: Sequence[str], upto: Mapping[str, int | str]
     ) -> AsyncIterator[tuple[int, Event | None]]:
-        """Yield the last message of each subject that *matching* takes, with its sequence; None: not decodable here.
+        """Yield (sequence, event) of the last message of each subject in *matching*; the event is None if undecodable.
 
-        Raises NoRespondersError where there is no such stream, or none that replies, and TooMany.
+        Raises NoRespondersError if the stream does not exist or does not reply, and TooMany.
         """
-        # A batched direct get (ADR-31); the end of the batch is a message with status 204, nothing is 404.
+        # A batched direct get (ADR-31). Status 204 ends the batch; 404 means that there is no message.
         inbox = self._connection.new_inbox()
         subscription = await self._connection.subscribe(inbox)
         try:
@@ -112,7 +112,7 @@ class Streams:
             await subscription.unsubscribe()
 
     async def first_from(self, stream: str, sequence: int, subject: str = ">") -> Stored | None:
-        """Return the first message of *stream* on *subject* that has *sequence* or comes after it."""
+        """Return the first message of *stream* on *subject* with a sequence of at least *sequence*, or None."""
         try:
             raw = await self._js.get_msg(stream, max(1, sequence), subject, direct=True, next=True)
         except nats.js.errors.NotFoundError:
@@ -128,15 +128,15 @@ class Streams:
         )
 
     async def count(self, stream: str, subject: str) -> int:
-        """Return how many messages *stream* holds on *subject*."""
+        """Return the number of messages of *stream* on *subject*."""
         return sum(((await self._js.stream_info(stream, subject)).state.subjects or {}).values())
 
     async def last_sequence(self, stream: str) -> int:
-        """Return the sequence of the last message that *stream* ever took."""
+        """Return the sequence of the last message that *stream* ever stored."""
         return (await self._js.stream_info(stream)).state.last_seq
 
     async def last_sequence_of(self, stream: str, matching: str) -> int:
-        """Return the sequence of the last message on the subjects that *matching* takes; 0 without any, or a stream."""
+        """Return the sequence of the last message on subjects of *matching*; 0 if there is none, or no such stream."""
         last = 0
         try:
             async for sequence, _ in self.last_of_each(stream, [matching], {}):
@@ -148,25 +148,25 @@ class Streams:
         return last
 
     async def in_hand(self, durable: Durable) -> tuple[int, datetime | None]:
-        """Return how many messages of *durable* are in progress, and when the last one was delivered."""
+        """Return the number of messages of *durable* in progress, and the time of its last delivery."""
         info = await self._js.consumer_info(durable.stream, durable.name)
         return info.num_ack_pending or 0, info.delivered.last_active if info.delivered else None
 
     async def remove(self, stream: str, sequence: int) -> bool:
-        """Delete one message of *stream*; return whether it was there."""
+        """Delete one message of *stream*; return whether it existed."""
         try:
             return await self._js.delete_msg(stream, sequence)
         except nats.js.errors.APIError:
             return False
 
     async def used(self, stream: str) -> float:
-        """Return the part of its limits in bytes and messages that *stream* uses, the larger; 0 without limits."""
+        """Return how full *stream* is (0 to 1): the larger part of its byte and message limits; 0 without limits."""
         info = await self._js.stream_info(stream)
         return used_part(info)
 
 
 def used_part(info: StreamInfo) -> float:
-    """Return the part of the limits in bytes and messages that a stream uses, the larger; 0 without limits."""
+    """Return how full a stream is (0 to 1): the larger part of its limits in bytes and messages; 0 without limits."""
     limits = (
         (info.state.bytes, limit(info.config.max_bytes)),
         (info.state.messages, limit(info.config.max_msgs)),
@@ -175,12 +175,12 @@ def used_part(info: StreamInfo) -> float:
 
 
 def limit(value: N | None) -> N | None:
-    """Return a limit of a stream; the server says that one is off with -1 or 0."""
+    """Return the limit *value*, or None if it is off: the server reports that as -1 or 0."""
     return value if value is not None and value > 0 else None
 
 
 def known(subject: str, payload: bytes) -> Event | None:
-    """Return the event in *payload*, or None when this version does not know it."""
+    """Return the event in *payload*, or None if this version does not know it."""
     try:
         return decode_event(subject, payload)
     except UndecodableMessage:

@@ -1,4 +1,4 @@
-"""Watches what a service reads: durable consumers that vanish, streams that go backwards or do not answer."""
+"""Watches what a service reads: durable consumers that are deleted, streams that go back or do not reply."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -16,14 +16,14 @@ from vedette.errors import ConsumerVanished, NoLeader
 from vedette.messages.channels import CHANNELS
 from vedette.messages.consumers import Durable
 
-# Streams whose messages a broker may lose when it ends: the next ones come in seconds.
+# Streams whose messages may be lost when the broker ends: the next ones come in seconds.
 _NOT_KEPT = frozenset(channel.stream for channel in CHANNELS if channel.frequent)
 _WATCH_EVERY_S = 15.0
 _WATCH_SILENT_EVERY_S = 2.0
 
 
 class Watchdog:
-    """Watches the followings and durable consumers of one service."""
+    """Watches the followed streams and the durable consumers of one service."""
 
     def __init__(self, js: JetStreamContext, followings: Followings, clock: Clock, log: Any) -> None:
         self._js = js
@@ -31,17 +31,17 @@ class Watchdog:
         self._clock = clock
         self._log = log
         self._durables: list[Durable] = []
-        self._silent: dict[str, datetime] = {}  # streams and durables that do not answer, since when
+        self._silent: dict[str, datetime] = {}  # streams and durables that do not reply, since when
 
     def watch(self, durable: Durable) -> None:
-        """Have the watchdog check *durable*, too."""
+        """Also watch *durable*."""
         self._durables.append(durable)
 
     async def run(self) -> None:
-        """Watch what this service reads, and note which streams and durables do not answer.
+        """Check everything at intervals, and record which streams and durables do not reply.
 
-        Raise ConsumerVanished when a durable was deleted or a followed stream went backwards: either way no more
-        messages arrive. A stream that a broker need not keep is followed again instead.
+        Raises ConsumerVanished if a durable was deleted or a followed stream went back: no more messages arrive then. A
+        stream that the broker may lose is followed again instead.
         """
         while True:
             await asyncio.sleep(_WATCH_SILENT_EVERY_S if self._silent else _WATCH_EVERY_S)
@@ -72,7 +72,7 @@ class Watchdog:
                 self._log.info("stream.recovered", stream=what)
 
     def silence(self) -> str | None:
-        """Return which streams and consumers do not answer, since when, and what to do, or None."""
+        """Return the streams and consumers that do not reply, since when, and what to do; None if all reply."""
         if not self._silent:
             return None
         since = min(self._silent.values())
@@ -90,9 +90,9 @@ class Watchdog:
         _check_leader(durable.stream, info.cluster)
 
     async def _check_stream(self, following: Following) -> None:
-        seen = following.sequence  # before asking: what comes meanwhile is ahead of the reply
+        seen = following.sequence  # before the request: messages that arrive meanwhile are ahead of the reply
         info = await self._js.stream_info(following.stream)
-        _check_leader(following.stream, info.cluster)  # before its state: that of a follower may be old
+        _check_leader(following.stream, info.cluster)  # before its state, which a follower may report late
         if info.state.last_seq < seen:
             if following.stream in _NOT_KEPT:
                 self._log.warning(
@@ -104,6 +104,6 @@ class Watchdog:
 
 
 def _check_leader(stream: str, cluster: ClusterInfo | None) -> None:
-    """Raise NoLeader when a cluster says that the stream or consumer has none; a single server says nothing."""
+    """Raise NoLeader if a cluster reports no leader for the stream or consumer; a single server reports nothing."""
     if cluster is not None and not cluster.leader:
         raise NoLeader(stream=stream)

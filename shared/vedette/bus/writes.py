@@ -1,40 +1,40 @@
-"""Whether the broker stores what this process publishes: remembered from each write, reported to readiness. Pure.
+"""Records whether the broker stores what this process publishes, from each write, for readiness. Pure.
 
-A nats-server whose disk was full accepts connections and answers requests, and refuses every write to the streams that
-failed, until it is restarted, even when there is room again (tried on 2.15.1). Only writes show that.
+A nats-server whose disk was full accepts connections and replies to requests, but refuses all writes to the failed
+streams until it is restarted, even when there is room again (tried on 2.15.1). Only writes show this.
 """
 
 from datetime import datetime
 
 from msgspec import Struct
 
-# A stream that was refused a write and was not tried again says nothing after this.
+# After this time without another write to the stream, a refusal does not count.
 _FORGET_AFTER_S = 300.0
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """A stream that takes no writes: since when, when last tried, and the broker's reason."""
+    """A stream that refuses writes: since when, the last attempt, and the broker's reason."""
 
-    since: float  # monotonic seconds, as `last`
+    since: float  # monotonic seconds, like `last`
     last: float
-    at: datetime  # of the first refusal
+    at: datetime  # time of the first refusal
     reason: str
 
 
 class Writes:
-    """The last outcome of the writes to each stream, by the first token of the subject."""
+    """The result of the last write to each stream, by the first token of the subject."""
 
     def __init__(self) -> None:
         self._refused: dict[str, Refusal] = {}
         self._stored_at: float | None = None
 
     def stored(self, subject: str, now: float) -> None:
-        """Note that a message on *subject* was stored."""
+        """Record that a message on *subject* was stored."""
         self._stored_at = now
         self._refused.pop(_kind(subject), None)
 
     def refused(self, subject: str, reason: str, *, now: float, at: datetime) -> None:
-        """Note that the broker did not store a message on *subject*."""
+        """Record that the broker did not store a message on *subject*."""
         kind = _kind(subject)
         first = self._refused.get(kind)
         self._refused[kind] = Refusal(
@@ -42,19 +42,19 @@ class Writes:
         )
 
     def forget(self) -> None:
-        """Forget all refusals: another server answers now, or the same one after a restart."""
+        """Drop all refusals: after a reconnect, another server or a restarted one replies."""
         self._refused.clear()
 
     def quiet_for(self, now: float) -> float:
-        """Return the seconds since a message was last stored; infinity when none was."""
+        """Return the time since a message was last stored (s); infinity if none was."""
         return float("inf") if self._stored_at is None else now - self._stored_at
 
     def refusing_for(self, now: float) -> float:
-        """Return for how many seconds some stream has refused writes; 0 when none does."""
+        """Return how long some stream has refused writes (s); 0 if none does."""
         return max((now - refusal.since for _, refusal in self._current(now)), default=0.0)
 
     def problem(self, now: float) -> str | None:
-        """Return which streams refuse writes and what to do about it, or None."""
+        """Return the streams that refuse writes, with the remedy; None if none does."""
         refused = self._current(now)
         if not refused:
             return None
