@@ -279,9 +279,7 @@ async def provision_stream(
         problem = f"a stream of this name with {has} is there already and is not Vedette's. {_APART}"
         raise ProvisioningError(stream=wanted.name, problem=problem)
     limit = _kept_limit(wanted.max_bytes, most_bytes, before_bytes, held=present.state.bytes)
-    wanted = wanted.evolve(
-        max_bytes=limit, storage=present.config.storage
-    )  # no server can change the storage type
+    wanted = wanted.evolve(max_bytes=limit, storage=present.config.storage)  # no server changes storage
     has = present.config.as_dict()
     differing = {
         key: value

@@ -1,1 +1,1 @@
-"""What goes over the wire: events, queries, subjects, and the catalogue that events fold into. Pure."""
+"""What services send over NATS: events, queries, subjects; and the catalogue, which is built from events. Pure."""

@@ -1,7 +1,7 @@
-"""Which models exist and what is known of them: a fold over the last message of every subject.
+"""The models and what is known about them, folded from the last message of each subject.
 
-The fold is commutative and idempotent: whatever the order of messages, the same set of them gives the same
-catalogue, because each subject keeps its highest sequence and everything else is derived on reading.
+The fold is commutative and idempotent. The same set of messages gives the same catalogue in any order, because each
+subject keeps the event with the highest sequence, and everything else is derived on reading.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -49,7 +49,7 @@ from vedette.types import (
 
 E = TypeVar("E")
 _NEVER = datetime.min.replace(tzinfo=UTC)
-REFUSAL = "a refusal of"  # how the source of a context that a refusal named begins
+REFUSAL = "a refusal of"  # the source of a context limit that a refusal named begins with this
 
 
 class Versioned(Struct, Generic[E], frozen=True, gc=False):
@@ -60,29 +60,35 @@ class Versioned(Struct, Generic[E], frozen=True, gc=False):
 
 
 class ModelState(Value, frozen=True, kw_only=True):
-    """Everything held of one model. Derived views follow the rules of the fold."""
+    """Everything that is stored about one model. Its properties follow the rules of the fold."""
 
     model: ModelRef
     lifecycle: Versioned[Lifecycle] | None = None
     found: Versioned[ModelFound] | None = None
-    lost: Versioned[ModelLost] | None = None  # the last time, whatever came after
+    lost: Versioned[ModelLost] | None = None  # the last loss, even if the model was found again
     probed: Versioned[ModelProbed] | None = None
     benchmarked: Versioned[ModelBenchmarked] | None = None
     verified: Versioned[ModelVerified] | None = None
     evaluated: Versioned[ModelEvaluated] | None = None
     judgement: Versioned[ModelJudged] | None = None
     rated: Versioned[ModelRated] | None = None
-    reported: Versioned[ModelReported] | None = None  # of the stream REPORTS, unlike the others
-    sequence: int = 0  # the highest of any of its subjects in MODELS
+    reported: Versioned[ModelReported] | None = None  # from the stream REPORTS; all others are from MODELS
+    sequence: int = 0  # the highest sequence of its subjects in MODELS
 
     @property
     def info(self) -> ModelInfo | None:
-        """Its description after the newest lifecycle event: what is declared and inferred."""
+        """The description in the newest lifecycle event: declared and inferred facts.
+
+        None if there is no such event.
+        """
         return self.lifecycle.event.info if self.lifecycle else None
 
     @property
     def known(self) -> ModelInfo | None:
-        """Its description with the capability checks of its weights, in addition to what is declared and inferred."""
+        """The description (`info`), with the results of capability checks and calls added.
+
+        None without a description.
+        """
         info = self.info
         if info is None:
             return None
@@ -99,7 +105,7 @@ class ModelState(Value, frozen=True, kw_only=True):
         return _limited(info, refused) if refused else info
 
     def _by_calls(self, info: ModelInfo) -> ModelInfo:
-        """Return *info* with the kind that answered calls of the present weights show."""
+        """Return *info*; if its kind is unknown, with the kind that answered calls of the present weights show."""
         health, performance, reports = self.health, self.performance, self.reports
         return kinds.shown(
             info,
@@ -110,45 +116,45 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> int:
-        """How many lifecycle events it has had."""
+        """The number of lifecycle events of the model; 0 without any."""
         return self.lifecycle.event.revision if self.lifecycle else 0
 
     @property
     def present(self) -> bool:
-        """Whether it is there: some lifecycle event, and the newest is not `lost`."""
+        """Whether the model is present: it has a lifecycle event, and the newest one is not `lost`."""
         return self.lifecycle is not None and not isinstance(self.lifecycle.event, ModelLost)
 
     @property
     def lost_at(self) -> datetime | None:
-        """When it was lost, if it is."""
+        """The time at which the model was lost; None if it is present."""
         held = self.lifecycle
         return held.event.at if held and isinstance(held.event, ModelLost) else None
 
     @property
     def found_at(self) -> datetime | None:
-        """When it was last found, under any name."""
+        """The time at which the model was last found; after a rename, under its earlier name. None if never."""
         if self.found is None:
             return None
         return self.formerly.found_at if self.formerly else self.found.event.at
 
     @property
     def formerly(self) -> Formerly | None:
-        """What it was before its endpoint was renamed, if it was."""
+        """The name and facts from before its endpoint was renamed, or None."""
         return self.found.event.formerly if self.found else None
 
     @property
     def renamed_to(self) -> ModelRef | None:
-        """The name it goes on under, if its endpoint was renamed."""
+        """The present name of the model, if its endpoint was renamed, or None."""
         held = self.lifecycle
         return held.event.renamed_to if held and isinstance(held.event, ModelLost) else None
 
     @property
     def health(self) -> Health | None:
-        """Its health, which counts only if it is newer than the last `found`, or came along with a rename."""
+        """The health, or None. It counts only if it is newer than the last `found`, or was carried over by a rename."""
         return self.probed.event.health if self.probed and self.counts(self.probed) else None
 
     def counts(self, held: Versioned[Any]) -> bool:
-        """Return whether *held* is of the model as it was last found: published since, or brought along by a rename."""
+        """Return whether *held* is about the model since it was last found: published later, or carried over."""
         if self.found is None or held.sequence > self.found.sequence:
             return True
         came_from: ModelRef | None = held.event.renamed_from
@@ -156,7 +162,7 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def performance(self) -> Performance | None:
-        """Its speed, which counts only for the present digest."""
+        """The measured speed; None unless it is of the present digest."""
         if self.benchmarked is None or not self.is_own(self.benchmarked):
             return None
         performance = self.benchmarked.event.performance
@@ -164,7 +170,7 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def quality(self) -> Quality | None:
-        """Its quality, which counts only for the present digest."""
+        """The measured quality; None unless it is of the present digest."""
         if self.evaluated is None or not self.is_own(self.evaluated):
             return None
         quality = self.evaluated.event.quality
@@ -172,7 +178,7 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def judged(self) -> Judged | None:
-        """Its texts for judges and what those found, which count only for the present digest."""
+        """The texts for judges and the results of the judges; None unless they are of the present digest."""
         if self.judgement is None or not self.is_own(self.judgement):
             return None
         judged = self.judgement.event.judged
@@ -180,18 +186,18 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def measured_as(self) -> ModelRef | None:
-        """The other name under which its figures or its scores were measured, where a rename brought them along."""
+        """The other name under which speed or quality was measured, if a rename carried them over, else None."""
         held = (self.benchmarked if self.performance else None, self.evaluated if self.quality else None)
         names = [one.event.renamed_from for one in held if one is not None]
         return next((name for name in names if name is not None and name != self.model), None)
 
     @property
     def reports(self) -> Reported | None:
-        """What callers report of it, which counts only for the present digest."""
+        """The outcome reports of callers; None unless they are of the present digest."""
         event = self.reported.event if self.reported else None
         if event is None or not self._is_current(event.reported.digest):
             return None
-        # Its sequence is of another stream than that of `found`: times are compared, and whose it was.
+        # Reports and `found` have sequences of different streams, so their times and names are compared.
         if self.found and self.found.event.afresh and event.at < self.found.event.at:
             came_along = self.formerly is not None and event.renamed_from == self.formerly.model
             return event.reported if came_along else None
@@ -199,11 +205,14 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def watches(self) -> Mapping[Signal, Watch]:
-        """What the last reports show of each signal, which counts as the reports do."""
+        """The watch of each signal from the last outcome reports; empty unless the reports count."""
         return self.reported.event.watches if self.reported and self.reports is not None else {}
 
     def is_own(self, held: Versioned[Any] | None) -> bool:
-        """Return whether *held* may be of this model: not where the last `found` has `afresh`."""
+        """Return whether *held* may be about this model.
+
+        After a `found` with `afresh`, it must also count (`counts`).
+        """
         return held is not None and (self.found is None or not self.found.event.afresh or self.counts(held))
 
     def _is_current(self, digest: str | None) -> bool:
@@ -212,14 +221,14 @@ class ModelState(Value, frozen=True, kw_only=True):
 
 
 def _proved(info: ModelInfo, claims: Mapping[str, Claim]) -> ModelInfo:
-    """Return *info* with *claims* in addition to its own: with equal evidence, the newer ones hold."""
+    """Return *info* with *claims* added; of two claims with equal evidence, the newer one is kept."""
     own = info.capabilities
     beside = {name: claim.beside(own[name]) if name in own else claim for name, claim in claims.items()}
     return msgspec.structs.replace(info, capabilities={**own, **beside}) if beside else info
 
 
 def _limited(info: ModelInfo, refused: RunSample) -> ModelInfo:
-    """Return *info* with the context that a refusal named, where none or more is declared."""
+    """Return *info* with the context limit of a refusal, unless a smaller or equal one is declared."""
     limit, declared = refused.context_limit_tokens, info.served_context_tokens
     if limit is None or (declared is not None and declared <= limit):
         return info
@@ -229,7 +238,10 @@ def _limited(info: ModelInfo, refused: RunSample) -> ModelInfo:
 
 
 def _slots() -> Iterator[tuple[type[Event], str]]:
-    """Yield which event each `Versioned` field of ModelState keeps; a found model is lifecycle as well."""
+    """Yield (kind of event, field) for each `Versioned` field of ModelState.
+
+    A `found` event is also a lifecycle event.
+    """
     for slot, hint in get_type_hints(ModelState).items():
         held, *_ = get_args(hint) or (None,)
         if get_origin(held) is Versioned:
@@ -246,7 +258,7 @@ def _slots_of(kind: type[Event]) -> tuple[str, ...]:
 
 
 def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
-    """Return *state* after *event*, which has that *sequence* in its stream."""
+    """Return *state* after *event* with *sequence* in its stream. An older event than the kept one changes nothing."""
     changes: dict[str, object] = {}
     for slot in _slots_of(type(event)):
         held = getattr(state, slot)
@@ -258,21 +270,21 @@ def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
 
 
 class Catalogue:
-    """All models and endpoints, by reference and by name. Filled by `apply`, read by all others."""
+    """All models and endpoints, by reference and by name. `apply` adds events; all other methods read."""
 
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
         self._endpoints: dict[str, Versioned[EndpointState]] = {}
         self._loads: dict[str, Versioned[EndpointLoad]] = {}
-        self._lost: dict[str, dict[str, datetime]] = {}  # when, by endpoint, by name
-        # Kept apart: they may come before their model, and create none.
+        self._lost: dict[str, dict[str, datetime]] = {}  # times of losses, by endpoint and name
+        # Kept separately: reports may come before their model, and do not create it.
         self._reported: dict[ModelRef, Versioned[ModelReported]] = {}
         self.sequence = 0  # of the stream MODELS
         self.reports = 0  # the sequence of the stream REPORTS
         self.loads = 0  # the sequence of the stream LOADS
 
     def apply(self, event: Event, sequence: int) -> bool:
-        """Fold one event in; return whether that changed anything."""
+        """Add one event; return whether it changed anything."""
         if isinstance(event, EndpointObserved):
             seen = self._endpoints.get(event.endpoint)
             if seen is not None and sequence <= seen.sequence:
@@ -280,7 +292,7 @@ class Catalogue:
             self._endpoints[event.endpoint] = Versioned(sequence, event.state)
             return True
         if isinstance(event, EndpointLoad):
-            # By time: a broker that ended may count on from before the last ones.
+            # Compared by time: after a crash, a broker may continue with lower sequences.
             load = self._loads.get(event.endpoint)
             if load is not None and (event.at, sequence) <= (load.event.at, load.sequence):
                 return False
@@ -306,9 +318,9 @@ class Catalogue:
         if state.lost_at is None:
             lost.pop(state.model.name, None)
             return
-        # A model that was renamed is not lost: its old name is the first to be forgotten.
+        # A renamed model is not lost, but its old name is the first to be forgotten.
         lost[state.model.name] = _NEVER if state.renamed_to else state.lost_at
-        if len(lost) > MAX_LOST_PER_ENDPOINT * 11 // 10:  # sorted once for each hundred, not for each
+        if len(lost) > MAX_LOST_PER_ENDPOINT * 11 // 10:  # sorted once for many losses, not for each
             self._forget(forgettable(self._losses(state.model.endpoint), before=_NEVER))
 
     def _losses(self, *endpoints: str) -> Iterator[tuple[ModelRef, datetime]]:
@@ -328,11 +340,11 @@ class Catalogue:
         return True
 
     def get(self, model: ModelRef) -> ModelState | None:
-        """Return what is held of *model*, present or lost."""
+        """Return the state of *model*, present or lost; None if it is unknown."""
         return self._models.get(model.endpoint, {}).get(model.name)
 
     def named(self, name: str) -> list[ModelState]:
-        """Return what is held of the models called *name*, present or lost, by endpoint."""
+        """Return the states of all models called *name*, present or lost, by endpoint."""
         return [
             self._models[endpoint][name]
             for endpoint in sorted(self._models)
@@ -340,7 +352,7 @@ class Catalogue:
         ]
 
     def renamed_since(self, model: ModelRef, sequence: int) -> ModelRef | None:
-        """Return the name that *model* goes on under since *sequence*, where its endpoint was renamed after that."""
+        """Return the new name of *model* if its endpoint was renamed after *sequence*, else None."""
         to = None
         while step := next(self._successors(to or model, sequence), None):
             to, sequence = step
@@ -353,30 +365,30 @@ class Catalogue:
                 yield state.model, found.sequence
 
     def names_at(self, endpoint: str) -> Set[str]:
-        """Return the names at *endpoint* of which something is held, present or lost."""
+        """Return the names of all models at *endpoint*, present or lost."""
         return self._models.get(endpoint, {}).keys()
 
     def present(self) -> Iterator[ModelState]:
-        """Yield the models that are there."""
+        """Yield the models that are present."""
         return (state for models in self._models.values() for state in models.values() if state.present)
 
     def of_endpoint(self, endpoint: str) -> list[ModelState]:
-        """Return the models that are there at *endpoint*, by name."""
+        """Return the models that are present at *endpoint*, by name."""
         models = self._models.get(endpoint, {})
         return [models[name] for name in sorted(models) if models[name].present]
 
     def endpoint(self, name: str) -> EndpointState | None:
-        """Return what the last contact with the endpoint *name* showed, or None where there was none."""
+        """Return the state of the endpoint *name* after its last contact, or None if there was none."""
         held = self._endpoints.get(name)
         return held.event if held else None
 
     def load(self, endpoint: str) -> EndpointLoad | None:
-        """Return the last load of *endpoint*, however old."""
+        """Return the last load of *endpoint*, even if it is stale, or None."""
         held = self._loads.get(endpoint)
         return held.event if held else None
 
     def forget_lost(self, before: datetime) -> None:
-        """Drop the lost models that `forgettable` names: the rule by which stream and history let them go too."""
+        """Drop the lost models that `forgettable` names. Stream and history follow the same rule."""
         self._forget(forgettable(self._losses(), before=before))
 
     def _forget(self, models: Iterable[ModelRef]) -> None:
@@ -387,7 +399,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, events: Iterable[tuple[int, Event]]) -> "Catalogue":
-        """Return the catalogue that the (sequence, event) pairs give."""
+        """Return the catalogue of the (sequence, event) pairs."""
         catalogue = cls()
         for sequence, event in events:
             catalogue.apply(event, sequence)

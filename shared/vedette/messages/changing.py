@@ -1,4 +1,4 @@
-"""Whether a model's own last benchmark differs from those before it. Pure."""
+"""Detects whether a model's last benchmark differs from its earlier ones. Pure."""
 
 import math
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 from vedette.quantiles import quantile
 from vedette.types import Outcome, Performance, RunSample
 
-# A smaller difference between two benchmarks is what servers do anyway.
+# Servers vary by smaller factors between two benchmarks.
 MIN_TIMES: Final = 1.5
-_MIN_BEFORE = 3  # runs that show what is usual
+_MIN_BEFORE = 3  # earlier runs, at least, to know the usual values
 
 
 class OwnChange(NamedTuple):
-    """By how much the last benchmark differs from the runs kept: natural logarithms of "times slower"; 0 for not."""
+    """The change in the last benchmark, as natural logarithms of "times slower"; 0: no change."""
 
     ttft: float = 0.0
     speed: float = 0.0
@@ -22,12 +22,12 @@ class OwnChange(NamedTuple):
 
     @property
     def any(self) -> bool:
-        """Whether it differs at all."""
+        """Whether anything changed."""
         return bool(self.ttft or self.speed)
 
 
 def own_change(performance: Performance | None) -> OwnChange:
-    """Return by how much the last benchmark's warm, undisturbed runs differ from the rolling figures."""
+    """Return how much the warm, undisturbed runs of the last benchmark differ from the rolling figures."""
     if performance is None or not performance.samples:
         return OwnChange()
     last = performance.samples[-1].job_id
@@ -50,7 +50,7 @@ def own_change(performance: Performance | None) -> OwnChange:
 
 
 def measured_quietly_at(performance: Performance | None) -> datetime | None:
-    """Return when a model was last measured without other requests, and warm; None where it never was."""
+    """Return when a model was last measured while warm and without other requests; None if never."""
     samples = performance.samples if performance else ()
     return max((one.at for one in samples if _counts(one)), default=None)
 
@@ -60,7 +60,7 @@ def _counts(sample: RunSample) -> bool:
 
 
 def _slower(new: Iterable[float | None], old: Iterable[float | None], rolling: float | None) -> float:
-    """Return the logarithm of the new median over the *rolling* one, if it is far from all that was usual."""
+    """Return the logarithm of the *new* median over *rolling*, if it is far from all *old* values; else 0."""
     now = [value for value in new if value]
     before = [value for value in old if value]
     if not now or not rolling or len(before) < _MIN_BEFORE:

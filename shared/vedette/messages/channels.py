@@ -1,6 +1,6 @@
-"""The one table of messages and queries: subjects, streams, publishers and consumers. Pure.
+"""The only table of messages and queries: subjects, streams, publishers and consumers. Pure.
 
-`events` and `queries` declare each of them where its types are. Streams, durable consumers, permissions, accounts, the
+`events` and `queries` declare each of them next to its type. Streams, durable consumers, permissions, accounts, the
 documents in `docs/` and the tables in ARCHITECTURE.md follow from this table.
 """
 
@@ -15,7 +15,7 @@ from vedette.messages.declaring import Query, Row
 
 
 class Channel(Row, frozen=True, kw_only=True):
-    """A kind of message, and how it travels."""
+    """A kind of message, with its subject, stream, publishers and consumers."""
 
     message: type[events.Message]
 
@@ -26,7 +26,7 @@ class Channel(Row, frozen=True, kw_only=True):
 
     @property
     def doc(self) -> str:
-        """What it says, in a sentence or two."""
+        """The description of the message: its docstring on one line."""
         return " ".join(inspect.cleandoc(self.message.__doc__ or "").split())
 
 
@@ -50,29 +50,29 @@ EVENTS: Final[tuple[type[events.Event], ...]] = tuple(
 DURABLES: Final[tuple[Durable, ...]] = tuple(
     dict.fromkeys(durable for channel in CHANNELS for durable in channel.durables)
 )
-"""Every durable consumer, but those of host groups and webhooks."""
+"""Every durable consumer, except those of host groups and webhooks."""
 
 RECORDED: Final[tuple[str, ...]] = tuple(
     durable.stream for durable in DURABLES if durable == recording(durable.stream)
 )
-"""The streams that the recorder stores whole."""
+"""The streams that the recorder stores completely."""
 
 COPIED_FROM: Final[dict[str, str]] = {
     channel.copy: channel.stream
     for channel in CHANNELS
     if channel.copy and channel.stream and "{" not in channel.copy
 }
-"""The stream of each kind of event that the broker copies for agents, by the subject of its copies."""
+"""By subject of a copy for agents: the stream of the original event."""
 
 PUBLIC_EVENTS: Final[tuple[str, ...]] = tuple(COPIED_FROM)
-"""Subjects of the copies of events that the broker copies for agents."""
+"""The subjects of the copies of events for agents."""
 
 WATCHED: Final[tuple[str, ...]] = tuple(
     channel.copy for channel in CHANNELS if channel.copy in PUBLIC_EVENTS and not channel.frequent
 )
-"""Those of them that `Client.watch` gives where no event is named."""
+"""The subjects in PUBLIC_EVENTS that `Client.watch` returns if no event is named."""
 
 PUBLIC_ANSWERS: Final[str] = next(
     channel.copy.partition("{")[0] for channel in CHANNELS if channel.copy and "{" in channel.copy
 )
-"""The same of winner changes: the use case follows."""
+"""The subject of copies of winner changes; the use case follows."""

@@ -1,4 +1,4 @@
-"""From messages to bytes, and from a subject and bytes to the event. Pure."""
+"""Encodes messages to JSON, and decodes events from subject and JSON. Pure."""
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,7 @@ def encode(message: Struct) -> bytes:
 
 
 def kind_of(subject: str) -> str:
-    """Return the `TYPE` of the event that lives on *subject*, its own or its public copy's."""
+    """Return the `TYPE` of the events on *subject*, which may be the subject of a public copy."""
     if subject.startswith(PUBLIC_ANSWERS):
         return AnswerChanged.TYPE
     first, _, rest = subject.partition(".")
@@ -25,9 +25,9 @@ def kind_of(subject: str) -> str:
 
 
 def decode_event(subject: str, payload: bytes) -> Event:
-    """Return the event that *subject*, its own or its public copy's, promises.
+    """Return the event in *payload*, whose kind follows from *subject* (its own, or that of its public copy).
 
-    Raises UndecodableMessage with the reason; UnknownEvent when no event of this version lives there.
+    Raises UndecodableMessage with the reason, and UnknownEvent if this version knows no event on *subject*.
     """
     decoder = _event_decoders.get(kind_of(subject))
     if decoder is None:

@@ -1,9 +1,9 @@
-"""The constraints of a recommendation: the one place that defines them. Pure.
+"""The constraints of a recommendation, defined only here. Pure.
 
-A field of `Constraints` is a field of the request, an option of the command line and a property of the MCP tools.
-Its description is the help of each. `Limits` names the same fields for type checkers: they are the keywords of the
-client. What a constraint rejects is in `vedette_recommender.filtering`. `tests/unit/test_constraints.py` fails if one
-of these is missing.
+A field of `Constraints` is a field of the request, an option of the command line, and a property of the MCP tools. Its
+description is the help text of each. `Limits` has the same fields for type checkers, as keywords of the client.
+`vedette_recommender.filtering` decides what a constraint rejects. `tests/unit/test_constraints.py` fails if one of
+these is missing.
 """
 
 from collections.abc import Sequence
@@ -92,21 +92,21 @@ _SINGULARS: Final = {"capabilities": "capability", "families": "family", "status
 
 
 class Constraint(NamedTuple):
-    """One field of `Constraints`, as an option or a tool offers it."""
+    """One field of `Constraints`, as a command-line option or a property of a tool."""
 
     name: str
     description: str
-    type: Any  # without limits of values: the recommender checks them
+    type: Any  # without the limits of values, which the recommender checks
     default: Any
 
     @property
     def is_list(self) -> bool:
-        """Whether it has several values."""
+        """Whether it takes several values."""
         return any(get_origin(kind) is tuple for kind in (self.type, *get_args(self.type)))
 
     @property
     def option(self) -> str:
-        """Its option on the command line: singular where it has several values, since it is repeated then."""
+        """The command-line option: singular if it takes several values, because it is then repeated."""
         name = _SINGULARS.get(self.name, self.name.removesuffix("s")) if self.is_list else self.name
         return f"--{name.replace('_', '-')}"
 

@@ -1,4 +1,4 @@
-"""The durable consumers: whose they are, and what each is delivered. Pure."""
+"""The durable consumers: their service, and the messages that each receives. Pure."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate", "judge
 
 
 class Durable(Struct, frozen=True, kw_only=True):
-    """A durable consumer: which stream and subjects, for whom, and how much may be in progress."""
+    """A durable consumer: its stream and subjects, its service, and the maximum number of messages in progress."""
 
     stream: str
     name: str
@@ -50,12 +50,12 @@ def host_jobs(group: str) -> Durable:
 
 
 def choosing(stream: str, *subjects: str) -> Durable:
-    """Return the durable by which the consoles share the events of *stream* that may be sent to webhooks."""
+    """Return the durable by which the consoles share the events of *stream* that webhooks may receive."""
     return Durable(stream=stream, name="console-webhooks", filters=subjects)
 
 
 def deliveries(webhook: str) -> Durable:
-    """Return the durable of what is to be sent to *webhook*: the consoles share it."""
+    """Return the durable with the deliveries to *webhook*, which the consoles share."""
     return Durable(stream="DELIVERIES", name=f"console-{webhook}", filters=(f"delivery.{webhook}",))
 
 
@@ -65,5 +65,5 @@ def of_job(service: str, kind: JobKind, group: str) -> Durable:
 
 
 def recording(stream: str) -> Durable:
-    """Return the recorder's durable over a whole *stream*."""
+    """Return the recorder's durable for a complete *stream*."""
     return Durable(stream=stream, name="recorder", filters=(), max_ack_pending=10_000)

@@ -1,6 +1,6 @@
-"""What an event and a query say of themselves, where they are declared: `Row` and `Query`. Pure.
+"""`Row` and `Query`: what an event and a query declare about themselves. Pure.
 
-`channels` collects all of them in one table.
+`channels` collects all declarations in one table.
 """
 
 from collections.abc import Callable
@@ -32,24 +32,24 @@ class Row(Struct, frozen=True, kw_only=True):
     """How a message travels: its subject, with varying parts in braces, its stream, who publishes and consumes."""
 
     subject: str
-    stream: str | None  # None: core NATS, received only by those that are subscribed at that moment
+    stream: str | None  # None: core NATS, received only by subscribers of that moment
     publishers: tuple[Role, ...]
-    followers: tuple[Role, ...] = ()  # every replica receives every message, and the last ones at its start
-    durables: tuple[Durable, ...] = ()  # the replicas of a service share the messages
-    # They consume when they need it: single reads, subscriptions, a consumer for each host.
+    followers: tuple[Role, ...] = ()  # each replica receives every message, and at its start the last ones
+    durables: tuple[Durable, ...] = ()  # the replicas of a service share the messages of a durable
+    # These services read it when needed: single reads, subscriptions, a consumer for each host.
     others: tuple[Role, ...] = ()
-    copy: str | None = None  # the subject on which the broker itself repeats it for every client
-    frequent: bool = False  # every few seconds: `Client.watch` gives it only where it is named
+    copy: str | None = None  # the subject of the copy that the broker makes for all clients
+    frequent: bool = False  # every few seconds: `Client.watch` returns it only if it is named
 
     @property
     def consumers(self) -> tuple[Role, ...]:
-        """Everyone who receives it inside the account of the services."""
+        """All services that receive it."""
         found = {*self.followers, *self.others, *(durable.service for durable in self.durables)}
         return tuple(role for role in get_args(Role) if role in found)
 
     @property
     def filter(self) -> str:
-        """The subject as a subscription writes it."""
+        """The subject with wildcards, as for a subscription."""
         rest = self.subject.endswith("...}")
         tokens = [
             "*" if token.startswith("{") else token for token in self.subject.replace("...", "").split(".")
@@ -67,11 +67,11 @@ class Query(Struct, Generic[Q, R], frozen=True, kw_only=True):
     request: type[Q]
     reply: type[R]
     service: Role
-    beside: tuple[Role, ...] = ()  # services whose every replica is asked as well: no queue group shares it
+    beside: tuple[Role, ...] = ()  # services of which each replica replies as well, outside the queue group
     askers: tuple[Role, ...] = ("console",)
     public: bool = True
-    repeatable: bool = True  # without a reply, a client may send it a second time
-    path: str | None = None  # in the HTTP API; its parts in braces are fields of the request
+    repeatable: bool = True  # without a reply, a client may send it again
+    path: str | None = None  # its path in the HTTP API; the parts in braces are fields of the request
     method: Literal["GET", "POST"] = "GET"
     doc: str
     example: Callable[[], tuple[Q, R]]

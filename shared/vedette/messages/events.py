@@ -61,7 +61,7 @@ from vedette.types import (
     Watch,
 )
 
-MISSED_READINGS: Final = 2.5  # intervals without a load, after which the last one is stale
+MISSED_READINGS: Final = 2.5  # intervals without a new load, after which the last one is stale
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
 JobCause = Literal["tick", "found", "changed", "listing", "start", "suspicion", "manual"]
 LossReason = Literal["absent", "endpoint_removed"]
@@ -77,16 +77,16 @@ _TONES: Final[dict[Status, Tone]] = {
 }
 STATUS_TONES: Final[dict[Status, Tone]] = {status: _TONES.get(status, "bad") for status in Status}
 _LOST: Final = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
-# What webhooks may be sent. Of probes only those that change a status are.
+# Events that webhooks may receive. Of probes, only those that change a status.
 _OF_MODELS: Final = choosing(
     "MODELS", *(f"model.{event}.>" for event in ("found", "changed", "lost", "probed", "regressed"))
 )
-# Who must know which endpoints there are: each process of theirs follows them for all that it runs.
+# Services that must know the endpoints: each of their processes follows these events.
 _KNOWING: Final[tuple[Role, ...]] = (*WORKERS, "recommender", "console", "gateway")
 
 
 def _of_model(kind: str, *publishers: Role, durables: tuple[Durable, ...] = ()) -> Row:
-    # The discoverer repeats what others publish under the new name of a renamed endpoint.
+    # After a rename, the discoverer repeats events of other services under the new name.
     return Row(
         subject=f"{kind}.{{endpoint}}.{{name}}",
         stream="MODELS",

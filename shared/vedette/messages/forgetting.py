@@ -1,6 +1,6 @@
-"""Which lost models are forgotten: the old ones, and of each endpoint all but the newest. Pure.
+"""Decides which lost models are forgotten: old ones, and for each endpoint all except the newest. Pure.
 
-One rule for the memory of every service, for the stream and for SQL, so that each applies it by itself (ADR 0015).
+Memory of services, stream and SQL each apply this one rule (ADR 0015).
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ MAX_LOST_PER_ENDPOINT = 1000
 def forgettable(
     lost: Iterable[tuple[ModelRef, datetime]], *, before: datetime, most: int = MAX_LOST_PER_ENDPOINT
 ) -> list[ModelRef]:
-    """Return which of the *lost* models (with the time of their loss) to forget.
+    """Return which of the *lost* models (with the times of their losses) to forget.
 
-    Those lost before *before*, and of each endpoint those beyond the newest *most*.
+    Those lost before *before*, and for each endpoint all except the newest *most*.
     """
     at_endpoint: dict[str, list[tuple[datetime, str, ModelRef]]] = defaultdict(list)
     for model, at in lost:

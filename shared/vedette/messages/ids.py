@@ -1,4 +1,4 @@
-"""Deterministic, time-ordered ids, so that doing a thing twice gives the same id twice."""
+"""Deterministic ids that sort by time: the same work gives the same id twice."""
 
 import hashlib
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What answered calls show of a model whose kind nothing declares. Pure."""
+"""Finds the kind of a model from answered calls, if nothing declares it. Pure."""
 
 from datetime import datetime
 from typing import Final
@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from vedette.types import Capability, Claim, Evidence, ModelInfo
 
-# The tasks that a chat model can be asked to do.
+# The use cases of a chat model.
 TASKS: Final = (
     Capability.CODE_GENERATION,
     Capability.CODE_UNDERSTANDING,
@@ -20,7 +20,7 @@ ANY_CHAT: Final = "any chat model can be asked to; how well it does is for its q
 
 
 def is_unknown(info: ModelInfo) -> bool:
-    """Return whether nothing says which kind a model is, or whether it chats."""
+    """Return whether neither the kind of the model, nor whether it chats, is known."""
     return info.kind == "unknown" and Capability.CHAT not in info.capabilities
 
 

@@ -1,8 +1,8 @@
-"""Between parameters (of a URL, or of HTTP headers) and a request. Pure.
+"""Converts parameters (of a URL or HTTP headers) to a request. Pure.
 
-A parameter is a field of the request. Those of a recommendation's constraints stand next to its own,
-`weights.quality` and `bounds.answer_s` are entries of its tables, and a list is separated by commas or repeated.
-Empty ones count as left out: forms send them.
+A parameter is a field of the request. The constraints of a recommendation are parameters of the same level,
+`weights.quality` and `bounds.answer_s` are entries of tables, and a list is separated by commas or repeated. Empty
+parameters count as omitted, because HTML forms send them.
 """
 
 import re
@@ -28,13 +28,13 @@ _CONSTRAINTS = frozenset(Constraints.__struct_fields__)
 
 @lru_cache
 def decoder(kind: type[T]) -> "msgspec.json.Decoder[T]":
-    """Return the decoder of a request whose numbers may be text."""
+    """Return a decoder for *kind* that accepts numbers as text."""
     return msgspec.json.Decoder(kind, strict=False)
 
 
 @lru_cache
 def _lists(kind: type[Struct]) -> frozenset[str]:
-    """Return the fields of *kind* that have several values."""
+    """Return the fields of *kind* that are lists."""
     hints = get_type_hints(kind)
     return frozenset(
         name
@@ -44,13 +44,13 @@ def _lists(kind: type[Struct]) -> frozenset[str]:
 
 
 def request_from(kind: type[T], pairs: Pairs, given: Mapping[str, Any] | None = None) -> T:
-    """Return the request that *pairs* of parameters make, with the values *given* besides. Raises RequestError."""
+    """Return the request made from *pairs* of parameters and the values *given*. Raises RequestError."""
     found: T = decode(msgspec.json.encode(document(kind, pairs, given)), decoder(kind))
     return found
 
 
 def document(kind: type[Struct], pairs: Pairs, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the same as JSON would have it, values as text. Raises RequestError."""
+    """Return the same as a JSON object, with values as text. Raises RequestError."""
     found: dict[str, Any] = {}
     nested = "constraints" in kind.__struct_fields__
     for name, value in pairs:
@@ -77,11 +77,11 @@ def _put(into: dict[str, Any], name: str, value: str, lists: frozenset[str]) -> 
 
 
 def parts(value: str) -> list[str]:
-    """Return the parts of a list separated by commas; a backslash before a comma makes it part of a name."""
+    """Return the parts of a list separated by commas; a comma after a backslash belongs to a part."""
     found = (_ESCAPED.sub(r"\1", part).strip() for part in _PART.findall(value))
     return [part for part in found if part]
 
 
 def escaped(part: str) -> str:
-    """Return *part* as a list has it: the other way of `parts`."""
+    """Return *part* for a list: the reverse of `parts`."""
     return _ESCAPE.sub(r"\\\1", part)

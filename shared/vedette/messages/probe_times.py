@@ -1,6 +1,6 @@
-"""Whether the answers to a model's probes take far longer than usual. Pure.
+"""Detects whether the answers to a model's probes take far longer than usual. Pure.
 
-Two answers in a row decide, as two probes do about a status: one alone may have met another request.
+Two answers in a row decide, like two probes for a status. A single answer may have met another request.
 """
 
 import math
@@ -10,42 +10,38 @@ from typing import Final, NamedTuple
 from vedette.quantiles import quantile
 from vedette.types import Health, Level, Outcome, ProbeSample
 
-SLOW_TIMES: Final = 3.0  # how many times longer than usual an answer takes at least if it is slow
-SETTLED_TIMES: Final = 1.5  # and at most if it is as usual again, so that the state does not flap
+SLOW_TIMES: Final = 3.0  # an answer is slow from this multiple of the usual time on
+SETTLED_TIMES: Final = 1.5  # and usual again below this multiple: a gap, so that the state does not flap
 _MIN_SLOWER_MS: Final = (
-    200.0  # a smaller difference is of no use to any agent, and is what busy machines do anyway
+    200.0  # a smaller difference does not matter to agents, and is normal on busy machines
 )
-MIN_PROBES: Final = 4  # answers that say what is usual
-# A probe waits for its first token this number of times as long as usual, at least for these seconds.
+MIN_PROBES: Final = 4  # answers from which the usual time is known
+# A probe waits for its first token this multiple of the usual time, and at least these seconds.
 _PATIENCE_TIMES: Final = 5.0
 MIN_PATIENCE_S: Final = 3.0
 
 
 class ProbeTimes(NamedTuple):
-    """What the last answers to probes say, where what is usual is known."""
+    """What the last answers to probes show, if the usual time is known."""
 
     usual_ms: float | None = None
-    ttft: float = (
-        0.0  # natural logarithm of "times slower than usual", by the last two answers; 0: it is not slow
-    )
-    since: datetime | None = None  # of the first answer of the slow ones
-    ended: datetime | None = (
-        None  # when it was slow for the last time: of the first answer that was as usual again
-    )
-    since_last_two: datetime | None = None  # when the last but one was asked
-    at: datetime | None = None  # of the last answer
-    is_open: bool = False  # the last answer alone says something else than those before it
+    ttft: float = 0.0  # natural logarithm of "times slower than usual", by the last two answers; 0: not slow
+    since: datetime | None = None  # time of the first slow answer
+    ended: datetime | None = None  # end of the last slow period: the time of the first usual answer
+    since_last_two: datetime | None = None  # time of the last answer but one
+    at: datetime | None = None  # time of the last answer
+    is_open: bool = False  # only the last answer differs, so the next one decides
 
     @property
     def patience_s(self) -> float:
-        """How long a probe waits for its first token; for as long as it may where that is not known to be late."""
+        """How long a probe waits for its first token (s); infinity if the usual time is unknown, or it is slow now."""
         if self.usual_ms is None or self.ttft:
             return math.inf
         return max(MIN_PATIENCE_S, _PATIENCE_TIMES * self.usual_ms / 1000)
 
 
 def is_late(sample: ProbeSample) -> bool:
-    """Return whether a probe got no answer for so long that it was ended; a refusal (503) comes sooner."""
+    """Return whether a probe was ended because no answer came for too long. A refusal (503) comes sooner."""
     return (
         sample.outcome is Outcome.BUSY
         and sample.level is Level.ANSWER
@@ -54,9 +50,9 @@ def is_late(sample: ProbeSample) -> bool:
 
 
 def probe_times(health: Health | None) -> ProbeTimes:
-    """Return what the probes kept of a model say of the time to its first token.
+    """Return the state of the time to first token, from the stored probes in *health*.
 
-    A model that is slow for all the probes kept is as usual: its benchmarks show it by then.
+    A model that is slow in all stored probes counts as usual: by then its benchmarks show the new time.
     """
     answers = [one for one in health.outcomes if _counts(one)] if health else []
     if len(answers) <= MIN_PROBES:
@@ -64,7 +60,7 @@ def probe_times(health: Health | None) -> ProbeTimes:
     usual = [_ms(one) for one in answers[:MIN_PROBES]]
     slow_since: datetime | None = None
     ended: datetime | None = None
-    before: ProbeSample | None = None  # the answer that alone says something else
+    before: ProbeSample | None = None  # the single answer that differs
     for answer in answers[MIN_PROBES:]:
         middle = quantile(usual, 0.5)
         if slow_since is None and not _is_slow(answer, middle):

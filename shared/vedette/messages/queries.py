@@ -1,6 +1,6 @@
 """Every query: its request, its reply and, right after them, its declaration.
 
-Requests are strict: an unknown field is an error that names it. `channels` has all queries in one table.
+Requests are strict: an unknown field is an error that names the field. `channels` has all queries in one table.
 """
 
 from typing import Annotated, Any, Final, Literal, Self
@@ -49,7 +49,7 @@ Tokens = Annotated[int, Meta(ge=1, le=2**24)]
 Risk = Literal["conservative", "neutral", "explore"]
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_LISTED = 1000
-MAX_MEASURED = 200  # reports in one request of the gateway
+MAX_MEASURED = 200  # outcome reports in one request of the gateway
 
 
 # Recommendations ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""A request to a service of an older version, which refuses a field that it does not know. Pure.
+"""Repeats a request to a service of an older version, without a field that the service does not know. Pure.
 
-The publisher of a request is the newer one then, so it decides what becomes of its field (ADR 0062).
+The client is the newer version then, so the client decides what happens to the field (ADR 0062).
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,14 @@ from vedette.errors import RequestError
 from vedette.messages.validation import struct_at
 from vedette.types import HINT
 
-UNKNOWN: Final = "unknown_field"  # the code by which every version refuses one
+UNKNOWN: Final = "unknown_field"  # the error code of every version for an unknown field
 
 
 def without(payload: bytes, request: type[Struct], path: str, service: str) -> bytes | None:
     """Return *payload*, a *request*, without the field *path*, which an older *service* refused as unknown.
 
-    None where this version does not know it either. Raises RequestError where the reply depends on it.
+    None if this version does not know the field either, or *payload* has none. Raises RequestError if the reply depends
+    on the field.
     """
     *parents, name = path.split(".")
     field = _field(request, ".".join(parents), name)
@@ -42,13 +43,13 @@ def without(payload: bytes, request: type[Struct], path: str, service: str) -> b
 def _field(request: type[Struct], parents: str, name: str) -> FieldInfo | None:
     try:
         known = fields(struct_at(request, parents))
-    except (KeyError, TypeError):  # no such field, or one that holds no struct
+    except (KeyError, TypeError):  # no such field, or its parent is not a struct
         return None
     return next((one for one in known if one.name == name), None)
 
 
 def _at(document: Any, names: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of *document* at the path *names*: of a list each item."""
+    """Yield the objects of *document* at the path *names*; for a list, of each item."""
     if isinstance(document, list):
         for item in document:
             yield from _at(item, names)
@@ -65,7 +66,7 @@ def _is_hint(field: FieldInfo) -> bool:
 
 
 def _default(field: FieldInfo) -> Any:
-    """Return its default as JSON has it."""
+    """Return the default of *field* as a JSON value."""
     default = field.default
     if default is NODEFAULT and field.default_factory is not NODEFAULT:
         default = field.default_factory()

@@ -1,4 +1,4 @@
-"""The values that examples of messages share, so that the documents show one story. Pure.
+"""The values that the examples of messages share, so that the documents show one story. Pure.
 
 A laptop with Ollama and a server `gpu`, where `qwen2.5:7b` is the winner for chat.
 """
@@ -36,12 +36,12 @@ INFO: Final = ModelInfo(
 
 
 def fact(kind: str) -> dict[str, Any]:
-    """Return the fields that every event has."""
+    """Return the fields that every example of an event has."""
     return {"id": ids.derive(AT, "example", kind), "at": AT}
 
 
 def of_model(kind: str) -> dict[str, Any]:
-    """Return the fields that every event about the winner has."""
+    """Return the fields that every example of an event about the winner has."""
     return {**fact(kind), "model": QWEN}
 
 

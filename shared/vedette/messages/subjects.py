@@ -1,4 +1,4 @@
-"""Subjects: how names become tokens, and which subject a thing lives on. One function each way."""
+"""Subjects: converts names to tokens, and names the subject of each kind of message."""
 
 import hashlib
 from functools import lru_cache
@@ -11,12 +11,12 @@ _KEPT_BYTES = 80
 _LEGAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
-@lru_cache(maxsize=16_384)  # every message that is published or recorded asks, mostly for the same names
+@lru_cache(maxsize=16_384)  # every message needs one, mostly of the same names
 def escape(name: str) -> str:
-    """Return *name* as one subject token: every byte outside `[A-Za-z0-9_-]` as `=HH`.
+    """Return *name* as one subject token: each byte outside `[A-Za-z0-9_-]` as `=HH`.
 
-    A token longer than 120 bytes is cut to 80 without splitting an escape and closed with `=-` and 16 hex
-    digits of the name's SHA-256, which cannot be turned back; payloads carry the true name.
+    A token longer than 120 bytes is cut to 80 bytes, without splitting an escape, and ends with `=-` and 16 hex digits
+    of the name's SHA-256. Such a token cannot be converted back; payloads carry the full name.
     """
     pieces = [chr(b) if b in _LEGAL else f"={b:02X}" for b in name.encode()]
     token = "".join(pieces)
@@ -36,7 +36,7 @@ def of_model(event: str, model: ModelRef) -> str:
 
 
 def of_report(model: ModelRef) -> str:
-    """Return the subject of what callers report of *model*."""
+    """Return the subject of the outcome reports of *model*."""
     return f"report.{model.endpoint}.{escape(model.name)}"
 
 

@@ -1,6 +1,6 @@
-"""From the bytes of a request to the request, or to an error that names the field and the remedy. Pure.
+"""Decodes a request, or raises an error that names the field and the remedy. Pure.
 
-And how much of what is asked for goes into one reply.
+It also limits the items of a reply to its maximum size.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from vedette.text.shown import shown_name
 from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
 
 T = TypeVar("T", bound=Struct)
-# Of a reply: well under what NATS takes (1 MiB), for what it says besides.
+# Maximum size of the items in a reply: well under NATS's limit (1 MiB), for the rest of the reply.
 MAX_BYTES = 700_000
 _AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
@@ -37,7 +37,7 @@ _VOCABULARIES: dict[str, type[StrEnum]] = {
 
 
 def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Return the request in *payload*; nothing at all stands for `{}`. Raises RequestError."""
+    """Return the request in *payload*; an empty payload stands for `{}`. Raises RequestError."""
     if len(payload) > MAX_REQUEST_BYTES:
         raise RequestError(
             code="too_large",
@@ -52,7 +52,7 @@ def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
 
 
 def fitting(items: Iterable[T], most_bytes: int = MAX_BYTES) -> tuple[T, ...]:
-    """Return as many of *items*, from the first on, as fit a reply: at least one, so that paging advances."""
+    """Return the first of *items* that fit a reply: always at least one, so that paging advances."""
     taken: list[T] = []
     left = most_bytes
     for item in items:
@@ -80,12 +80,12 @@ def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:
 
 
 def folded(name: str) -> str:
-    """Return *name* such that neither case counts nor whether words are joined by a hyphen or an underscore."""
+    """Return *name* in a form for comparison: case does not matter, and hyphen and underscore are equal."""
     return name.casefold().replace("-", "_")
 
 
 def spelt(name: str, known: Iterable[str]) -> str | None:
-    """Return that of the *known* names which *name* spells, or None. An exact match comes first."""
+    """Return the *known* name that *name* spells, or None. An exact match comes first."""
     names = list(known)
     if name in names:
         return name
@@ -94,7 +94,7 @@ def spelt(name: str, known: Iterable[str]) -> str | None:
 
 
 def use_case_of(name: str, known: Collection[str]) -> str:
-    """Return that of the *known* use cases which *name* spells. Raises RequestError."""
+    """Return the *known* use case that *name* spells. Raises RequestError."""
     if name in known:
         return name
     if (found := spelt(name, known)) is None:
@@ -103,7 +103,7 @@ def use_case_of(name: str, known: Collection[str]) -> str:
 
 
 def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:
-    """Return the error for a use case that is not among the *known*, which it names."""
+    """Return the error for a use case that is not *known*; it lists the known ones."""
     names = sorted(known)
     hint = nearest(name, names)
     listed = "" if hint.startswith("known") else f" known: {', '.join(names)}"
@@ -113,13 +113,13 @@ def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], *, field: str) -> RequestError:
-    """Return the error for the *name* of an endpoint, a provider or the like that is not among the *known*."""
+    """Return the error for a *name* (of an endpoint, a provider or similar) that is not *known*."""
     hint = nearest(name, [shown_name(other) for other in sorted(known)])
     return RequestError(code=f"unknown_{what}", message=f"no {what} {shown_name(name)}; {hint}", field=field)
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """Return a hint for a *name* that is not among the *known*: the nearest one, else the first of them."""
+    """Return a hint for an unknown *name*: the nearest *known* name, else the first one."""
     near = difflib.get_close_matches(name[:_MAX_QUOTED], known, n=1, cutoff=0.5)
     if near:
         return f'did you mean "{near[0]}"?'
@@ -128,7 +128,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def struct_at(kind: Any, path: str) -> type[Struct]:
-    """Return the struct in the field *path* of the struct *kind*. Raises KeyError where there is no such field."""
+    """Return the struct in the field *path* of the struct *kind*. Raises KeyError if there is no such field."""
     for name in filter(None, path.split(".")):
         kind = _struct_in(get_type_hints(kind)[name])
     found: type[Struct] = kind
@@ -168,7 +168,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _struct_in(kind: Any) -> Any:
-    """Return the struct in the type *kind*: the type itself, a part of a union, or the items of a list; else None."""
+    """Return the struct in the type *kind*: the type itself, part of a union, or the items of a list; else None."""
     if hasattr(kind, "__struct_fields__"):
         return kind
     return next((found for option in get_args(kind) if (found := _struct_in(option)) is not None), None)

@@ -1,4 +1,4 @@
-"""The documents made of the messages: JSON Schemas, the AsyncAPI document, types for generators, a page. Pure."""
+"""Makes documents from the messages: JSON Schemas, the AsyncAPI document, types for generators, a page. Pure."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ FILES: Final = ("contracts.json", "asyncapi.json", "types.json", "events.md")
 
 
 def document() -> dict[str, Any]:
-    """Return all contracts as one JSON document: channels, questions, headers, schemas."""
+    """Return all contracts as one JSON document: channels, queries, headers, schemas."""
     return {
         "title": "Vedette",
         "version": __version__,
@@ -49,5 +49,5 @@ def document() -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """Return the documents to be kept, by the name of their file."""
+    """Return the text of each document to store, by file name."""
     return dict(zip(FILES, (pretty(document()), pretty(asyncapi()), pretty(types()), page()), strict=True))

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: what others may receive, and what they may ask. Pure."""
+"""The AsyncAPI 3.0 document: the events that other programs may receive, and the queries they may send. Pure."""
 
 import inspect
 from typing import Any, Final
@@ -24,9 +24,10 @@ HEADERS: Final = {
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3.0 document of Vedette: which events others may receive, and which queries they may send.
+    """Return the AsyncAPI 3.0 document of Vedette.
 
-    Jobs, progress and dead letters are its own affair and left out.
+    It has the events that other programs may receive, and the queries that they may send. It leaves out jobs,
+    progress and dead letters, which are internal.
     """
     copied = [channel for channel in CHANNELS if channel.copy]
     replies = asked()

@@ -1,7 +1,7 @@
-"""Schemas as code generators want them: every enumeration, union and nullable object is a component with a name. Pure.
+"""Names parts of schemas for code generators: every enumeration, union and nullable object gets a component. Pure.
 
-Generators call what has no name `AnonymousSchema_306` or `Reason2`. A nullable string or number stays in its place: its
-type is a list with `null`, which they know.
+Without a name, generators call them `AnonymousSchema_306` or `Reason2`. A nullable string or number gets no component:
+its type is a list with `null`, which generators know.
 """
 
 from typing import Any, Final
@@ -11,7 +11,7 @@ _NULL: Final = {"type": "null"}
 
 
 def named(schemas: dict[str, Schema], ref: str) -> dict[str, Schema]:
-    """Return *schemas*, and as further components whatever in their fields needs a name; *ref* makes references."""
+    """Return *schemas* with a component for each part of a field that needs a name; *ref* makes the references."""
     found: dict[str, Schema] = {}
     for name, schema in schemas.items():
         found[name] = schema
@@ -25,7 +25,7 @@ def named(schemas: dict[str, Schema], ref: str) -> dict[str, Schema]:
 
 
 def bare(schemas: dict[str, Schema]) -> dict[str, Schema]:
-    """Return *schemas* whose references stand alone: some generators make a new type of one with a description."""
+    """Return *schemas* without descriptions next to references: some generators make a new type of such a pair."""
     return {
         name: schema | {"properties": {field: _bare(one) for field, one in schema["properties"].items()}}
         if "properties" in schema
@@ -39,7 +39,7 @@ def _bare(schema: Schema) -> Schema:
 
 
 class _Field:
-    """A field of a message: what it names goes into *found* under *name*."""
+    """One field of a message. Components that it needs are added to *found* under *name*."""
 
     def __init__(self, found: dict[str, Schema], ref: str, name: str) -> None:
         self._found = found
@@ -47,7 +47,7 @@ class _Field:
         self._name = name
 
     def typed(self, schema: Schema) -> Schema:
-        """Return *schema* with references in place of what has a name now."""
+        """Return *schema* with references to the added components."""
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "enum", "type")}
         if options := schema.get("anyOf"):
             kinds = _merged([option for option in options if option != _NULL])
@@ -78,7 +78,7 @@ class _Field:
 
 
 def _merged(options: list[Schema]) -> list[Schema]:
-    """Return *options* with all enumerations in one."""
+    """Return *options* with all enumerations merged into one."""
     enums = [option["enum"] for option in options if option.keys() == {"enum"}]
     others = [option for option in options if option.keys() != {"enum"}]
     return [*others, {"enum": sorted({value for values in enums for value in values})}] if enums else others

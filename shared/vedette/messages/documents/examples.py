@@ -1,4 +1,4 @@
-"""An example of every message: events.md and the AsyncAPI document show them. Pure."""
+"""An example of each message, for events.md and the AsyncAPI document. Pure."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The page for people, in Markdown. Pure."""
+"""The contracts as a page for people, in Markdown. Pure."""
 
 from collections.abc import Iterator
 from typing import Final

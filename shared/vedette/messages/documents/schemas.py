@@ -28,17 +28,17 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def asked() -> list[type[Struct]]:
-    """Return the shapes of all requests and replies, each once."""
+    """Return the types of all requests and replies, each once."""
     shapes = [shape for query in QUERIES for shape in (query.request, query.reply)]
     return [*dict.fromkeys(shapes), ErrorReply]
 
 
 def schemas(ref: str = "#/schemas/{name}", of: Iterable[type[Struct]] | None = None) -> dict[str, Schema]:
-    """Return the JSON Schema of every message and of all that they hold, by name; references are made by *ref*."""
+    """Return the JSON Schemas of all messages and of the types in them, by name; *ref* makes references."""
     shapes = [*(channel.message for channel in CHANNELS), *asked()] if of is None else list(of)
     _, found = msgspec.json.schema_components(shapes, ref_template=ref)
     for component in found.values():
-        if "description" in component:  # Python 3.13 takes the indent off docstrings, earlier ones do not
+        if "description" in component:  # Python before 3.13 keeps the indentation
             component["description"] = cleandoc(component["description"])
     for shape in _structs(shapes):
         properties = found.get(shape.__name__, {}).get("properties", {})
@@ -50,7 +50,7 @@ def schemas(ref: str = "#/schemas/{name}", of: Iterable[type[Struct]] | None = N
 
 
 def schema(shape: type[Struct]) -> Schema:
-    """Return the JSON Schema of one message, whole."""
+    """Return the JSON Schema of one message, with all its parts."""
     return {
         "$schema": DRAFT,
         "$ref": f"#/$defs/{shape.__name__}",
@@ -59,14 +59,14 @@ def schema(shape: type[Struct]) -> Schema:
 
 
 def _portable(schema: Schema) -> None:
-    """Write the end of a pattern as ECMA 262 does, whose regular expressions JSON Schema takes."""
+    """Change the end of a pattern to the form of ECMA 262, the regular expressions of JSON Schema."""
     for part in (schema, *schema.get("anyOf", ()), schema.get("items", {})):
         if "pattern" in part:
             part["pattern"] = part["pattern"].removesuffix(r"\Z") + "$"
 
 
 def _structs(shapes: Iterable[Any]) -> Iterator[type[Struct]]:
-    """Yield *shapes* and all that they hold, each once."""
+    """Yield *shapes* and all types in them, each once."""
     waiting, seen = [*msgspec.inspect.multi_type_info(shapes)], set()
     while waiting:
         one = waiting.pop()
@@ -87,7 +87,7 @@ def _unit(name: str) -> str | None:
 
 
 def types() -> Schema:
-    """Return one JSON Schema of the events and queries for others, for generators of types."""
+    """Return one JSON Schema with all public events and queries, for generators of types."""
     ref = "#/$defs/{name}"
     shapes = [*(channel.message for channel in CHANNELS if channel.copy), *asked()]
     return {
