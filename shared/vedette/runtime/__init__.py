@@ -1,1 +1,1 @@
-"""Runs services: their lifecycle, processes, the private nats-server, logs and metrics."""
+"""Runs services: start and stop, processes, the private nats-server, health and metrics."""

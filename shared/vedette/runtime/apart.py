@@ -1,8 +1,8 @@
-"""A service in a process of its own, next to the others of `vedette up`, so that their work does not hold it up.
+"""Runs a service in its own process, next to the others of `vedette up`, so that they do not delay it.
 
-All other services share one event loop. While a thousand models are discovered that loop is busy for seconds, and a
-recommendation would wait for its turn (ADR 0021). The two processes talk in lines of JSON over the child's standard
-input and output; credentials are in no argument and in no environment.
+All other services share one event loop. While a thousand models are discovered, that loop is busy for seconds, and a
+recommendation would have to wait (ADR 0021). The two processes exchange lines of JSON over the child's standard input
+and output. Credentials are in no argument and in no environment variable.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from vedette.runtime import telemetry
 from vedette.runtime.subprocesses import spawned
 from vedette.settings import Http, Settings
 
-_START_TIMEOUT_S = 180.0  # most of it is imports, which take long on a busy machine
+_START_TIMEOUT_S = 180.0  # mostly for imports, which are slow on a busy machine
 _RELOAD_TIMEOUT_S = 60.0
 MAX_LINE_BYTES = 64 * 2**20  # a configuration
 _COMMAND = (sys.executable, "-P", "-m", "vedette.runtime.apart_main")
@@ -31,23 +31,23 @@ _FIRST_WAIT_S, _LAST_WAIT_S = 1.0, 60.0
 
 
 class Start(Struct, frozen=True):
-    """The first line that the child reads: which service to run, and its settings."""
+    """The first line to the child: the service to run, and its settings."""
 
     name: str
     settings: Settings
 
 
 class Reload(Struct, frozen=True):
-    """Each line after it: settings to take on. The reply has the same id."""
+    """Each later line to the child: settings to apply. The reply has the same id."""
 
     id: int
     settings: Settings
 
 
 class Said(Struct, frozen=True, omit_defaults=True):
-    """A line that the child writes: its health URL once it is warm, or how it took on the settings of *id*."""
+    """A line from the child: its health URL once it is warm, or the result of applying the settings of *id*."""
 
-    id: int = 0  # that of the start
+    id: int = 0  # 0: the reply to Start
     health_url: str = ""
     error: str | None = None  # the name of a class of `vedette.errors`, with its `fields`
     fields: dict[str, Any] = {}
@@ -74,10 +74,10 @@ class Apart:
         self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._child = child
         self._reloads = 0
-        self._away: str | None = None  # why there is no child now
+        self._away: str | None = None  # why there is no child now; None: it runs
 
     async def start(self) -> None:
-        """Start it; return when it is warm. Raises what the service raises."""
+        """Start the child; return when it is warm. Raises the errors of the service."""
         settings = msgspec.structs.replace(self.settings, http=Http())
         self._write(Start(self.name, settings))
         said = await self._read(0, _START_TIMEOUT_S)
@@ -85,14 +85,14 @@ class Apart:
         self.health_url = said.health_url
 
     async def watch(self) -> None:
-        """Fail when the child ends."""
+        """Wait until the child ends, then fail."""
         code = await self._child.wait()
         if not self.fatal.done():
             self.fatal.set_exception(self._ended(code))
             self.fatal.exception()
 
     async def replace(self) -> None:
-        """Start another child whenever one ends: soon, and later each time that it does not start."""
+        """Whenever the child ends, start another one: after 1 s, doubled up to 60 s while the start fails."""
         wait_s = _FIRST_WAIT_S
         while True:
             self._away = str(self._ended(await self._child.wait()))
@@ -108,9 +108,9 @@ class Apart:
                 await child.wait()
 
     async def reload(self, settings: Settings, *, timeout_s: float = _RELOAD_TIMEOUT_S) -> None:
-        """Take on *settings*. Raises what the service raises; then those before stay in force."""
+        """Apply *settings*. Raises the errors of the service; then the earlier settings stay in force."""
         if self._away:
-            self.settings = settings  # the next child begins with them
+            self.settings = settings  # the next child starts with them
             return
         self._reloads += 1
         self._write(Reload(self._reloads, msgspec.structs.replace(settings, http=Http())))
@@ -118,19 +118,22 @@ class Apart:
         self.settings = settings
 
     async def ready(self) -> str | None:
-        """Return None when it can do its work, else what is wrong; the others can without one that is replaced."""
+        """Return None if the service can do its work, else the problem.
+
+        None also while a child is replaced, because the other services work without it.
+        """
         if self._away:
             return None
         return next(iter((await self._readiness()).problems.values()), None)
 
     async def notes(self) -> str | None:
-        """Return what an operator should know of it though it is ready, or None."""
+        """Return a note for the operator about the service, although it is ready, or None."""
         if self._away:
             return f"{self._away}; it is started again"
         return next(iter((await self._readiness()).notes.values()), None)
 
     def refusing_for(self) -> float:
-        """Return 0: the services next to it notice a broker that stores nothing."""
+        """Return 0: other services in this process detect a broker that stores nothing."""
         return 0.0
 
     async def _readiness(self) -> telemetry.Readiness:
@@ -141,7 +144,7 @@ class Apart:
         self._child.stdin.write(msgspec.json.encode(line) + b"\n")
 
     async def _read(self, reply_to: int, timeout_s: float) -> Said:
-        """Return the reply to the request of that id. Late replies to earlier requests are dropped."""
+        """Return the reply with the id *reply_to*. Late replies to earlier requests are dropped."""
         assert self._child.stdout is not None  # noqa: S101 - a pipe
         try:
             async with asyncio.timeout(timeout_s):
@@ -161,9 +164,9 @@ class Apart:
 
 @asynccontextmanager
 async def serve(name: str, settings: Settings, *, replaced: bool = False) -> AsyncIterator[Apart]:
-    """Run the service *name* in a process of its own; yield when it is warm, stop it on the way out.
+    """Run the service *name* in its own process; yield when it is warm, stop it at the end.
 
-    When the process ends, it fails; one that is *replaced* is started again.
+    If the process ends, the service fails. If *replaced*, the process is started again instead.
     """
     async with spawned(_COMMAND, **_PIPES) as child:
         made = Apart(name, settings, child)

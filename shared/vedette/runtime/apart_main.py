@@ -1,4 +1,4 @@
-"""The process of a service that runs apart (`vedette.runtime.apart`): `python -m vedette.runtime.apart_main`."""
+"""The main module of a service in its own process (`vedette.runtime.apart`): `python -m vedette.runtime.apart_main`."""
 
 import asyncio
 import sys
@@ -50,7 +50,7 @@ async def _serve() -> None:
 
 
 async def _take_on(lines: asyncio.StreamReader, service: Any) -> None:
-    """Have *service* take on each line of settings, and say how that ended."""
+    """Apply each line of settings to *service*, and reply with the result."""
     while line := await lines.readline():
         asked = msgspec.json.decode(line, type=Reload)
         try:

@@ -1,4 +1,4 @@
-"""The account of a request over NATS, and whether its reply subject is allowed."""
+"""Finds the account that sent a request over NATS, and checks the reply subject."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -12,15 +12,15 @@ from nats.aio.subscription import Subscription
 
 from vedette.tracing import TRACE
 
-# A server adds it to a request that crosses from one account to another, in place of one that the asker wrote.
+# A server adds this header to a request between two accounts. It replaces a header that the client wrote.
 REQUEST_INFO: Final = "Nats-Request-Info"
-# The inboxes of clients, and what servers put in their place between accounts and between clusters.
+# The inboxes of clients, and their replacements by servers between accounts and clusters.
 _ACROSS_ACCOUNTS: Final = "_R_."
 _INBOXES: Final = ("_INBOX.", "_INBOX_", _ACROSS_ACCOUNTS, "_GR_.")
 
 
 class _Info(Struct, frozen=True):
-    """Of what the server says of an asker, the account, and the user where accounts share that."""
+    """The fields that a server writes about the client: its account, and its user if several share the account."""
 
     acc: str
     user: str = ""
@@ -32,14 +32,14 @@ Take = Callable[[Msg], Awaitable[None]]
 
 
 def answerable(reply: str) -> bool:
-    """Return whether *reply* is an inbox: a service sends replies nowhere else."""
+    """Return whether *reply* is an inbox. A service replies to no other subjects."""
     return reply.startswith(_INBOXES)
 
 
 def asker(message: Msg) -> str | None:
-    """Return the account of who sent *message*, as the server vouches for it; None where no server does.
+    """Return the account that sent *message*, as the server reports it, or None if no server does.
 
-    Within one account the header is whatever the asker wrote, so it counts only on a reply between accounts.
+    Within one account, the client itself may have written the header. So it counts only for a request between accounts.
     """
     if not message.reply.startswith(_ACROSS_ACCOUNTS):
         return None
@@ -51,7 +51,7 @@ def asker(message: Msg) -> str | None:
 
 
 def _kept(message: Msg) -> dict[str, str]:
-    """Return the headers of *message* that a service reads: its asker, and the trace that the reply belongs to."""
+    """Return the headers of *message* that a service reads: the client's account, and the trace."""
     kept = {}
     if who := asker(message):
         kept[REQUEST_INFO] = who
@@ -61,9 +61,10 @@ def _kept(message: Msg) -> dict[str, str]:
 
 
 class Requests:
-    """A connection that hands on requests that may be answered; of the headers that their askers wrote, the trace.
+    """A connection that passes on only requests with an allowed reply subject, and drops most of their headers.
 
-    nats-py's replies on `$SRV` repeat the headers of the request, and so would forge those of an event.
+    The trace header stays. nats-py repeats the headers of a `$SRV` request in its reply, so a client could forge the
+    headers of an event.
     """
 
     def __init__(self, connection: NatsClient, refused: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""Errors of a service's connection to NATS: for the log, `/readyz` and `vedette doctor`. Pure."""
+"""Collects errors of a service's connection to NATS, for the log, `/readyz` and `vedette doctor`. Pure."""
 
 from typing import Final
 
@@ -6,25 +6,25 @@ from nats.errors import ConnectionClosedError
 
 from vedette.bus.connection import why
 
-# Different errors of one connection until it is made again; there is an attempt each second.
+# Different errors until the connection is restored; there is an attempt each second.
 MAX_REPORTED: Final = 20
 _REFUSED: Final = "permissions violation for "
 
 
 class ConnectionErrors:
-    """The errors of one service's connection, since it was made for the last time.
+    """The errors of one service's connection since it was last made.
 
-    Until the first connection nothing is reported: the error that is raised then has the reason.
+    Before the first connection nothing is reported, because the error that is then raised has the reason.
     """
 
     def __init__(self) -> None:
-        self.last: Exception | None = None  # nats-py itself only says that no attempt was left
+        self.last: Exception | None = None  # nats-py's own error only says that no server is left
         self._reported: dict[str, None] | None = None
 
     def take(self, error: Exception) -> str | None:
-        """Take in *error*; return what the log says of it, or None where it has said so already.
+        """Record *error*; return the text for the log, or None if it was logged before.
 
-        Work that still runs while the service stops finds its connection closed. That is no error.
+        Work that still runs while the service stops finds its connection closed. That is not an error.
         """
         if isinstance(error, ConnectionClosedError):
             return None
@@ -36,11 +36,11 @@ class ConnectionErrors:
         return problem
 
     def connected(self) -> None:
-        """Note that the connection is made: later errors are new."""
+        """Record that the connection is made: later errors are new."""
         self._reported = {}
 
     def away(self) -> str:
-        """Return in words that NATS is away, and why, as far as that is known."""
+        """Return a sentence that NATS is away, with the last error, if any."""
         return f"NATS is away: {why(self.last)}" if self.last else "NATS is away"
 
     def refused(self) -> str | None:

@@ -1,7 +1,7 @@
-"""What operators defined and what appeared, followed for one process on a connection of its own (ADR 0042).
+"""Follows the definitions of endpoints by operators and sources, over a connection of its own (ADR 0042).
 
-It is read whole before the first service starts: an endpoint that is defined at run time is never seen as one that left
-the configuration.
+All definitions are read before the first service starts. Otherwise an endpoint that is defined at run time would look
+like one that was removed.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -27,13 +27,13 @@ FOLLOWERS = frozenset(role for channel in FOLLOWED for role in channel.followers
 
 
 class Defining:
-    """The definitions of this process, kept current. `overlay` lays them over what the file says."""
+    """The current definitions of this process. `overlay` applies them to the configuration file."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self._definitions = Definitions()
         self._news = True
-        self._until: datetime | None = None  # when a pause ends
+        self._until: datetime | None = None  # the end of the next pause
 
     async def follow(self) -> None:
         """Read the streams to their end, then follow them. Raises the errors of nats-py, and TimeoutError."""
@@ -42,7 +42,7 @@ class Defining:
             try:
                 following = await self.bus.followings.follow(stream, channel.filter, self._apply)
             except nats.js.errors.NotFoundError:
-                # Not made yet, so it holds nothing.
+                # The stream does not exist yet, so there are no definitions.
                 self.bus.spawn(self._follow_later(stream, channel.filter))
             else:
                 await following.until_warm()
@@ -55,11 +55,11 @@ class Defining:
         self._news = self._definitions.apply(event, sequence) or self._news
 
     def is_new(self) -> bool:
-        """Return whether something came, or a pause has ended, since the last overlay."""
+        """Return whether a definition came, or a pause ended, since the last overlay."""
         return self._news or (self._until is not None and self._until <= self.bus.clock.now())
 
     def overlay(self, file: Settings) -> Settings:
-        """Return *file* with the endpoints that are in force now."""
+        """Return *file* with the endpoints in force now."""
         now = self.bus.clock.now()
         settings = merged(file, self._definitions, now)
         self._news, self._until = False, settings.defined.until(now)
@@ -68,7 +68,7 @@ class Defining:
 
 @asynccontextmanager
 async def following(settings: Nats, names: Iterable[str]) -> AsyncIterator[Defining | None]:
-    """Follow the definitions for the services *names*, with their login; yield None where none of them needs them.
+    """Follow the definitions for the services *names*, with the login of one of them; yield None if none needs them.
 
     Raises BusUnreachable.
     """

@@ -1,4 +1,4 @@
-"""The event loop of a process of Vedette, and what libraries log in it."""
+"""The event loop of Vedette's processes, and which messages of libraries they log."""
 
 import asyncio
 import logging
@@ -13,19 +13,19 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     quieten_libraries()
     try:
         import uvloop
-    except ImportError:  # not built for this system
+    except ImportError:  # not available for this system
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 
 
 def quieten_libraries() -> None:
-    """Keep out of the logs what libraries report without cause. An agent's process is not Vedette's to change."""
-    # nats-py reports through its callbacks as well, of which we make our own words.
+    """Drop log messages of libraries that report no real problem. Only for Vedette's processes, not for agents."""
+    # nats-py also calls our callbacks with its errors, which log them.
     logging.getLogger("nats").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").addFilter(_has_cause)
 
 
 def _has_cause(record: logging.LogRecord) -> bool:
-    # asyncio warns at the end of each connection that nats-py made with TLS, as of a mistake; nothing is wrong.
+    # asyncio warns at the end of each TLS connection of nats-py, although nothing is wrong.
     return "eof_received() has no effect" not in record.getMessage()

@@ -19,20 +19,20 @@ from vedette.local import installing, private
 from vedette.runtime.subprocesses import child, free_port, last_line
 
 _START_TIMEOUT_S = 60.0
-# For connections to it: it runs on this machine, so an attempt that fails means that the machine is busy.
+# Connections stay on this machine, so a failed attempt means that the machine is busy.
 OWN_TIMEOUT_S = 60.0
-# A server whose parent was killed holds its port for a moment longer than its parent held the directory.
+# A server whose parent was killed holds its port a little longer than its parent held the directory.
 _FREED_WITHIN_S = 2.0
 _GREETED_WITHIN_S = 5.0
-_PORT_TAKEN = "address already in use"  # the reason of nats-server for its end
+_PORT_TAKEN = "address already in use"  # the words in nats-server's log
 
-# A password for each user, made once per state directory.
+# A password for each user, created once for each state directory.
 Credentials = dict[str, str]
 _USERS = (*accounts.USERS, accounts.SYSTEM_USER)
 
 
 class NatsServer:
-    """A running private server. It may be started again: port, credentials and streams stay."""
+    """The private server. It can be restarted: port, credentials and streams stay."""
 
     def __init__(self, *, port: int, credentials: Credentials, configuration: Path, log: Path) -> None:
         self.port = port
@@ -44,12 +44,12 @@ class NatsServer:
 
     @property
     def pid(self) -> int:
-        """The number of its process; 0 before it runs."""
+        """The process id; 0 before the start."""
         return self._process.pid if self._process else 0
 
     @property
     def ended(self) -> bool:
-        """Whether its process is gone though nothing stopped it."""
+        """Whether the process ended without `stop`."""
         return self._process is not None and self._process.returncode is not None
 
     def url(self, user: str) -> str:
@@ -57,24 +57,24 @@ class NatsServer:
         return f"nats://{user}:{self.credentials[user]}@127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Start it. Raises BusUnreachable when it does not come up, with the last line of its log."""
+        """Start the server. Raises BusUnreachable with the last line of its log if it does not start."""
         self._process = await self._running.enter_async_context(child(self._command, log=self._log))
         await _wait_until_up(self._process, self.port, self._log)
 
     async def stop(self) -> None:
-        """Stop it."""
+        """Stop the server."""
         await self._running.aclose()
 
     async def restart(self) -> None:
-        """Stop it and start it again. Raises BusUnreachable."""
+        """Stop the server and start it again. Raises BusUnreachable."""
         await self.stop()
         await self.start()
 
 
 def find_binary() -> str:
-    """Return the path of a nats-server. Raises ConfigurationError saying how to get one.
+    """Return the path of a nats-server: `NATS_SERVER_BIN`, else in the scripts of this environment, else on PATH.
 
-    `NATS_SERVER_BIN` wins; then the scripts of this environment (a tool's environment is not on PATH).
+    The scripts of an installed tool are not on PATH. Raises ConfigurationError, which says how to get a nats-server.
     """
     named = os.environ.get("NATS_SERVER_BIN")
     candidates = [named] if named else [sysconfig.get_path("scripts"), None]
@@ -93,11 +93,10 @@ def find_binary() -> str:
 async def run(
     directory: Path, *, port: int = 0, say: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[NatsServer]:
-    """Run a private server that keeps its streams in *directory*; on the way out, stop it.
+    """Run a private server with its streams in *directory*; stop it at the end.
 
-    Without a *port* it listens where it did the last time; if that port is taken, on a free one, and *say* is
-    called with a line about it. Raises BusUnreachable when it does not come up, with the last line of its log, and
-    ConfigurationError when *port* is taken.
+    Without a *port*, it uses its last port, or a free one if that is taken; then *say* is called with a line about it.
+    Raises BusUnreachable with the last line of its log if it does not start, and ConfigurationError if *port* is taken.
     """
     server = await _prepared(directory, port, say)
     try:
@@ -106,7 +105,7 @@ async def run(
         except BusUnreachable as error:
             if port or _PORT_TAKEN not in error.problem:
                 raise
-            # The port was free a moment ago, and another process was quicker.
+            # Another process took the port after we had found it free.
             await server.stop()
             server = await _prepared(directory, port, say)
             await server.start()
@@ -134,7 +133,7 @@ def _credentials(path: Path) -> Credentials:
 
 
 async def _port_of_before(directory: Path, say: Callable[[str], None]) -> int:
-    """Return the port on which the server of *directory* listened the last time, or a free one."""
+    """Return the last port of the server of *directory*, or a free one."""
     before = int((agents.listens(directory) or ":0").rpartition(":")[2])
     try:
         async with asyncio.timeout(_FREED_WITHIN_S):
@@ -169,10 +168,10 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
         "max_pending": 64 * 1024 * 1024,
         "max_control_line": 4096,
         "write_deadline": "5s",
-        # The default of 2 s refuses a process of this machine that is only busy.
+        # The default of 2 s is too short for a client on a busy machine.
         "authorization": {"timeout": OWN_TIMEOUT_S},
-        # Without a limit of its own the server takes three quarters of what is free when it starts, and refuses
-        # streams that it had made before. How much streams may hold is decided once, by `provision`.
+        # Without a limit, the server takes three quarters of the free space at its start, and then refuses streams that
+        # it has. `provision` limits the streams.
         "jetstream": {
             "store_dir": str(directory / "jetstream"),
             "sync_interval": "always",
@@ -181,7 +180,7 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
         "system_account": accounts.SYSTEM,
         "accounts": accounts.of_private(credentials, agents.kept(directory)),
     }
-    return json.dumps(configuration, indent=1)  # the server's format is a superset of JSON
+    return json.dumps(configuration, indent=1)  # JSON is valid in the server's format
 
 
 async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
@@ -199,7 +198,7 @@ async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Pa
 
 
 async def _greets(port: int) -> bool:
-    """Return whether a nats-server listens on *port*; another server there may say nothing."""
+    """Return whether a nats-server listens on *port*; another kind of server may send nothing."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

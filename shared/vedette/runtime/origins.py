@@ -1,4 +1,4 @@
-"""Where a request over HTTP comes from: hosts, addresses, other sites, and how often one caller may ask. Pure."""
+"""Checks where an HTTP request comes from: host names, addresses, other sites; and limits its rate. Pure."""
 
 import ipaddress
 from collections import OrderedDict
@@ -9,27 +9,27 @@ _MAX_CALLERS: Final = 10_000
 
 
 class Hosts:
-    """The names under which the console may be reached: another name is a site that was pointed here."""
+    """The host names of the console. A request with another name comes from a site that was pointed at this address."""
 
     def __init__(self, host: str, also: Iterable[str] = ()) -> None:
         self._names = {name.casefold() for name in also} | {host.casefold()}
         self._loopback = is_loopback(host)
 
     def allows(self, header: str) -> bool:
-        """Return whether the `Host` *header* names the console. An address does: no name server can point it."""
+        """Return whether the `Host` *header* is a name of the console, or an IP address, which needs no DNS."""
         name = host_of(header)
         return name.casefold() in self._names or is_address(name) or (self._loopback and is_loopback(name))
 
 
 def host_of(header: str) -> str:
-    """Return the host of a `Host` header, without the port and the brackets."""
+    """Return the host in a `Host` header, without port and brackets."""
     if header.startswith("["):
         return header[1:].partition("]")[0]
     return header.partition(":")[0]
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host* is this machine, by its address or by the names that every system gives it."""
+    """Return whether *host* is this machine: a loopback address, or a name that every system gives it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -37,7 +37,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Return whether *host* is an address."""
+    """Return whether *host* is an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -55,25 +55,25 @@ def is_within(host: str, networks: Sequence[str]) -> bool:
 
 
 class Rate:
-    """Allows each caller *burst* requests at once, and *per_s* a second from then on."""
+    """Allows each caller *burst* requests at once, and then *per_s* requests per second."""
 
     def __init__(self, *, burst: float, per_s: float) -> None:
         self._burst = burst
         self._per_s = per_s
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and when that was
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, at that time
 
     def left(self, caller: str, now: float) -> float:
-        """Return how many requests of *caller* are allowed at once at *now*."""
+        """Return the number of requests that *caller* may send at once at *now* (monotonic seconds)."""
         left, at = self._left.get(caller, (self._burst, now))
         return min(self._burst, left + (now - at) * self._per_s)
 
     def left_s(self, caller: str, now: float) -> float:
-        """Return what `wait_s` would, and count nothing."""
+        """Return the same as `wait_s`, without counting a request."""
         left = self.left(caller, now)
         return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
 
     def wait_s(self, caller: str, now: float) -> float:
-        """Count a request of *caller* at *now*; return 0, or the seconds after which it is allowed."""
+        """Count a request of *caller* at *now*; return 0, or the time until it is allowed (s)."""
         left, at = self._left.pop(caller, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._per_s)
         allowed = left >= 1.0
@@ -84,7 +84,7 @@ class Rate:
 
 
 def is_cross_site(headers: Mapping[str, str], host: str) -> bool:
-    """Return whether a browser says that another site sends this. Clients that are no browsers say nothing."""
+    """Return whether a browser reports that another site sent this request. Other clients report nothing."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site not in ("same-origin", "none")

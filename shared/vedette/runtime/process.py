@@ -1,4 +1,4 @@
-"""A process that runs services: all of them (`vedette up`) or some (`vedette run`), until it is stopped."""
+"""Runs services in one process until it is stopped: all (`vedette up`) or some (`vedette run`)."""
 
 import asyncio
 import gc
@@ -35,35 +35,34 @@ from vedette.runtime.stopping import Stopped
 from vedette.runtime.waiting import Start, insist
 from vedette.settings import CONSOLE_PORT, GATEWAY_PORT, Nats, Secret, Settings, Source
 
-# The order in which services come up; those of other packages follow. They go down in reverse, so that the
-# recommender still answers and the recorder still writes while the others give back what they hold.
+# The start order of services; those of other packages follow. They stop in reverse order, so that the recommender and
+# the recorder still work while the others finish.
 _ORDER = ("recorder", "recommender", "gateway", "console", "benchmarker", "prober", "discoverer", "ticker")
-# What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
-# the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
+# Services keep objects for long. With Python's defaults (700, 10, 10), garbage collection runs many times in each batch
+# of the recorder, takes a tenth of its time (docs/benchmarks.md), and finds nothing.
 COLLECT_AFTER = (20_000, 20, 100)
-# Other work must not delay a recommendation, and a page must not delay a measurement (ADR 0021).
+# Services with a process of their own: other work must not delay a recommendation, nor a page a measurement (ADR 0021).
 _APART = ("recommender", "console", "gateway")
-# All others work on without these, so they are started again when they end.
+# Services that the others do not need: if one ends, it is started again.
 _REPLACED = ("console", "gateway")
-# The ports of services with a page or an API where none is configured, and the file that keeps the token of the
-# console's operator.
+# Default ports of services with a page or an API, and the file with the token of the console's operator.
 PORTS = {"console": CONSOLE_PORT, "gateway": GATEWAY_PORT}
 _CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
-# How often the private server is looked after, and how long it may refuse writes before it is restarted.
+# Interval of checks of the private server, and how long it may refuse writes before it is restarted.
 _TEND_EVERY_S = 5.0
 _RESTART_AFTER_S = 10.0
-# How long replies of the gateway may go on after Ctrl-C.
+# How long the gateway's replies may continue after Ctrl-C.
 GATEWAY_CLOSING_S = 3
-# A service that takes longer to start is named.
+# The name of a service is printed if its start takes longer.
 _SLOW_S = 2.0
 
 
 def service_names() -> list[str]:
-    """Return the names of all installed services, in the order in which they start."""
+    """Return the names of all installed services, in their start order."""
     return sorted((point.name for point in _points()), key=_rank)
 
 
-@cache  # what is installed stays so, and to look reads the metadata of every distribution
+@cache  # installed packages do not change, and reading their metadata is slow
 def _points() -> list[EntryPoint]:
     return list(entry_points(group="vedette.services"))
 
@@ -83,16 +82,16 @@ def _load(name: str) -> Serve:
 
 
 class Running(Struct, frozen=True, kw_only=True):
-    """Services that are up and warm, and how to reach them."""
+    """Services that are warm, and how to reach them."""
 
     connection: Connection
     services: tuple[Service | Apart, ...]
-    nats_place: str  # for people: where NATS is, without credentials
-    reloading: Reloading | None = None  # None where no configuration is watched
-    defining: Defining | None = None  # None where no definitions are followed
+    nats_place: str  # for people: NATS's address, without credentials
+    reloading: Reloading | None = None  # None: no configuration is watched
+    defining: Defining | None = None  # None: no definitions are followed
 
     async def until_failure(self) -> None:
-        """Wait; raise the failure of the first service that can serve no longer."""
+        """Wait; raise the error of the first service that cannot continue."""
         fatal = [service.fatal for service in self.services]
         if self.defining:
             fatal.append(self.defining.bus.fatal)
@@ -110,10 +109,10 @@ async def up(
     say: Callable[[str], None] = lambda _: None,
     source: Source | None = None,
 ) -> AsyncIterator[Running]:
-    """Run every service on a private nats-server, or on the one that *settings* name; yield when all are warm.
+    """Run every service on a private nats-server, or on the one in *settings*; yield when all are warm.
 
-    *say* is called with each thing that has started. *source* is where the settings came from, for reloading them.
-    Raises StateDirectoryError, ConfigurationError, BusUnreachable.
+    *say* is called with a line about each started part. *source* is the source of the settings, to reload them. Raises
+    StateDirectoryError, ConfigurationError, BusUnreachable.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
@@ -133,7 +132,7 @@ async def up(
                 bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
                 await bus.drop_future_probes()
         else:
-            # Services wait long for a server that is still starting; a wrong URL must be said soon.
+            # Services wait long for a server that is starting. A wrong URL must be reported soon.
             async with connect(settings.nats, name="vedette-up"):
                 pass
         try:
@@ -144,7 +143,7 @@ async def up(
             section, _, key = str(error.where).partition(".")
             if section not in PORTS or key != "port" or error.where in named:
                 raise
-            # Another Vedette that started in the same moment has it.
+            # Another Vedette that starts at the same time has the directory.
             settings = _at_port(settings, section, _free_port(getattr(settings, section).host))
             running = await stack.enter_async_context(
                 run(settings, wanted(settings), server=server, source=source, say=say, apart=_APART)
@@ -173,10 +172,10 @@ async def run(
     apart: Sequence[str] = (),
     patient: bool = False,
 ) -> AsyncIterator[Running]:
-    """Run the services *names*, on the NATS server of *settings* or each as its own user of *server*.
+    """Run the services *names* on the NATS server of *settings*, or on *server* with one user for each service.
 
-    Those named in *apart* get a process of their own. Yields when all are warm. Health and metrics are served from the
-    beginning. If *patient*, what a service needs and does not find is waited for.
+    Services in *apart* get their own process. Yields when all are warm. Health and metrics are served from the start.
+    If *patient*, services wait for what they need and do not find.
     """
     gc.set_threshold(*COLLECT_AFTER)
     async with AsyncExitStack() as stack:
@@ -188,7 +187,7 @@ async def run(
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
         if patient:
             await _until_reached(settings.nats, starts)
-        # Before any service knows an endpoint: one defined at run time never looks removed.
+        # Before any service reads endpoints: else one defined at run time would look removed.
         login = _as_user(settings, server, "operator").nats if server else settings.nats
         defining = await _define(login, starts, stack, patient=patient) if source else None
         if defining is not None:
@@ -219,7 +218,7 @@ async def run(
 
 
 def _refused(services: Iterable[Service | Apart]) -> telemetry.Check:
-    """Return what says which of *services* NATS does not allow all that they do."""
+    """Return a check that names the *services* that lack permissions on NATS."""
 
     async def refused() -> str | None:
         own = {one.name: one.errors.refused() for one in services if isinstance(one, Service)}
@@ -231,7 +230,7 @@ def _refused(services: Iterable[Service | Apart]) -> telemetry.Check:
 def _connection(
     settings: Settings, names: Collection[str], server: NatsServer | None, health_url: str, file: Path | None
 ) -> Connection:
-    """Return how to reach the services *names* of this process, which was configured by *file*."""
+    """Return how clients reach the services *names* of this process; *file* is its configuration file."""
     agent_url = (server.url("agent") if server else settings.nats.url) or ""
     return Connection(
         nats_url=agent_url,
@@ -251,7 +250,7 @@ def _connection(
 
 @contextmanager
 def _said_if_slow(say: Callable[[str], None], line: str) -> Iterator[None]:
-    """Print *line* if the work in this context takes long: on a busy machine imports alone take seconds."""
+    """Print *line* if the work in this context is slow. On a busy machine, imports alone take seconds."""
     timer = asyncio.get_running_loop().call_later(_SLOW_S, say, line)
     try:
         yield
@@ -260,7 +259,7 @@ def _said_if_slow(say: Callable[[str], None], line: str) -> Iterator[None]:
 
 
 async def _until_reached(login: Nats, starts: Mapping[str, Start]) -> None:
-    """Wait for the NATS server. A service that opens its connection tries for long before it says what is missing."""
+    """Wait for the NATS server. This reports a problem sooner than the start of a service."""
 
     async def attempt() -> None:
         async with connect(login, name="vedette-run"):
@@ -270,7 +269,7 @@ async def _until_reached(login: Nats, starts: Mapping[str, Start]) -> None:
 
 
 def _all_wait(starts: Mapping[str, Start]) -> Callable[[str, float], None]:
-    """Return what takes a reason as that for which all of *starts* wait."""
+    """Return a function that sets its reason as the reason why all of *starts* wait."""
 
     def waits(reason: str, seconds: float) -> None:
         for start in starts.values():
@@ -282,7 +281,7 @@ def _all_wait(starts: Mapping[str, Start]) -> Callable[[str, float], None]:
 async def _define(
     login: Nats, starts: Mapping[str, Start], stack: AsyncExitStack, *, patient: bool
 ) -> Defining | None:
-    """Return what follows the definitions of endpoints, which *stack* stops; None where no service needs them."""
+    """Return the followed definitions of endpoints; None if no service needs them. *stack* closes them."""
 
     async def attempt() -> Defining | None:
         return await stack.enter_async_context(following(login, starts))
@@ -293,7 +292,7 @@ async def _define(
 async def _start(
     name: str, settings: Settings, start: Start, stack: AsyncExitStack, *, apart: bool, patient: bool
 ) -> Service | Apart:
-    """Return the service *name*, which *stack* stops, once it has started. Raises BusUnreachable unless *patient*."""
+    """Start the service *name* and return it; *stack* stops it. Raises BusUnreachable unless *patient*."""
     if apart:
         return await stack.enter_async_context(serve_apart(name, settings, replaced=name in _REPLACED))
     serve = await asyncio.to_thread(_load, name)  # imports take seconds on a busy machine
@@ -314,7 +313,7 @@ async def _start(
 async def _tended(
     server: NatsServer, services: Iterable[Service | Apart], directory: Path, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Start *server* again when it is gone, or when it refuses writes though its disk has room."""
+    """Restart *server* if its process ended, or if it refuses writes although its disk has room."""
     task = asyncio.create_task(_tend(server, services, directory, say))
     try:
         yield
@@ -344,7 +343,7 @@ async def _tend(
 
 
 async def until_stopped(running: Running, stopped: Stopped) -> None:
-    """Return when it must stop; raise when a service can serve no longer. Reload the configuration meanwhile."""
+    """Return when the process must stop; raise if a service cannot continue. Reloads the configuration meanwhile."""
     failure = asyncio.create_task(running.until_failure())
     tasks = [failure, asyncio.create_task(stopped.wait())]
     reloading = [asyncio.create_task(running.reloading.run(stopped.hung_up))] if running.reloading else []
@@ -359,15 +358,15 @@ async def until_stopped(running: Running, stopped: Stopped) -> None:
 
 
 def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:
-    """Return *settings* for the service *name*; one of another package, whose needs are unknown, is an operator."""
+    """Return *settings* with the login of the service *name*, or of the operator for other packages' services."""
     url = server.url(name if name in server.credentials else "operator")
-    # Only the operator may make streams.
+    # Only the operator may create streams.
     nats = msgspec.structs.replace(settings.nats, url=url, provision=False)
     return msgspec.structs.replace(settings, nats=nats)
 
 
 def with_database(settings: Settings, directory: Path) -> Settings:
-    """Return *settings* with a database: SQLite in *directory*, where none is configured."""
+    """Return *settings* with a database: SQLite in *directory* if none is configured."""
     if settings.database.url:
         return settings
     database = msgspec.structs.replace(settings.database, url=instance.database_url(directory))
@@ -375,12 +374,12 @@ def with_database(settings: Settings, directory: Path) -> Settings:
 
 
 def wanted(settings: Settings) -> list[str]:
-    """Return the services that *settings* want."""
+    """Return the names of the services that are enabled in *settings*."""
     return [name for name in service_names() if name not in PORTS or getattr(settings, name).enabled]
 
 
 def _with_token(settings: Settings, directory: Path) -> Settings:
-    """Return *settings* with a token for the console's operator."""
+    """Return *settings* with a token for the console's operator, made in *directory* if none is configured."""
     if settings.console.operator_token is not None:
         return settings
     token = Secret(file=str(_token_file(directory)))
@@ -390,17 +389,17 @@ def _with_token(settings: Settings, directory: Path) -> Settings:
 
 
 def _hurried(settings: Settings) -> Settings:
-    """Return *settings* for a person who waits for the end, where they do not say how long replies may go on."""
+    """Return *settings* with a short `closing_s` of the gateway unless configured, because a person waits."""
     gateway = settings.gateway
     closing_s = GATEWAY_CLOSING_S if gateway.closing_s is None else gateway.closing_s
     return msgspec.structs.replace(settings, gateway=msgspec.structs.replace(gateway, closing_s=closing_s))
 
 
 def _with_ports(settings: Settings) -> Settings:
-    """Return *settings* with free ports for the services that need one."""
+    """Return *settings* with a port for each service that needs one: the configured, the default, or a free one."""
     for name, usual in PORTS.items():
         section = getattr(settings, name)
-        if not section.port:  # absent, or 0: a free one
+        if not section.port:  # None: the default port if free; 0: a free port
             is_usual = section.port is None and web.is_free(section.host, usual)
             port = usual if is_usual else _free_port(section.host)
             settings = _at_port(settings, name, port)
@@ -413,7 +412,7 @@ def _at_port(settings: Settings, name: str, port: int) -> Settings:
 
 
 def _token_file(directory: Path) -> Path:
-    """Return the file with the operator's token of *directory*, which is made at the first start."""
+    """Return the file with the operator's token in *directory*. It is created at the first start."""
     path = directory / _CONSOLE_TOKEN
     if not path.is_file():
         private.write_file(path, secrets.token_urlsafe(24))

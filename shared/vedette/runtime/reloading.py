@@ -1,9 +1,9 @@
-"""A running process takes on a changed configuration: its file is watched, and SIGHUP has it read at once.
+"""Applies a changed configuration while the process runs. The file is watched; SIGHUP reads it at once.
 
-Endpoints that operators define or that appear are laid over the file's (`vedette.runtime.defining`) and taken on alike.
+Definitions of endpoints (`vedette.runtime.defining`) are applied to the file's endpoints, and then to services.
 
-A configuration that is refused changes nothing: the one before it stays in force, and why is said in the log, in
-`/readyz`, in a metric and by `vedette doctor`.
+A refused configuration changes nothing: the earlier one stays in force. The log, `/readyz`, a metric and `vedette
+doctor` say why.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from vedette.runtime import telemetry
 from vedette.settings import EndpointSettings, Origin, Secret, Settings, Source
 from vedette.text.shown import shown
 
-# The sections that services take on while they run. Any other needs a restart.
+# Sections that services apply while they run. Changes of other sections need a restart.
 RELOADED = (
     "endpoints",
     "defined",
@@ -35,7 +35,7 @@ RELOADED = (
     "webhooks",
     "discovery",
 )
-# Keys in these sections that need a restart.
+# Keys of these sections that need a restart.
 _NOT_RELOADED: Mapping[str, Sequence[str]] = {"gateway": ("enabled", "host", "port", "closing_s")}
 _LOOK_EVERY_S = 1.0
 
@@ -49,24 +49,24 @@ class Reloadable(Protocol):
         ...
 
     async def reload(self, settings: Settings) -> None:
-        """Take on *settings*. Raises VedetteError, and keeps those in force."""
+        """Apply *settings*. Raises VedetteError; then the earlier settings stay in force."""
         ...
 
 
 def merge(current: Settings, new: Settings) -> Settings:
-    """Return *current* with what can be reloaded as *new* has it."""
+    """Return *current* with the reloadable parts of *new*."""
     return msgspec.structs.replace(current, **{name: _merged(name, current, new) for name in RELOADED})
 
 
 def _merged(name: str, current: Settings, new: Settings) -> Any:
-    """Return the section *name* of *new*, with what needs a restart as *current* has it."""
+    """Return the section *name* of *new*; keys that need a restart stay as in *current*."""
     section = getattr(new, name)
     kept = {key: getattr(getattr(current, name), key) for key in _NOT_RELOADED.get(name, ())}
     return msgspec.structs.replace(section, **kept) if kept else section
 
 
 def changes(old: Settings, new: Settings) -> list[str]:
-    """Return the differences that can be reloaded, one phrase each."""
+    """Return the reloadable differences, as one phrase each."""
     said: list[str] = []
     before, after = old.endpoints, new.endpoints
     renamed = dict(_renamed(before, after))
@@ -84,7 +84,7 @@ def changes(old: Settings, new: Settings) -> list[str]:
 
 
 def _paused(old: Settings, new: Settings) -> Iterator[str]:
-    """Yield which endpoints are contacted no longer, and why, and which are again."""
+    """Yield the endpoints that are not contacted any more, with the reason, and those that are contacted again."""
     for name in new.endpoints:
         before, after = (settings.defined.origins.get(name, Origin()) for settings in (old, new))
         if after.closed != before.closed:
@@ -94,7 +94,7 @@ def _paused(old: Settings, new: Settings) -> Iterator[str]:
 def _renamed(
     before: Mapping[str, EndpointSettings], after: Mapping[str, EndpointSettings]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the names that are gone, with the new name at the same URL: two names for one server are no rename."""
+    """Yield (old name, new name) of endpoints with the same URL. Two names for one server are not a rename."""
     for name in before:
         new = [to for to in after if to not in before and after[to].url == before[name].url]
         gone = [was for was in before if was not in after and before[was].url == before[name].url]
@@ -103,7 +103,7 @@ def _renamed(
 
 
 def restarts(running: Settings, new: Settings) -> list[str]:
-    """Return the keys in which *new* differs from what this process started with, and which need a restart."""
+    """Return the keys of *new* that differ from the settings of the start, and need a restart."""
     fields = {
         name: _NOT_RELOADED.get(name, ()) if name in RELOADED else getattr(new, name).__struct_fields__
         for name in Settings.sections()
@@ -136,11 +136,11 @@ class Overlay(Protocol):
     """Settings that override the file."""
 
     def is_new(self) -> bool:
-        """Return whether `overlay` may give something else than the last time."""
+        """Return whether `overlay` may return something else than last time."""
         ...
 
     def overlay(self, file: Settings) -> Settings:
-        """Return *file* with the endpoints that are in force now."""
+        """Return *file* with the endpoints in force now."""
         ...
 
 
@@ -166,7 +166,7 @@ class Reloading:
         self._current = started or source.started
         self._over = over
         self._taking = asyncio.Lock()
-        self._untaken: str | None = None  # why the last definitions are not taken on
+        self._untaken: str | None = None  # why the last definitions were not applied
         self._services = services
         self._say = say
         self._log = log.logger("configuration")
@@ -180,13 +180,13 @@ class Reloading:
         return self._current
 
     async def note(self) -> str | None:
-        """Return what an operator should know of the configuration, or None."""
+        """Return a note for the operator about the configuration, or None."""
         if self._trouble:
             return f"refused, the configuration before it stays in force: {self._trouble}"
         return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
 
     async def note_of_endpoints(self) -> str | None:
-        """Return what an operator should know of the endpoints that were changed at run time, or None."""
+        """Return a note for the operator about endpoints that were changed at run time, or None."""
         if self._untaken:
             return f"endpoints changed at run time are not in force yet: {self._untaken}"
         wrong = [
@@ -197,21 +197,21 @@ class Reloading:
         return f"left out: {'; '.join(wrong)}" if wrong else None
 
     async def run(self, hung_up: asyncio.Event) -> None:
-        """Watch the file until cancelled, and read it at once when *hung_up* is set."""
-        # The file may have changed since it was read for the start: it is read once in any case.
+        """Watch the file until cancelled. When *hung_up* is set, read the file at once."""
+        # The file may have changed since the start, so it is read once in any case.
         taken: str | None = None
         seen: str | None = None
         while True:
             asked = await _was_set(hung_up, self._look_every_s)
             now = await asyncio.to_thread(self._fingerprint)
-            # A file that is still being written differs from one look to the next.
+            # A file that is being written differs between two checks.
             if asked or (now != taken and now == seen):
                 taken = now if await self.reload(asked=asked) else None
             seen = now
             await self.redefine()
 
     def _fingerprint(self) -> str:
-        """Return a digest of the file and of the files its secrets are in: of a symbolic link, what it leads to."""
+        """Return a digest of the file and of the files with its secrets; symbolic links are followed."""
         whole = hashlib.sha256()
         for path in (self._source.file, *map(Path, _secret_files(self._current))):
             try:
@@ -221,15 +221,15 @@ class Reloading:
         return whole.hexdigest()
 
     async def reload(self, *, asked: bool = True) -> bool:
-        """Read the configuration and take it on; refuse it as a whole where any of it cannot be taken on.
+        """Read the configuration and apply it; refuse it completely if any part of it cannot be applied.
 
-        Say so, unless no operator *asked* and nothing is new. Return False when NATS was away: then try it again.
+        The result is logged, unless no operator *asked* and nothing is new. Returns False if NATS was away: then retry.
         """
         async with self._taking:
             return await self._reload(asked=asked)
 
     async def redefine(self) -> None:
-        """Take on what came of definitions, and what a pause that has ended changes; try again while it fails."""
+        """Apply new definitions, and the end of a pause; each call retries what failed before."""
         async with self._taking:
             if self._over is not None and (self._over.is_new() or self._untaken):
                 await self._redefine(self._over)
@@ -253,7 +253,7 @@ class Reloading:
             self._say(f"endpoints {'; '.join(done)}")
 
     def _log_left_out(self, new: Settings) -> None:
-        """Say which definitions cannot be used, once."""
+        """Log each definition that cannot be used, once."""
         before = self._current.defined.left_out
         for one in new.defined.left_out:
             if one.wrong and one not in before:
@@ -315,7 +315,7 @@ class Reloading:
 
 
 async def _was_set(hung_up: asyncio.Event, within_s: float) -> bool:
-    """Return whether *hung_up* was set *within_s*; clear it."""
+    """Return whether *hung_up* was set within *within_s* (s); clear it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await hung_up.wait()

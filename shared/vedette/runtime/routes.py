@@ -22,9 +22,9 @@ from vedette.runtime import telemetry
 
 
 def shared_by(durable: Durable) -> dict[str, Any]:
-    """Return the arguments of a subscriber by which the replicas of a service share the messages of *durable*.
+    """Return the arguments of a FastStream subscriber with which the replicas share the messages of *durable*.
 
-    One message at a time: FastStream fetches again only when every handler of a batch has returned.
+    One message at a time, because FastStream fetches again only after all handlers of a batch have returned.
     """
     return {
         "subject": durable.filters[0],
@@ -37,22 +37,22 @@ def shared_by(durable: Durable) -> dict[str, Any]:
 
 
 class EventCodec:
-    """FastStream's way to our events: the subject says which one, msgspec decodes it."""
+    """Decodes events for FastStream: the subject gives the kind of event, msgspec decodes it."""
 
     async def decode(self, msg: Any) -> Any:
         """Return the event in *msg*. Raises UndecodableMessage."""
         return decode_event(msg.raw_message.subject, msg.body)
 
     async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
-        """Return *msg* as JSON with its content type; bytes are that already."""
+        """Return *msg* as JSON with its content type; bytes are returned unchanged."""
         return msg if isinstance(msg, bytes) else encode(msg), "application/json"
 
 
 def right_clock(clock: ComparedClock) -> type[BaseMiddleware]:
-    """Return a middleware that handles nothing while this process's clock is wrong."""
+    """Return a middleware that refuses messages while this process's clock is wrong."""
 
     class RightClock(BaseMiddleware):
-        """Raises ClockWrong, so that the message comes again later."""
+        """Raises ClockWrong, so that the message is delivered again later."""
 
         async def consume_scope(self, call_next: Any, msg: Any) -> Any:
             await clock.require_right()
@@ -62,10 +62,10 @@ def right_clock(clock: ComparedClock) -> type[BaseMiddleware]:
 
 
 def traced(service: str) -> type[BaseMiddleware]:
-    """Return a middleware that makes the handling of an event part of the trace that its headers carry."""
+    """Return a middleware that adds the handling of an event to the trace in its headers."""
 
     class Traced(BaseMiddleware):
-        """A span for each event."""
+        """Makes a span for each event."""
 
         async def consume_scope(self, call_next: Any, msg: Any) -> Any:
             raw = msg.raw_message
@@ -81,7 +81,7 @@ def traced(service: str) -> type[BaseMiddleware]:
 
 
 def counted(service: str, log: Any) -> type[BaseMiddleware]:
-    """Return a middleware that counts and logs the events which *service* handles, with their outcome."""
+    """Return a middleware that counts and logs the events of *service*, with the outcome."""
 
     class Counted(BaseMiddleware):
         """Counts in `vedette_events_total`, and writes one line for each event."""
@@ -100,7 +100,7 @@ def counted(service: str, log: Any) -> type[BaseMiddleware]:
 
 @contextmanager
 def reporting_end(report: Callable[[str], None], *, done: str) -> Iterator[None]:
-    """Call *report* with how the handling of a message ended: *done*, or `deferred`, `stopped` or `failed`."""
+    """Call *report* with the outcome of handling a message: *done*, or `deferred`, `stopped` or `failed`."""
     outcome = "failed"
     try:
         yield

@@ -1,7 +1,7 @@
 """A service: a FastStream application on its own connection, with a catalogue, jobs and queries.
 
-A service's `app.py` opens one with `open_service`, binds its handlers, calls `start`, and yields it. On the
-way out the service takes nothing more, gives back what is unfinished, answers what it has accepted, and closes.
+A service's `app.py` opens one with `open_service`, adds its handlers, calls `start`, and yields it. At the end, the
+service takes no new messages, returns unfinished jobs to the queue, replies to accepted queries, and closes.
 """
 
 import asyncio
@@ -53,13 +53,12 @@ from vedette.runtime.loop import quieten_libraries
 from vedette.runtime.routes import EventCodec, counted, reporting_end, right_clock, traced
 from vedette.settings import Nats, Settings
 
-# From a query's subject and request to its reply: at once, or awaited, and then the next request on that
-# subject waits its turn.
+# From subject and request of a query to its reply. If it is awaited, the next request on that subject waits.
 Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
-# The same, which also gets the asker: the asker's account, or None where no server says.
+# The same, with the account of the client, or None if the server does not report it.
 AnswerTo = Callable[[str, bytes, str | None], bytes | Awaitable[bytes]]
 Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
-# A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
+# A cold broker needs time if fifty services start at once. A missing broker should be reported soon.
 _CONNECT_TIMEOUT_S = 10.0
 _DRAIN_TIMEOUT_S = 5.0
 _ANSWERS_WITHIN_S = 2.0
@@ -93,49 +92,49 @@ class Service:
         self._started = False
         self._stopping = False
         self._pong: asyncio.Future[None] | None = None
-        self._asked_on = 0  # which of our connections to NATS it was asked on
+        self._asked_on = 0  # the connection (number of reconnects) of the last flush
 
     def include(self, router: NatsRouter) -> None:
-        """Add the routes of *router* to the application."""
+        """Add the routes of *router* to the service."""
         self._broker.include_router(router)
 
     def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
-        """Run *consume*, which takes the messages of *durable* itself, next to the service."""
+        """Run *consume* as a task of the service; it reads the messages of *durable* itself."""
         self.bus.spawn(consume(durable))
 
     def check(self, check: telemetry.Check) -> None:
-        """Have *check* asked as well when this service is asked whether it is ready."""
+        """Add *check* to the readiness of this service."""
         self._checks.append(check)
 
     def note(self, note: telemetry.Check) -> None:
-        """Have *note* asked as well for what an operator should know, ready or not."""
+        """Add *note* to the notes for the operator, ready or not."""
         self._notes.append(note)
 
     async def notes(self) -> str | None:
-        """Return what an operator should know, or None."""
+        """Return the notes for the operator, or None."""
         return "; ".join([said for note in self._notes if (said := await note())]) or None
 
     def on_reload(self, take_on: Callable[[Settings], Awaitable[None]]) -> None:
-        """Have *take_on* called with settings that this service is to take on while it runs.
+        """Call *take_on* with new settings while the service runs.
 
-        It raises VedetteError, and changes nothing, where it cannot.
+        *take_on* must raise VedetteError, and change nothing, if it cannot apply them.
         """
         self._reload.append(take_on)
 
     async def reload(self, settings: Settings) -> None:
-        """Take on *settings*. Raises VedetteError."""
+        """Apply *settings*. Raises VedetteError."""
         for take_on in self._reload:
             await take_on(settings)
         self.settings = settings
 
     def before_closing(self, last: Callable[[], Awaitable[None]]) -> None:
-        """Have *last* done when this service stops: all that was spawned has ended, NATS is still there."""
+        """Call *last* when this service stops: after all its tasks have ended, while NATS is still connected."""
         self._last.append(last)
 
     async def follow(self, *streams: tuple[str, str], then: Callable[[Event], object] | None = None) -> None:
         """Keep the catalogue current from *streams* (name and subject); return when it is warm.
 
-        *then* is called after each event that changed the catalogue.
+        *then* is called after each event that changed the catalogue. Raises TimeoutError.
         """
 
         def apply(event: Event, sequence: int) -> None:
@@ -150,7 +149,7 @@ class Service:
         self.bus.spawn(self._forget_lost())
 
     async def _forget_lost(self) -> None:
-        """Until cancelled, remove from the catalogue the models that were lost before the beginning of history."""
+        """Until cancelled, drop models from the catalogue that were lost before the start of the history."""
         keep = timedelta(days=self.settings.database.retention_days)
         while True:
             if not await self.clock.trouble():
@@ -165,7 +164,7 @@ class Service:
         concurrency: int,
         timeout_s: float,
     ) -> None:
-        """Handle the jobs of *durable* from `start` on, or at once where this service has started."""
+        """Handle the jobs of *durable* from `start` on; at once if this service has started."""
         await ensure_durable(self.bus.connection, durable)
         if durable not in DURABLES:
             self.bus.watchdog.watch(durable)
@@ -185,14 +184,14 @@ class Service:
             self._work.append(working)
 
     async def answer(self, queries: Iterable[Query[Any, Any]], answer: Answer) -> None:
-        """Answer *queries* through the NATS Services API, with the other replicas in one queue group.
+        """Reply to *queries* by *answer* through the NATS Services API, in one queue group with the other replicas.
 
-        May be called again, for queries that another service answers.
+        May be called several times, with other queries.
         """
         await self.answer_to(queries, lambda subject, payload, _: answer(subject, payload))
 
     async def answer_to(self, queries: Iterable[Query[Any, Any]], answer: AnswerTo) -> None:
-        """Answer *queries* as `answer` does; *answer* also gets the asker."""
+        """Reply to *queries* as `answer` does; *answer* also gets the account of the client."""
         if self._micro is None:
             self._micro = self._micro_service()
             await self._micro.start()
@@ -254,7 +253,7 @@ class Service:
         return respond
 
     async def start(self) -> None:
-        """Begin to take events and jobs."""
+        """Start to take events and jobs."""
         await self._app.start()
         for work in self._work:
             self.bus.spawn(work)
@@ -269,20 +268,20 @@ class Service:
 
     @property
     def fatal(self) -> "asyncio.Future[None]":
-        """Done, with the reason, when this service can serve no longer."""
+        """Gets the error after which this service cannot continue."""
         return self.bus.fatal
 
     def on_closed(self) -> None:
-        """Fail when the connection to NATS was closed for good, unless this service is stopping."""
+        """Fail if the connection to NATS was closed permanently, unless this service is stopping."""
         if not self._stopping:
             self.bus.fail(BusUnreachable(url="NATS", problem="the connection was closed for good"))
 
     def refusing_for(self) -> float:
-        """Return for how many seconds the broker has refused writes of this service; 0 when it takes them."""
+        """Return how long the broker has refused writes of this service (s); 0 if it accepts them."""
         return self.bus.publisher.refusing_for()
 
     async def ready(self) -> str | None:
-        """Return None when this service can do its work, else what is wrong."""
+        """Return None if this service can do its work, else the problem."""
         if self._stopping:
             return "stopping"
         if self.bus.fatal.done():
@@ -303,11 +302,11 @@ class Service:
         return None
 
     async def _nats_answers(self) -> bool:
-        # Only while it is connected: while nats-py looks for a server it says of a flush at once that it is done.
+        # Called only while connected: while nats-py looks for a server, it reports a flush as done at once.
         connection = self.bus.connection
-        # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
-        # no task waits for any more. A connection that says nothing for so long is broken off before.
-        # A new connection does not deliver replies to requests of the earlier one.
+        # One flush at a time, and none is cancelled: nats-py 2.16 stops reading at the reply to a cancelled flush. A
+        # silent connection is closed before that. A new connection does not deliver replies to requests of the earlier
+        # one.
         if self._pong is None or self._pong.done() or self._asked_on != connection.stats["reconnects"]:
             self._asked_on = connection.stats["reconnects"]
             self._pong = asyncio.ensure_future(connection.flush(timeout=_PONG_TIMEOUT_S))
@@ -316,24 +315,24 @@ class Service:
         return self._pong.done() and not self._pong.cancelled() and self._pong.exception() is None
 
     async def stop(self) -> None:
-        """Take no more messages, give back unfinished jobs, reply to accepted queries, and close."""
+        """Take no new messages, return unfinished jobs to the queue, reply to accepted queries, and close."""
         self._stopping = True
         await self.bus.close()
         for last in self._last:
             await _within(last())
-        # Pull subscribers are stopped, not drained: nats-py loses count of what a timed-out fetch has taken
-        # from its queue, and would wait for it in vain.
+        # Pull subscribers are stopped, not drained: after a fetch that timed out, nats-py counts wrongly, and a drain
+        # would wait without end.
         await asyncio.gather(*(_within(subscriber.stop()) for subscriber in self._broker.subscribers))
-        # Draining the connection drains the micro service's subscriptions: its own stop would drop requests.
+        # Draining the connection also drains the micro service's subscriptions. Its own stop would drop requests.
         await _within(drain(self.bus.connection))
         await _within(self._app.stop())
         if self._pong is not None:
-            self._pong.cancel()  # not before: what is to be drained is still read
+            self._pong.cancel()  # only now, because the drain still needs the reading
         self.log.info("service.stopped")
 
 
 async def _within(work: Awaitable[Any]) -> None:
-    # Closing what the broken or drained connection has closed already is no failure.
+    # It is no failure if the broken or drained connection is closed already.
     with suppress(TimeoutError, nats.errors.Error):
         try:
             async with asyncio.timeout(_DRAIN_TIMEOUT_S):
@@ -355,7 +354,7 @@ def _schemas(query: Query[Any, Any]) -> dict[str, str]:
 
 
 def _security(settings: Nats, url_login: tuple[str, str] | None) -> NatsSecurity:
-    """Return how a service logs in: as configured, else by the user and password *url_login* in the URL."""
+    """Return the login of a service: as configured, else *url_login*, the user and password in the URL."""
     context = tls(settings)
     if settings.credentials:
         return NatsCredentials(settings.credentials, ssl_context=context)
@@ -365,7 +364,7 @@ def _security(settings: Nats, url_login: tuple[str, str] | None) -> NatsSecurity
 
 
 def _broker(name: str, settings: Nats, **callbacks: Any) -> NatsBroker:
-    """Return FastStream's broker for the service *name*, not connected yet. Raises ConfigurationError."""
+    """Return an unconnected FastStream broker for the service *name*. Raises ConfigurationError."""
     named, url_login = servers(settings.url or "")
     return NatsBroker(
         named,
@@ -400,9 +399,9 @@ async def _connected(broker: NatsBroker, settings: Nats, errors: ConnectionError
 
 @asynccontextmanager
 async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
-    """Connect the service *name* and yield it unbound; stop it on the way out.
+    """Connect the service *name* and yield it without handlers; stop it at the end.
 
-    Raises BusUnreachable when no NATS server answers, or none that lets us in.
+    Raises BusUnreachable if no NATS server replies, or none accepts the login.
     """
     if settings.nats.url is None:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')

@@ -1,4 +1,4 @@
-"""How signals stop a process: Ctrl-C, SIGTERM, a closed terminal; and the effect of a second one."""
+"""Handles signals that stop a process: Ctrl-C, SIGTERM, a closed terminal; and a second signal."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ _HURRIED_S = 2.0
 
 
 class Stopped(asyncio.Event):
-    """Set by Ctrl-C, by SIGTERM, and when the terminal of this process is closed; SIGHUP else sets `hung_up`."""
+    """Set by Ctrl-C, by SIGTERM, and when the terminal of this process closes. Any other SIGHUP sets `hung_up`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,9 +23,9 @@ class Stopped(asyncio.Event):
 
     @asynccontextmanager
     async def interrupting(self) -> AsyncIterator[None]:
-        """Cancel the work of this context when the process must stop. Raises Interrupted then."""
+        """Cancel the work in this context when the process must stop, and then raise Interrupted."""
         async with AsyncExitStack() as stack:
-            # A deadline that moves from never to now: it cancels the body, and no other task.
+            # The deadline moves from never to now, which cancels the body and no other task.
             scope = asyncio.timeout(None)
             watching = asyncio.create_task(self._end(scope))
             stack.callback(watching.cancel)
@@ -38,7 +38,7 @@ class Stopped(asyncio.Event):
         self.check()
 
     def check(self) -> None:
-        """Return while it need not stop. Raises Interrupted."""
+        """Raise Interrupted if the process must stop."""
         if self.number is not None:
             raise Interrupted(number=signal.Signals(self.number))
 
@@ -49,13 +49,13 @@ class Stopped(asyncio.Event):
 
 @asynccontextmanager
 async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]:
-    """Yield an event that signals set. A second signal cancels the clean-up's waiting, but not the clean-up.
+    """Yield an event that signals set. A second signal cancels the waiting of the clean-up, but not the clean-up.
 
-    After a second signal the clean-up has a moment more. Then the process ends with its children, even if a server has
-    not replied yet; a third signal ends it at once.
+    After a second signal the clean-up has a little more time. Then the process and its children end, even if a server
+    has not replied yet. A third signal ends the process at once.
 
-    With *hang_up_stops*, SIGHUP always stops it; without, only when the terminal of this process is closed.
-    Raises Interrupted after a second signal.
+    With *hang_up_stops*, SIGHUP always stops it, else only if the terminal of this process is closed. Raises
+    Interrupted after a second signal.
     """
     loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
     terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
@@ -78,7 +78,7 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
         if closed:
             _mute(terminals)
         if closed or hang_up_stops:
-            # A terminal that is closed says so twice: to its session's leader, and to the group in front.
+            # A closed terminal sends SIGHUP twice: to the leader of its session, and to the foreground group.
             if stopped.number is None:
                 stop(signal.SIGHUP)
         else:
@@ -98,13 +98,13 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
             with suppress(ValueError):
                 loop.remove_signal_handler(number)
         if stopped.is_set():
-            # Everything is cleaned up and the process ends: another signal must not change its exit code.
+            # The clean-up is done and the process ends: a further signal must not change its exit code.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
 
 
 def _end_now(number: int) -> None:
-    """End this process and its children without any clean-up, as if by kill -9; say by which signal."""
+    """End this process and its children without clean-up, like kill -9, and print which signal it was."""
     kill_all()
     with suppress(OSError):
         os.write(2, f"vedette: {Interrupted(number=signal.Signals(number))}\n".encode())
@@ -112,7 +112,7 @@ def _end_now(number: int) -> None:
 
 
 def _mute(descriptors: Iterable[int]) -> None:
-    """Have what is written to *descriptors* go nowhere: a closed terminal fails each write, also those of clean-up."""
+    """Redirect *descriptors* to /dev/null: each write to a closed terminal would fail, also those of the clean-up."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in descriptors:
         os.dup2(nowhere, descriptor)

@@ -1,4 +1,4 @@
-"""Servers that a command starts for itself: they listen on loopback, and none outlives its parent."""
+"""Starts servers for a command: they listen on loopback, and end with their parent."""
 
 import asyncio
 import ctypes
@@ -20,7 +20,7 @@ _running: set[asyncio.subprocess.Process] = set()
 
 
 def free_port(port: int = 0) -> int:
-    """Return *port* if it can be used on loopback, or for 0 one that can. Raises OSError when it is taken."""
+    """Return *port* if it is free on loopback; for 0, a free port. Raises OSError if it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
@@ -29,11 +29,11 @@ def free_port(port: int = 0) -> int:
 
 @asynccontextmanager
 async def spawned(command: Sequence[str], **pipes: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run *command*; terminate it on the way out, kill it if it lingers, or if this process is killed."""
+    """Run *command*; terminate it at the end, or kill it if it does not end. It also ends if this process is killed."""
     process = await asyncio.create_subprocess_exec(
         *command,
         **pipes,
-        start_new_session=True,  # Ctrl-C is its parent's: it is stopped after those who use it
+        start_new_session=True,  # Ctrl-C goes to its parent only, which stops it after the services that use it
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     )
     _running.add(process)
@@ -45,7 +45,7 @@ async def spawned(command: Sequence[str], **pipes: Any) -> AsyncIterator[asyncio
 
 
 def kill_all() -> None:
-    """Kill every process that was spawned and still runs, without waiting for it."""
+    """Kill every spawned process that still runs, without waiting for its end."""
     for process in _running:
         with suppress(ProcessLookupError):
             process.kill()
@@ -53,7 +53,7 @@ def kill_all() -> None:
 
 @asynccontextmanager
 async def child(command: Sequence[str], *, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run *command* with its output appended to *log*; terminate it on the way out, kill it if it lingers."""
+    """Run *command* with its output appended to *log*; terminate it at the end, or kill it if it does not end."""
     sink = private.open_file(log, os.O_WRONLY | os.O_APPEND)
     try:
         async with spawned(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL) as process:
@@ -73,7 +73,7 @@ def last_line(log: Path) -> str:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Terminate *process*; kill it if it lingers, or at once when this is cancelled."""
+    """Terminate *process*; kill it if it does not end, or at once if this task is cancelled."""
     if process.returncode is not None:
         return
     process.terminate()

@@ -21,8 +21,8 @@ from starlette.routing import Mount, Route
 from vedette.runtime import web
 from vedette.settings import Http
 
-# No label has a name that Prometheus or its operator adds to what it scrapes: `service`, `endpoint`, `job`, `instance`,
-# `namespace`, `pod`, `container`. The scraper's would replace ours (docs/metrics.md).
+# No label has a name that Prometheus or its operator adds: `service`, `endpoint`, `job`, `instance`, `namespace`,
+# `pod`, `container`. The scraper's label would replace ours (docs/metrics.md).
 EVENTS = Counter(
     "vedette_events_total", "Events handled or published.", ["vedette_service", "event", "outcome"]
 )
@@ -64,31 +64,34 @@ CONFIGURATION_IN_FORCE = Gauge(
     "vedette_configuration_in_force",
     "1 while the configuration file is in force as it is; 0 while it is refused and the one before it is in force.",
 )
-CONFIGURATION_IN_FORCE.set(float("nan"))  # a process that follows no file says nothing
+CONFIGURATION_IN_FORCE.set(float("nan"))  # no value in a process that follows no file
 RELOADS = Counter("vedette_configuration_reloads_total", "Reloads of the configuration.", ["outcome"])
 
 _READY_TIMEOUT_S = 10.0
 
-# A check returns None when all is well, else the problem in a few words.
+# A check returns None, or the problem in a few words.
 Check = Callable[[], Awaitable[str | None]]
 
 
 class _Merged(Collector):
-    """The metrics of this process and of others, each family once. Metrics of Python and of the process: only ours."""
+    """The metrics of this process and of *others*, each family once.
+
+    Metrics of Python and of the process: ours only.
+    """
 
     def __init__(self, others: Sequence[str]) -> None:
         self._others = others
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: the metrics are known only when they are collected."""
+        """Return nothing, because the metrics are known only at collection."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Return all families."""
+        """Return all families of metrics."""
         families = {family.name: family for family in REGISTRY.collect()}
         for url in self._others:
             for family in _metrics_of(url):
-                # When a counter began is read as a family of its own, and is written again with the counter.
+                # The creation time of a counter is parsed as its own family, and is written again with the counter.
                 if not family.name.startswith("vedette_") or family.name.endswith("_created"):
                     continue
                 if family.name in families:
@@ -109,7 +112,7 @@ def _metrics_of(url: str) -> Iterable[Metric]:
         with urllib.request.urlopen(f"{url}/metrics/", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
             return list(text_string_to_metric_families(reply.read().decode()))
     except OSError:
-        return ()  # its readiness says so
+        return ()  # its readiness reports the failure
 
 
 @asynccontextmanager
@@ -119,10 +122,10 @@ async def serve(
     notes: Mapping[str, Check] | None = None,
     others: Sequence[str] = (),
 ) -> AsyncIterator[str]:
-    """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken.
+    """Serve health and metrics; yield the URL. Raises ConfigurationError if the port is taken.
 
-    *notes* say what an operator should know of a service that is ready all the same. *others* are the health URLs of
-    processes whose metrics stand among this one's. All three may grow meanwhile.
+    *notes* return notes for the operator about services that are ready. *others* are the health URLs of processes whose
+    metrics are added to ours. The collections may grow while this runs.
     """
 
     async def replies(by: Mapping[str, Check]) -> dict[str, str]:
@@ -153,15 +156,15 @@ async def serve(
 
 
 class Readiness(Struct, frozen=True):
-    """What `/readyz` says: by service, what keeps it from being ready, and what else an operator should know."""
+    """The reply of `/readyz`: by service, the problem that makes it unready, and notes for the operator."""
 
     problems: dict[str, str]
     notes: dict[str, str] = {}
-    services: tuple[str, ...] = ()  # none where nothing answers
+    services: tuple[str, ...] = ()  # empty if there is no reply
 
 
 def readiness(url: str) -> Readiness:
-    """Return the readiness from the health URL *url*."""
+    """Return the readiness that the health URL *url* reports."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
             document = reply.read()

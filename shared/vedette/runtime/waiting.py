@@ -1,4 +1,4 @@
-"""Waits for things that a service needs: a NATS server, its streams, a login, a database."""
+"""Waits for what a service needs: a NATS server, its streams, a login, a database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from vedette.bus.connection import why
 from vedette.errors import BusError, VedetteError
 
 T = TypeVar("T")
-# Errors that may be gone at the next attempt. A wrong configuration does not correct itself.
+# Errors that may disappear. A wrong configuration does not.
 PASSING: tuple[type[Exception], ...] = (BusError, nats.errors.Error, OSError)
 _FIRST_S = 1.0
 _MAX_S = 10.0
@@ -25,7 +25,7 @@ async def insist(
 ) -> T:
     """Return the result of *attempt*; retry while it raises one of *passing*.
 
-    *report* gets each reason and the seconds until the next attempt: 1 s, doubling, at most 10 s.
+    *report* gets each reason and the time until the next attempt (s): 1 s, doubled each time, at most 10 s.
     """
     again_in_s = _FIRST_S
     while True:
@@ -45,16 +45,16 @@ class Ready(Protocol):
     """A service that has started."""
 
     async def ready(self) -> str | None:
-        """Return None when it can do its work, else what is wrong."""
+        """Return None if the service can do its work, else the problem."""
         ...
 
     async def notes(self) -> str | None:
-        """Return what an operator should know, or None."""
+        """Return notes for the operator, or None."""
         ...
 
 
 class Start:
-    """The start of the service *name*, from its first attempt on: for `/readyz`, the log and *say*."""
+    """The start of the service *name*, from its first attempt on; reported to `/readyz`, the log and *say*."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:
         self._name = name
@@ -64,7 +64,7 @@ class Start:
         self._service: Ready | None = None
 
     def waits(self, reason: str, _: float) -> None:
-        """Set *reason* as the reason why the service waits."""
+        """Record and print *reason* as the reason why the service waits."""
         problem = f"waiting: {reason}"
         if problem != self._problem:
             self._log.warning("service.waiting", reason=reason)
@@ -72,13 +72,13 @@ class Start:
         self._problem = problem
 
     def done(self, service: Ready) -> None:
-        """Have *service* asked from now on."""
+        """From now on, `ready` and `notes` are those of *service*."""
         self._service = service
 
     async def ready(self) -> str | None:
-        """Return None when the service has started and can do its work, else what is missing."""
+        """Return None if the service has started and can do its work, else the problem."""
         return await self._service.ready() if self._service else self._problem
 
     async def notes(self) -> str | None:
-        """Return what an operator should know, or None."""
+        """Return notes for the operator, or None."""
         return await self._service.notes() if self._service else None

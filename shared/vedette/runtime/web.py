@@ -1,4 +1,4 @@
-"""An HTTP server as part of a process that handles signals itself."""
+"""An HTTP server inside a process that handles signals itself."""
 
 import asyncio
 import contextlib
@@ -18,22 +18,22 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from vedette.errors import ConfigurationError
 
 MAX_CONNECTIONS = 2000
-MAX_CHUNKS = 10_000  # of the body of a request: what they cost does not depend on their size
-HEAD_S = 10.0  # for the head of a request to arrive
-FLUSH_S = 60.0  # for the last response to be read
+MAX_CHUNKS = 10_000  # of a request body, because the cost of a chunk does not depend on its size
+HEAD_S = 10.0  # to receive the head of a request
+FLUSH_S = 60.0  # for the client to read the last response
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process it is part of."""
+    """A uvicorn server that does not handle signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do nothing: Ctrl-C and SIGTERM are `vedette run`'s to handle."""
+        """Do nothing: the process handles Ctrl-C and SIGTERM."""
         yield
 
 
 class _Transport:
-    """A transport whose `close` waits *flush_s* for the other end to read what was written, and then ends it."""
+    """A transport whose `close` gives the client *flush_s* to read what was written, and then aborts."""
 
     def __init__(self, transport: asyncio.Transport, flush_s: float) -> None:
         self._transport = transport
@@ -44,14 +44,14 @@ class _Transport:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        """Close it, when what was written is read or *flush_s* have passed."""
+        """Close the transport when everything written was read, or after *flush_s*."""
         self._transport.close()
         if self._flushing is None:
             loop = asyncio.get_running_loop()
             self._flushing = loop.call_later(self._flush_s, self._transport.abort)
 
     def closed(self) -> None:
-        """Stop waiting."""
+        """Cancel the timer, because the connection is closed."""
         if self._flushing is not None:
             self._flushing.cancel()
 
@@ -59,7 +59,7 @@ class _Transport:
 class _Parser(h11.Connection):
     """Refuses a body of more than MAX_CHUNKS chunks.
 
-    h11 takes 25 µs for each, and uvicorn parses all that has arrived before anything else runs.
+    h11 takes 25 µs for each chunk, and uvicorn parses all received data before it does anything else.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class _Parser(h11.Connection):
         self._chunks = 0
 
     def next_event(self) -> Any:
-        """Return what h11 returns. Raises h11.RemoteProtocolError, for too many chunks, too."""
+        """Return the next event. Raises h11.RemoteProtocolError, also for too many chunks."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = 0
@@ -81,9 +81,9 @@ class _Parser(h11.Connection):
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection on which no request has begun after *head_s*.
+    """Closes a connection if no complete request head arrives within *head_s*.
 
-    uvicorn only limits how long a connection is silent: one byte now and then would keep it open.
+    uvicorn only limits the time without any data, so single bytes at intervals would keep a connection open.
     """
 
     def __init__(self, *args: Any, head_s: float, flush_s: float, **kwargs: Any) -> None:
@@ -94,25 +94,25 @@ class _Protocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start the timer for the first request."""
         self._closing = _Transport(transport, self._flush_s)
         super().connection_made(self._closing)  # type: ignore[arg-type]
         self._await_request()
 
     def handle_events(self) -> None:
-        """Stop waiting where a request has begun."""
+        """Stop the timer if a request has begun."""
         before = self.cycle
         super().handle_events()
         if self.cycle is not before:
             self._stop_waiting()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start the timer for the next request."""
         self._await_request()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop the timers."""
         self._stop_waiting()
         self._closing.closed()
         super().connection_lost(exc)
@@ -140,9 +140,9 @@ async def listening(
 ) -> AsyncIterator[str]:
     """Serve *app* and yield its URL; port 0 takes a free one.
 
-    A connection is closed when the head of a request takes longer than *head_s*; what was written is lost where the
-    other end does not read it within *flush_s*. Requests that are not done *closing_s*
-    after the end are cut off. Raises ConfigurationError, naming the *section*, when the port is taken.
+    A connection is closed if the head of a request takes longer than *head_s*. Written data is lost if the client does
+    not read it within *flush_s*. At the end, requests have *closing_s* to finish. Raises ConfigurationError, which
+    names the *section*, if the port is taken.
     """
     config = uvicorn.Config(
         app,
@@ -154,9 +154,9 @@ async def listening(
         ws="none",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # any client can send them
+        proxy_headers=False,  # because any client can send them
         limit_concurrency=MAX_CONNECTIONS,
-        # Longer than clients keep an idle connection (httpx 5 s, Node 4 s): a request would meet its end.
+        # Longer than clients keep an idle connection (httpx 5 s, Node 4 s): else a request could meet the close.
         timeout_keep_alive=math.ceil(head_s),
         timeout_graceful_shutdown=closing_s,
     )
@@ -180,7 +180,10 @@ async def listening(
 
 
 async def _started(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
-    """Wait until connections are served: the kernel accepts them before, and their callers would wait without limit."""
+    """Wait until connections are served.
+
+    The kernel accepts them earlier, and their clients would wait without limit.
+    """
     while not server.started:
         if task.done():
             task.result()
@@ -194,7 +197,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def family(host: str) -> socket.AddressFamily:
-    """Return the family of addresses that *host* is of."""
+    """Return the address family of *host*."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
@@ -208,7 +211,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def _raise_limit() -> None:
-    """Let this process have as many open files as the system allows it: each connection is one."""
+    """Raise the limit of open files of this process to the maximum: each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 4 * MAX_CONNECTIONS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
