@@ -1,4 +1,4 @@
-"""The configuration: one TOML file into one struct, a module for each owner of a section.
+"""The configuration: one TOML file, read into one struct. Each section has a module, named after its owner.
 
 No file is needed. Durations are text (`"500ms"`, `"30s"`, `"30m"`, `"6h"`, `"7d"`) or seconds. The file never has
 secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.

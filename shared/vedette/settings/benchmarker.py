@@ -12,9 +12,9 @@ JudgedUseCase = Literal["chat", "documentation", "summarisation"]
 
 
 class Benchmarking(Section, frozen=True, kw_only=True):
-    """How a model is measured: measured runs per prompt length, tokens asked for in each, deadlines.
+    """How a model is measured: runs for each prompt length, requested tokens of each run, deadlines.
 
-    The first run has a deadline of its own because it may load the model; Ollama gives a load up after 5 min.
+    The first run has its own deadline because it may load the model. Ollama stops a load after 5 minutes.
     """
 
     runs: Annotated[int, Meta(ge=1, le=100)] = 3
@@ -24,10 +24,11 @@ class Benchmarking(Section, frozen=True, kw_only=True):
 
 
 class Judge(Section, frozen=True, kw_only=True):
-    """A model that compares texts of other models, where no checker can be: for which use cases, none by default.
+    """A model that compares texts of other models, for use cases without a checker. By default, no use case is judged.
 
-    `model` is "auto" (one that is clearly better than those whose texts it compares) or endpoint/name. `tasks` is how
-    many texts each model writes, `models` how many are compared at most: a session is one job, and a job has an hour.
+    `model` is endpoint/name, or "auto": a model that is clearly better than the models whose texts it compares. `tasks`
+    is the number of texts of each model, `models` the maximum number of compared models. A session is one job, which
+    has an hour.
     """
 
     use_cases: tuple[JudgedUseCase, ...] = ()
@@ -37,11 +38,11 @@ class Judge(Section, frozen=True, kw_only=True):
 
     @property
     def named(self) -> ModelRef | None:
-        """The judge that is named, or None where any may be it."""
+        """The configured judge, or None if any model may be it."""
         return None if self.model == "auto" else ModelRef.parse(self.model)
 
     def check(self) -> Iterator[Problem]:
-        """Yield a problem if no model can have this name."""
+        """Yield a problem if `model` cannot be the name of a model."""
         try:
             self.named  # noqa: B018 - it is parsed
         except ValueError as error:
@@ -49,14 +50,14 @@ class Judge(Section, frozen=True, kw_only=True):
 
 
 class Evaluating(Section, frozen=True, kw_only=True):
-    """How well models answer.
+    """How the quality of models is measured.
 
-    A command asks `items` of each suite, or `least` once the interval is as narrow as asked for. The schedule asks
-    what can change a recommendation.
+    A command runs `items` tasks of each suite, or `least` if the interval is narrow enough by then. The schedule runs
+    tasks that can change a recommendation.
 
-    `suites` names a folder with suites of your own (TOML or JSONL). Programs that models write run in a sandbox.
-    `usd_per_day` permits evaluating models whose calls cost money, all of them together within it a day.
-    With `run_code = false`, and where the system has no sandbox, their syntax trees decide, at half the weight.
+    `suites` is a folder with your own suites (TOML or JSONL). Programs that models write run in a sandbox. With
+    `run_code = false`, or without a sandbox on this system, their syntax trees are graded, at half the weight.
+    `usd_per_day` permits evaluations of paid models, up to this sum for all of them in a day.
     """
 
     items: Annotated[int, Meta(ge=1, le=1000)] = 12

@@ -8,9 +8,9 @@ from vedette.settings.section import Secret, Section
 
 
 class Nats(Section, frozen=True, kw_only=True):
-    """The NATS server. Without a URL a private one is started on loopback, on `port` or that of the last start.
+    """The NATS server. Without a `url`, a private server is started on loopback, on `port` or on its last port.
 
-    `url` is one URL or those of a cluster's servers: a list in the file, one text separated by commas elsewhere.
+    `url` is one URL or several for a cluster: a list in the file, one text separated by commas elsewhere.
     """
 
     url: str | None = None
@@ -20,12 +20,12 @@ class Nats(Section, frozen=True, kw_only=True):
     password: Secret | None = None
     ca_file: str | None = None
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
-    expected_models: Annotated[int, Meta(ge=1)] = 1000  # sizes the byte limit of the stream MODELS
-    provision: bool = True  # False: streams are made by "vedette provision" alone
+    expected_models: Annotated[int, Meta(ge=1)] = 1000  # decides the size of the stream MODELS
+    provision: bool = True  # False: only "vedette provision" creates streams
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """The user's name and password, or None without a user. Raises ConfigurationError."""
+        """The user name and password, or None without a user. Raises ConfigurationError."""
         if self.user is None:
             return None
         user = self.user.read("nats.user") if isinstance(self.user, Secret) else self.user

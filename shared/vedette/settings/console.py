@@ -10,11 +10,11 @@ CONSOLE_PORT: Final = 7717
 
 
 class Console(Section, frozen=True, kw_only=True):
-    """The page and the HTTP API. On loopback every user may look; elsewhere a token or a trusted proxy is needed.
+    """The page and the HTTP API. On loopback every user may read; elsewhere a token or a trusted proxy is needed.
 
-    Without a `port`, 7717 is taken, or a free one where another process has that. `operator_token` allows actions. A
-    proxy at one of `trusted_proxies` that has checked a user names the user in `trusted_header`. `hosts` are the names
-    under which browsers reach the page, besides that of `host`.
+    The default of `port` is 7717, or a free one if that is taken. `operator_token` allows actions. A proxy at one of
+    `trusted_proxies` that has logged a user in names the user in `trusted_header`. `hosts` are further names, in
+    addition to `host`, under which browsers reach the page.
     """
 
     enabled: bool = True

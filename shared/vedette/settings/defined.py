@@ -1,4 +1,4 @@
-"""Endpoints from outside the configuration file. `vedette.endpoints.merging` sets this; no file has it."""
+"""Facts about endpoints from outside the configuration file. Set by `vedette.endpoints.merging`, never by a file."""
 
 from datetime import datetime
 
@@ -8,14 +8,14 @@ from vedette.types import LeftOut, Origin
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """Up to which message of each stream the definitions are taken into account."""
+    """The sequence of the last definition of each stream that is included."""
 
     definitions: int = 0
     appeared: int = 0
 
 
 class Defined(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Facts about endpoints in addition to their settings."""
+    """The origin of each endpoint, the definitions that were left out, and the state of the streams."""
 
     origins: dict[str, Origin] = {}
     left_out: tuple[LeftOut, ...] = ()
@@ -23,7 +23,7 @@ class Defined(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def closed(self) -> dict[str, str]:
-        """Why nothing contacts an endpoint that is paused or asleep, by name."""
+        """Why endpoints are not contacted (paused or asleep), by name."""
         return {name: one.closed for name, one in self.origins.items() if one.closed is not None}
 
     def until(self, now: datetime) -> datetime | None:

@@ -8,7 +8,7 @@ from vedette.settings.endpoints import Working
 
 
 class Discovering(Working, frozen=True, kw_only=True):
-    """When a model is lost, and how many new ones an endpoint may bring."""
+    """When a model counts as lost, and how many new models an endpoint may add."""
 
     misses_until_lost: Annotated[int, Meta(ge=1, le=100)] = 2
-    new_models_per_day: Annotated[int, Meta(ge=0)] = 1000  # per endpoint, after its first listing
+    new_models_per_day: Annotated[int, Meta(ge=0)] = 1000  # for each endpoint, after its first listing

@@ -1,4 +1,4 @@
-"""`[discovery]`: endpoints that appear by themselves."""
+"""`[discovery]`: endpoints that appear without a line in this file."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -12,9 +12,10 @@ SOURCES: Final = ("directory", "dns", "docker", "kubernetes")
 
 
 class Discovery(Section, frozen=True, kw_only=True):
-    """Sources of endpoints, and what endpoints that appear by themselves may use.
+    """The sources of endpoints, and what endpoints from sources may use.
 
-    `keys` are the secrets that they may name, `grace_s` is how long one may be missing, asleep, before it is gone.
+    `keys` are secrets that such endpoints may name. `grace_s` is how long a missing endpoint is kept (asleep) before it
+    is removed.
     """
 
     grace_s: Annotated[float, Meta(ge=0, le=86400)] = 60.0
@@ -26,7 +27,7 @@ class Discovery(Section, frozen=True, kw_only=True):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of the sources that are on."""
+        """The names of the enabled sources."""
         on = {
             "dns": bool(self.dns),
             "docker": self.docker.enabled,
@@ -36,5 +37,5 @@ class Discovery(Section, frozen=True, kw_only=True):
         return tuple(name for name in SOURCES if on[name])
 
     def check(self) -> Iterator[Problem]:
-        """Yield what is wrong with the names under `[discovery.dns]`."""
+        """Yield problems of the names under `[discovery.dns]`."""
         yield from wrong_with_pools(self.dns)

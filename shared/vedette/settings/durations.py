@@ -1,4 +1,4 @@
-"""Durations and schedules, as they are written in the configuration."""
+"""Durations and schedules, in the form of the configuration file."""
 
 import itertools
 import re
@@ -10,11 +10,11 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
 _SLOTS_LOOKED_AT = 50
 _CRON_FIELDS = 5
-MIN_S, MAX_S = 0.001, 36_500 * _UNITS_S["d"]  # of what a date can be counted from
+MIN_S, MAX_S = 0.001, 36_500 * _UNITS_S["d"]  # dates can be computed within this range
 
 
 def seconds(value: str | float) -> float:
-    """Return a duration in seconds. Raises ValueError for text that is none."""
+    """Return a duration in seconds. Raises ValueError if *value* is not a duration."""
     if isinstance(value, int | float):
         amount = float(value)
     else:
@@ -30,7 +30,7 @@ def seconds(value: str | float) -> float:
 
 
 def interval_s(value: str | float) -> float:
-    """Return the longest time in seconds between two slots of a schedule."""
+    """Return the longest time between two slots of a schedule (s). Raises ValueError."""
     if not (isinstance(value, str) and is_cron(value)):
         return seconds(value)
     slots = list(itertools.islice(CronSim(value, datetime(2000, 1, 1)), _SLOTS_LOOKED_AT))
@@ -38,12 +38,12 @@ def interval_s(value: str | float) -> float:
 
 
 def is_cron(value: str | float) -> bool:
-    """Return whether a schedule is given as cron fields."""
+    """Return whether *value* is a schedule of cron fields."""
     return isinstance(value, str) and len(value.split()) >= 5
 
 
 def wrong_with_interval(value: str | float) -> str | None:
-    """Return what is wrong with an interval of a schedule, or None."""
+    """Return why *value* is not an interval or cron fields, or None."""
     try:
         if isinstance(value, str) and is_cron(value):
             if len(value.split()) > _CRON_FIELDS:

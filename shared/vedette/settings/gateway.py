@@ -17,9 +17,9 @@ _KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
 class CallerKey(Section, frozen=True, kw_only=True):
-    """The key of one caller, by the SHA-256 of it, and what the caller may use in a day (UTC). Absent is unlimited.
+    """The SHA-256 of the key of one caller, and the caller's limits for a day (UTC). An omitted limit means unlimited.
 
-    `use_cases` limits the caller to virtual models of these use cases; without any, every model may be called.
+    `use_cases` limits the caller to the virtual models of these use cases. Empty: every model.
     """
 
     sha256: str
@@ -30,7 +30,7 @@ class CallerKey(Section, frozen=True, kw_only=True):
     usd_per_day: Annotated[float, Meta(ge=0)] | None = None
 
     def check(self) -> Iterator[Problem]:
-        """Yield a problem unless the digest is one."""
+        """Yield a problem if the digest is not a SHA-256."""
         if not _SHA256.match(self.sha256):
             yield (
                 "sha256",
@@ -41,13 +41,13 @@ class CallerKey(Section, frozen=True, kw_only=True):
 
 
 class Gateway(Section, frozen=True, kw_only=True):
-    """The OpenAI-compatible API. On loopback callers need no key unless there are `keys`; elsewhere they do.
+    """The OpenAI-compatible API. On loopback, callers need no key unless `keys` is set; elsewhere they need one.
 
-    Without a `port`, 7718 is taken, or a free one where another process has that. A request that an endpoint has no
-    room for (`at_once`) goes to the next model, or waits `queue_s`. A model that has not begun to reply within
-    `first_byte_s` is given up for the next one; the last one has `timeout_s`, as has each whole reply. A stream that
-    brings nothing for `stall_s` is ended, and so is one whose caller reads nothing for so long. Pages of
-    `origins` may call it from a browser. When it stops, replies in progress have `closing_s`: 30, with `vedette up` 3.
+    The default of `port` is 7718, or a free one if that is taken. If an endpoint has no room for a request (`at_once`),
+    the request goes to the next model, or waits `queue_s`. A model that has not started its reply within `first_byte_s`
+    is replaced by the next one. The last model has `timeout_s`, and so has each complete reply. A stream ends if
+    nothing arrives for `stall_s`, or if its caller reads nothing for that time. Web pages of `origins` may call the
+    API. At its end, replies in progress have `closing_s`: 30, with `vedette up` 3.
     """
 
     enabled: bool = False
@@ -65,7 +65,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
 
     def check(self) -> Iterator[Problem]:
-        """Yield what is no origin, the names that no key may have, and keys that have two."""
+        """Yield invalid origins, key names that are not allowed, and keys with several names."""
         for origin in self.origins:
             if not _ORIGIN.match(origin):
                 yield (

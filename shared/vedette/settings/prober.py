@@ -1,4 +1,4 @@
-"""`[probing]`: what the prober reads, and with it the keys of every worker and of the discoverer."""
+"""`[probing]`: the keys of the prober, of every worker and of the discoverer."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -10,9 +10,9 @@ from vedette.settings.section import Problem
 
 
 class Probing(Discovering, frozen=True, kw_only=True):
-    """How many results in a row change a status: `confirm` of the last `window`; and how often loads are read.
+    """When results change a status: `confirm` of the last `window`; and how often loads are read.
 
-    Each endpoint's load is read every `load_every_s` seconds, by one prober; 0 turns that off.
+    One prober reads each endpoint's load every `load_every_s` seconds; 0: never.
     """
 
     confirm: Annotated[int, Meta(ge=1, le=20)] = 2
@@ -20,7 +20,7 @@ class Probing(Discovering, frozen=True, kw_only=True):
     load_every_s: Annotated[float, Meta(ge=0)] = 10.0
 
     def check(self) -> Iterator[Problem]:
-        """Yield a problem if results that alternate would change the status each time."""
+        """Yield a problem if alternating results would change the status each time."""
         if 2 * self.confirm <= self.window:
             yield (
                 "confirm",

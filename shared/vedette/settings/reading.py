@@ -1,4 +1,4 @@
-"""From the configuration file to `Settings`: unknown keys are refused with a suggestion."""
+"""Reads the configuration file into `Settings`. Unknown keys are refused with a suggestion."""
 
 import difflib
 import os
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Source(Struct, frozen=True):
-    """Where the configuration of this process comes from: the file, how it is read, and what it gave at the start."""
+    """The source of the configuration: the file, a function that reads it, and the settings of the start."""
 
     file: Path
     load: Callable[[], Settings]
@@ -32,7 +32,7 @@ class Source(Struct, frozen=True):
 
 
 def settings_file(path: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the file that `load` reads, even if it does not exist."""
+    """Return the path of the file that `load` reads, even if it does not exist."""
     return Path(path or environ.get("VEDETTE_CONFIG") or DEFAULT_FILE)
 
 
@@ -48,13 +48,13 @@ def load(path: str | None = None, *, environ: Mapping[str, str] = os.environ) ->
 def read(
     path: str | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> tuple[Mapping[str, Any], str]:
-    """Return what that file holds, and how it is called. Raises ConfigurationError."""
+    """Return the content of the file, and its name for messages. Raises ConfigurationError."""
     named = path or environ.get("VEDETTE_CONFIG")
     file = settings_file(path, environ=environ)
     if not named and not file.is_file():
         return {}, DEFAULT_FILE
     try:
-        # As TOML has it, whatever the locale; editors on Windows begin with a byte-order mark.
+        # TOML is UTF-8, whatever the locale. Editors on Windows may add a byte-order mark.
         return tomllib.loads(file.read_text("utf-8-sig")), str(file)
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be read: {error.strerror}") from error
@@ -67,7 +67,7 @@ def read(
 
 
 def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings that *document* gives. Raises ConfigurationError, naming *where* and the key."""
+    """Return the settings in *document*. Raises ConfigurationError, which names *where* and the key."""
     settings, problems = examine(document, where=where, environ=environ)
     for problem in problems:
         raise problem
@@ -77,9 +77,9 @@ def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str]
 def examine(
     document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ
 ) -> tuple[Settings, list[ConfigurationError]]:
-    """Return the readable parts of *document*, and all its problems.
+    """Return the settings in the readable parts of *document*, and all its problems.
 
-    A section that cannot be read has its defaults; an endpoint that cannot be read is left out.
+    An unreadable section has its defaults. An unreadable endpoint is left out.
     """
     unknown = list(_unknown_keys(document, Settings, ()))
     problems = [
@@ -97,7 +97,7 @@ def examine(
 
 
 def endpoint_of(table: Mapping[str, Any], *, where: str) -> EndpointSettings:
-    """Return the endpoint that *table* gives. Raises ConfigurationError, naming *where* and the key."""
+    """Return the endpoint in *table*. Raises ConfigurationError, which names *where* and the key."""
     for path, hint in _unknown_keys(table, EndpointSettings, ()):
         raise ConfigurationError(where=where, problem=f"{'.'.join(path)}: {hint}")
     endpoint = _convert_one(_placed(table), EndpointSettings, where)
@@ -107,7 +107,7 @@ def endpoint_of(table: Mapping[str, Any], *, where: str) -> EndpointSettings:
 
 
 def ollama_url(host: str) -> str:
-    """Return the URL that *host* means to Ollama's own client: scheme and port are optional in it."""
+    """Return the URL for *host* in the form of Ollama's own client, where scheme and port are optional."""
     text = host.strip().strip("\"'") or "127.0.0.1"
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -115,14 +115,14 @@ def ollama_url(host: str) -> str:
     default_port = {"http": 80, "https": 443}.get(scheme, 11434) if separator else 11434
     parts = urlsplit(f"//{rest}")
     name = parts.hostname or "127.0.0.1"
-    # A server's wildcard address is no address to call.
+    # A wildcard address cannot be called.
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)  # noqa: S104
     bracketed = f"[{name}]" if ":" in name else name
     return f"{scheme}://{bracketed}:{parts.port or default_port}{parts.path.rstrip('/')}"
 
 
 def _convert(document: Mapping[str, Any], where: str) -> tuple[Settings, list[ConfigurationError]]:
-    """Return *document* section by section, endpoint by endpoint, and those that have a wrong type or value."""
+    """Convert *document* by section and endpoint; return the settings, and an error for each wrong type or value."""
     problems: list[ConfigurationError] = []
 
     def convert(value: Any, kind: Any, place: str) -> Any:
@@ -135,13 +135,13 @@ def _convert(document: Mapping[str, Any], where: str) -> tuple[Settings, list[Co
     sections: dict[str, Any] = {}
     for name, value in document.items():
         if name == "endpoints" and isinstance(value, Mapping):
-            # One by one, because msgspec names such keys "[...]".
+            # Separately, because msgspec would report the names of endpoints as "[...]".
             places = {one: f"{where}: endpoints.{one}" for one in value}
             found = {one: convert(_placed(value[one]), EndpointSettings, places[one]) for one in value}
             sections[name] = {one: endpoint for one, endpoint in found.items() if endpoint is not None}
         else:
             if name == "nats" and isinstance(value, Mapping) and _are_texts(urls := value.get("url")):
-                # As in VEDETTE_NATS_URL: several servers are one text, separated by commas.
+                # Several servers become one text, as in VEDETTE_NATS_URL.
                 value = {**value, "url": ",".join(urls)}
             holder = convert({name: value}, Settings, where)
             if holder is not None:
@@ -154,7 +154,7 @@ def _are_texts(value: Any) -> TypeGuard[list[str]]:
 
 
 def _placed(endpoint: Any) -> Any:
-    """Return *endpoint* with the URL of the service that its provider is for, unless it has one."""
+    """Return *endpoint* with the `home` URL of its provider, if it has no URL of its own."""
     if (
         not isinstance(endpoint, Mapping)
         or "url" in endpoint
@@ -184,7 +184,7 @@ def _explain(reason: str) -> str:
 
 
 def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the path of each unknown key, and a hint at what is meant."""
+    """Yield the path of each unknown key, and a hint with the nearest key."""
     if isinstance(value, list):
         for place, inner in enumerate(value if get_origin(kind) is tuple else ()):
             yield from _unknown_keys(inner, get_args(kind)[0], (*path[:-1], f"{path[-1]}[{place}]"))
@@ -207,7 +207,7 @@ def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[tupl
             yield (*path, key), f"unknown key; {hint}"
 
 
-@cache  # an endpoint is read whenever one is defined, and looking takes most of the time
+@cache  # called for each definition of an endpoint, and slow
 def _types(kind: type[Struct]) -> Mapping[str, Any]:
     return get_type_hints(kind, include_extras=True)
 

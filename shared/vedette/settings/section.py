@@ -17,7 +17,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration file."""
 
     def check(self) -> Iterator[Problem]:
-        """Yield problems of well-typed values. A section with such a rule overrides this."""
+        """Yield problems of values with a valid type. A section with such rules overrides this."""
         yield from ()
 
     def problems(self) -> Iterator[Problem]:
@@ -40,15 +40,15 @@ def _problems_within(key: str, value: Any) -> Iterator[Problem]:
 
 
 class Secret(Section, frozen=True, kw_only=True):
-    """Where a secret is found. Read at use, so that a rotated secret is picked up by a restart alone."""
+    """A reference to a secret. The secret is read at each use; a process uses a new value after its restart."""
 
     env: str | None = None
     file: str | None = None
 
     def read(self, where: str) -> str:
-        """Return the secret. Raises ConfigurationError naming *where* it was asked for, never its value."""
+        """Return the secret. Raises ConfigurationError, which names the setting *where*, never the value."""
         if self.env is not None:
-            value = os.environ.get(self.env, "").strip()  # `$(cat key)` and env files leave what ends a line
+            value = os.environ.get(self.env, "").strip()  # drops a line end, as of `$(cat key)`
             if not value:
                 raise ConfigurationError(
                     where=where, problem=f"the environment variable {self.env} is not set"
@@ -68,10 +68,10 @@ class Secret(Section, frozen=True, kw_only=True):
 
     @property
     def reference(self) -> str:
-        """How a caller learns where the secret is: `env:NAME` or `file:/path`."""
+        """A text for the place of the secret: `env:NAME` or `file:/path`."""
         return f"env:{self.env}" if self.env else f"file:{self.file}"
 
     def check(self) -> Iterator[Problem]:
-        """Yield a problem unless the secret has one place."""
+        """Yield a problem unless exactly one place is given."""
         if (self.env is None) == (self.file is None):
             yield "", 'a secret has either "env" or "file"'

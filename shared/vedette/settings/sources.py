@@ -1,4 +1,4 @@
-"""`[discovery.kubernetes]`, `.file`, `.dns` and `.docker`: where endpoints appear without a line in this file."""
+"""`[discovery.kubernetes]`, `.file`, `.dns` and `.docker`: sources of endpoints outside this file."""
 
 import re
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
 class Kubernetes(Section, frozen=True, kw_only=True):
-    """Services and model servers of a cluster. No `namespaces`: the one that the discoverer runs in.
+    """Services and model servers of a cluster. Empty `namespaces`: only that of the discoverer.
 
-    An object may lead only to its own namespace, and to `hosts` (names, `*` standing for any part).
+    An object may lead only to its own namespace, and to `hosts` (names; `*` stands for any part).
     """
 
     enabled: bool = False
     namespaces: Annotated[tuple[str, ...], Meta(max_length=200)] = ()
     kubeconfig: str | None = None  # outside a cluster; default: the service account of the pod
-    domain: str = ""  # the cluster's, such as cluster.local; default: by the search path of DNS
+    domain: str = ""  # for example cluster.local; default: from the search path of DNS
     hosts: tuple[Host, ...] = ()
     max_per_namespace: Annotated[int, Meta(ge=1, le=1000)] = 100
 
     def check(self) -> Iterator[Problem]:
-        """Yield names that no namespace has."""
+        """Yield invalid names of namespaces."""
         for place, name in enumerate(self.namespaces):
             if not _NAMESPACE.match(name):
                 yield f"namespaces[{place}]", f"{name!r} is not the name of a namespace"
@@ -50,22 +50,20 @@ class Srv(Section, frozen=True, kw_only=True):
     scheme: Literal["http", "https"] = "http"
     path: str = ""
     key: str | None = None  # a name under [discovery.keys]
-    servers: tuple[
-        str, ...
-    ] = ()  # addresses of DNS servers, with a port where it is not 53; default: the system's
+    servers: tuple[str, ...] = ()  # DNS servers, with a port if it is not 53; default: the system's
     every_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
     timeout_s: Seconds = 5.0
 
     def check(self) -> Iterator[Problem]:
-        """Yield what is wrong with the path."""
+        """Yield a problem of the path."""
         if not _PATH.match(self.path):
             yield "path", f"{self.path!r} is not a path such as /v1"
 
 
 class Docker(Section, frozen=True, kw_only=True):
-    """Containers of the local engine, by their labels `vedette.dev/…`. Only reads, by its unix socket.
+    """Containers of the local Docker engine with labels `vedette.dev/…`, read by its unix socket.
 
-    A container is reached by the port that it publishes on `host`, or with `network` by its name in that network.
+    A container is reached by its published port on `host`; with `network`, by its name in that network.
     """
 
     enabled: bool = False
@@ -76,7 +74,7 @@ class Docker(Section, frozen=True, kw_only=True):
 
 
 def wrong_with_pools(pools: dict[str, Srv]) -> Iterator[Problem]:
-    """Yield the names under `[discovery.dns]` that cannot begin the name of an endpoint."""
+    """Yield names under `[discovery.dns]` that cannot be the start of an endpoint's name."""
     for name in pools:
         if not _POOL.match(name):
             yield f"dns.{name}", "a name is lower-case letters, digits and hyphens, at most 20"

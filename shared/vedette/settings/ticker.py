@@ -17,7 +17,7 @@ class Schedule(Section, frozen=True, kw_only=True):
     run_on_startup: bool = True
 
     def check(self) -> Iterator[Problem]:
-        """Yield the intervals that cannot be read."""
+        """Yield invalid intervals."""
         for job in ("discovery", "availability", "performance", "quality", "retention"):
             if problem := wrong_with_interval(getattr(self, job)):
                 yield job, problem

@@ -1,4 +1,4 @@
-"""`[[webhooks]]`: which events are sent to which URL, and with which secret they are signed."""
+"""`[[webhooks]]`: which events are sent to which URL, and the secrets that sign them."""
 
 import difflib
 import hashlib
@@ -21,7 +21,7 @@ WEBHOOK_EVENTS: Final = (
     "model.status",
     "recommend.changed",
 )
-"""What a webhook may be sent: events by their public names, and `model.status`, a probe that changed the status."""
+"""The events that a webhook can receive, by public name; `model.status` is a probe that changed the status."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _MAX_SECRETS: Final = 5
@@ -29,9 +29,9 @@ Glob = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
 class Webhook(Section, frozen=True, kw_only=True):
-    """A receiver of events. `secret` may be several: each signs, so that a receiver can change from one to the next.
+    """A receiver of events. With several secrets, each one signs, so that a receiver can change from one to the next.
 
-    `models` (`gpu/*`) limits the events of models, `use_cases` the winner changes; without them, all are sent.
+    `models` (`gpu/*`) limits events of models, `use_cases` limits winner changes. Without them, all are sent.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Webhook(Section, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Where its secrets are, the newest first."""
+        """Its secrets, the newest first."""
         return self.secret if isinstance(self.secret, tuple) else (self.secret,)
 
     @property
     def fingerprint(self) -> str:
-        """A short digest of everything configured, secrets by their reference only."""
+        """A short digest of all its settings; of secrets, only the references."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
 
     def check(self) -> Iterator[Problem]:
-        """Yield what is wrong with the name, the URL, the events, and the number of secrets."""
+        """Yield problems of the name, the URL, the events, and the number of secrets."""
         if not _NAME.match(self.name):
             yield "name", f"{self.name!r}: a name is lower-case letters, digits and hyphens, at most 63"
         if isinstance(self.url, str) and (problem := wrong_with(self.url)):
@@ -71,7 +71,10 @@ class Webhook(Section, frozen=True, kw_only=True):
 
 
 def wrong_with(url: str) -> str | None:
-    """Return what is wrong with the URL of a webhook, without the URL, which may hold a secret; or None."""
+    """Return why *url* cannot be the URL of a webhook, or None.
+
+    The text does not quote it, because it may hold a secret.
+    """
     if problem := malformed(url):
         return problem
     parts = urlsplit(url)

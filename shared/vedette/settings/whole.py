@@ -1,4 +1,4 @@
-"""The whole configuration: one section of each owner."""
+"""The whole configuration: the section of each owner."""
 
 import re
 from collections.abc import Iterator
@@ -23,16 +23,17 @@ _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
 def wrong_with_name(endpoint: str) -> str | None:
-    """Return what is wrong with the name of an endpoint, or None."""
+    """Return why *endpoint* cannot be the name of an endpoint, or None."""
     if _ENDPOINT_NAME.match(endpoint):
         return None
     return "an endpoint's name is lower-case letters, digits and hyphens, at most 63"
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """The whole configuration, with a default for everything.
+    """The whole configuration. Everything has a default.
 
-    `endpoints` are those in force; `defined` says which are not from the file alone. No file has it.
+    `endpoints` are the endpoints in force. `defined` says which of them do not come from the file alone; it is never in
+    a file.
     """
 
     NOT_IN_FILE: ClassVar = ("defined",)
@@ -56,11 +57,11 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @classmethod
     def sections(cls) -> tuple[str, ...]:
-        """Return the names of all that a file may have."""
+        """Return the names of all sections that a file may have."""
         return tuple(name for name in cls.__struct_fields__ if name not in cls.NOT_IN_FILE)
 
     def check(self) -> Iterator[Problem]:
-        """Yield the names that no endpoint may have, and what keeps webhooks from being sent."""
+        """Yield invalid names of endpoints, and problems that prevent deliveries to webhooks."""
         for name in self.endpoints:
             if problem := wrong_with_name(name):
                 yield f"endpoints.{name}", problem
