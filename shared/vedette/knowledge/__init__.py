@@ -1,7 +1,7 @@
 """Published facts about models: the expected quality, the release date, the end of service. Pure.
 
-Other rooms call `known(info)`, and `thoughts_of(info)` for the tokens of thoughts before an answer. docs/knowledge.md
-says what the figures mean and how the tables are made.
+Other packages call `known(info)`, and `thoughts_of(info)` for the reasoning tokens before an answer. docs/knowledge.md
+explains the figures and how the tables are made.
 """
 
 from vedette.knowledge.knowing import known, of_name

@@ -1,8 +1,8 @@
-"""One scale of ability for all models, and how published scores depend on it. Pure.
+"""The common scale of ability of all models, and how published scores depend on it. Pure.
 
-A published score `y` of a benchmark is a line of ability: `y = intercept + slope * ability + noise`. Ability is in
-standard deviations of the listed chat models (0: about Llama 3.3 70B or GPT-4o mini). What the benchmarks of one axis
-(code, reasoning, agents) say beyond it is a second, smaller term of the model.
+A published score `y` of a benchmark is linear in ability: `y = intercept + slope * ability + noise`. Ability is in
+standard deviations of the listed chat models (0: about Llama 3.3 70B or GPT-4o mini). A model also has a second,
+smaller term for each axis (code, reasoning, agents): how its scores on that axis differ from its ability.
 """
 
 import math
@@ -17,20 +17,20 @@ Mode = Literal["plain", "thinking", "base", "embedding"]
 MODES: Final[tuple[Mode, ...]] = ("plain", "thinking", "base", "embedding")
 
 _MODE_OF: Final[Mapping[str, Mode]] = {"thinking": "thinking", "base": "base", "embed": "embedding"}
-_LOW_EFFORT: Final = ("low", "minimal")  # not what a caller gets without such a setting
+_LOW_EFFORT: Final = ("low", "minimal")  # callers do not get these efforts by default
 
 
 def mode_of(tuning: str) -> Mode:
-    """Return the mode of a model whose facts have *tuning*, an effort behind it included."""
+    """Return the mode of a model by the *tuning* in its facts, which may end with an effort."""
     return _MODE_OF.get(tuning.partition(" ")[0], "plain")
 
 
 def counts(tuning: str) -> bool:
-    """Return whether a score at this *tuning* and effort is of the model as it is called by default."""
+    """Return whether a score with this *tuning* and effort describes the model as it is called by default."""
     return not tuning.endswith(_LOW_EFFORT)
 
 
-# The axis of each benchmark, by the use case that its source names.
+# The axis of each benchmark, by the use case in its source.
 AXES: Final[dict[str, str]] = {
     "chat": "chat",
     "code_generation": "code",
@@ -45,10 +45,10 @@ AXES: Final[dict[str, str]] = {
     "multilingual_embedding": "embedding",
 }
 GENERAL: Final = "general"  # the axis of all other benchmarks
-# Being faithful to a text has little to do with ability, and a long context not much: their benchmarks count
-# for their own axis alone, and for this much ability per standard deviation.
+# Faithfulness to a text hardly depends on ability, and long context not much. So their benchmarks count for their own
+# axis only, with this much ability for each standard deviation.
 APART: Final[dict[str, float]] = {"faithful": 0.3, "long": 0.3}
-# Which axes count for a use case of Vedette, and with which weight.
+# The axes that count for each use case of Vedette, and their weights.
 AXES_OF: Final[dict[str, dict[str, float]]] = {
     "chat": {"chat": 1.0},
     "code_generation": {"code": 1.0},
@@ -62,28 +62,28 @@ AXES_OF: Final[dict[str, dict[str, float]]] = {
     "fast": {"chat": 0.5, "reasoning": 0.5},
     "embedding": {"embedding": 1.0},
 }
-# Scores of one board share its prompts and its graders: the correlation of their errors.
+# Scores of one board have common prompts and graders: this is the correlation of their errors.
 BOARD_CORRELATION: Final = 0.6
 SOURCES_SHOWN: Final = 3
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """How the scores of a benchmark depend on ability."""
+    """How the scores of one benchmark depend on ability."""
 
     benchmark: str
     axis: str
-    board: str  # benchmarks of one board share their errors
+    board: str  # benchmarks of one board have correlated errors
     intercept: float
     slope: float
-    deviation: float  # of the noise, in the benchmark's own units
+    deviation: float  # of the noise, in the units of the benchmark
 
     def seen(self, score: float) -> float:
-        """Return *score* (0 to 100) in the benchmark's own units: of shares, the log-odds."""
+        """Return *score* (0 to 100) in the units of the benchmark: log-odds of a share, or a scaled rating."""
         return transformed(self.benchmark, score)
 
     @property
     def noise(self) -> float:
-        """The noise in units of ability."""
+        """The noise of one score, in units of ability."""
         return APART.get(self.axis) or self.deviation / self.slope
 
 
@@ -95,7 +95,7 @@ class Fact(NamedTuple):
 
 
 class Ability(Struct, frozen=True, kw_only=True):
-    """The ability of one model by its facts: mean and standard deviation, overall and by axis."""
+    """The ability of one model by its facts: mean and standard deviation; and the same for each axis."""
 
     mean: float
     deviation: float
@@ -103,15 +103,15 @@ class Ability(Struct, frozen=True, kw_only=True):
 
 
 def transformed(benchmark: str, score: float) -> float:
-    """Return a score (0 to 100) so that equal steps mean about the same everywhere on the scale."""
+    """Return *score* (0 to 100) on a scale with equal steps: log-odds of a share, or a scaled Arena rating."""
     if benchmark.startswith("Arena"):
-        return score / 12.5  # a rating is one already
+        return score / 12.5  # a rating already has such a scale
     share = min(max((score + 3.0) / 106.0, 0.02), 0.98)
     return math.log(share / (1.0 - share))
 
 
 def board(benchmark: str) -> str:
-    """Return the board that *benchmark* belongs to."""
+    """Return the board of *benchmark*."""
     if benchmark.startswith("self-reported "):
         return "self-reported"
     return re.split(r"[ +(]", benchmark, maxsplit=1)[0]
@@ -124,9 +124,9 @@ def estimate(
     links: Mapping[str, Link],
     axes: Mapping[str, float],
 ) -> Ability:
-    """Return what *facts* make of the prior *mean* and *deviation*.
+    """Return the ability after *facts*, from a prior with *mean* and *deviation*.
 
-    *axes* holds the standard deviation of each axis among all models.
+    *axes* has the standard deviation of each axis over all models.
     """
     linked = [(links[fact.benchmark], fact.score) for fact in facts if fact.benchmark in links]
     general = [(link, _ability(link, score)) for link, score in linked if link.axis not in APART]
@@ -154,7 +154,7 @@ def _ability(link: Link, score: float) -> float:
 
 
 def _axis(middle: float, linked: Sequence[tuple[Link, float]], spread: float) -> tuple[float, float]:
-    """Return how much the model differs on an axis, shrunk towards zero, and the standard deviation."""
+    """Return the model's difference on an axis, shrunk towards zero, and its standard deviation."""
     shared = _weights(link for link, _ in linked)
     precision, total = 1.0 / spread**2, 0.0
     for link, score in linked:
@@ -165,23 +165,26 @@ def _axis(middle: float, linked: Sequence[tuple[Link, float]], spread: float) ->
 
 
 def beyond(link: Link, score: float, ability: float) -> float:
-    """Return how much better *score* is than *ability* predicts, in units of ability."""
+    """Return how much *score* exceeds the prediction by *ability*, in units of ability."""
     left = link.seen(score) - link.intercept - link.slope * ability
     return left / link.deviation * APART[link.axis] if link.axis in APART else left / link.slope
 
 
 def _weights(links: Iterable[Link]) -> dict[str, float]:
-    """Return the weight of one fact of each board: many of one board say less than as many of different ones."""
+    """Return the weight of one fact of each board.
+
+    Many facts of one board count less than those of different boards.
+    """
     counted = Counter(link.board for link in links)
     return {name: 1.0 / (1.0 + (count - 1) * BOARD_CORRELATION) for name, count in counted.items()}
 
 
 def of_use_case(ability: Ability, use_case: str, axes: Mapping[str, float]) -> tuple[float, float]:
-    """Return mean and standard deviation of the ability in one use case, without the noise of its measurement."""
+    """Return mean and standard deviation of the ability in *use_case*, without measurement noise."""
     mean, variance = ability.mean, ability.deviation**2
     for axis, weight in AXES_OF[use_case].items():
         if axis == "embedding":
-            continue  # an embedding model has no other
+            continue  # an embedding model has no other axis
         shift, spread = ability.axes.get(axis, (0.0, axes.get(axis, 0.0)))
         mean += weight * shift
         variance += (weight * spread) ** 2
@@ -189,7 +192,7 @@ def of_use_case(ability: Ability, use_case: str, axes: Mapping[str, float]) -> t
 
 
 def heaviest(facts: Sequence[Fact], links: Mapping[str, Link], latest: Mapping[str, str]) -> list[str]:
-    """Return the boards that weigh most in the ability by *facts*, each with its *latest* month."""
+    """Return the boards with the most weight in the ability by *facts*, each with its *latest* month."""
     linked = [links[fact.benchmark] for fact in facts if fact.benchmark in links]
     shared = _weights(linked)
     weights: dict[str, float] = defaultdict(float)

@@ -1,7 +1,7 @@
-"""Make the tables of this package from published facts: `python -m vedette.knowledge.build DIRECTORY`.
+"""Makes the tables of this package from published facts: `python -m vedette.knowledge.build DIRECTORY`.
 
-DIRECTORY holds `scores.csv`, `names.csv` and `quantisation.csv`; docs/knowledge.md describes them. The same input gives
-the same tables, byte for byte.
+DIRECTORY has `scores.csv`, `names.csv` and `quantisation.csv`; docs/knowledge.md describes them. The same input gives
+identical tables.
 """
 
 import csv
@@ -39,23 +39,23 @@ from vedette.knowledge.table import Table
 from vedette.knowledge.validating import Miss, Validated, noise, validate
 
 INPUTS: Final = ("scores.csv", "names.csv", "quantisation.csv")
-_OF_DATES: Final = "models-dev"  # the source of dates that is named where several agree
+_OF_DATES: Final = "models-dev"  # the source named for dates if several sources agree
 _RESTRICTED: Final = "artificial-analysis"  # its terms restrict reuse
-# Only the vendor itself may state the end of a service.
+# Only the vendor may state the end of its service.
 _FIRST_PARTY: Final = frozenset(
     """
     openai litellm:openai anthropic litellm:anthropic google litellm:gemini xai litellm:xai mistral litellm:mistral
     cohere litellm:cohere_chat deepseek litellm:deepseek moonshotai minimax zhipuai alibaba
     """.split()  # noqa: SIM905
 )
-MIN_SERVICE_DAYS: Final = 240  # a shutdown so soon after the release is that of a preview under the same name
-MIN_FACTS_OF_LOSS: Final = 2  # published comparisons, before their mean counts
+MIN_SERVICE_DAYS: Final = 240  # an earlier shutdown is that of a preview with the same name
+MIN_FACTS_OF_LOSS: Final = 2  # published comparisons that their mean needs
 
 Rows = Sequence[Mapping[str, str]]
 
 
 class Fitted(NamedTuple):
-    """The models that chat, or those that embed, the fit of them, and how its figures begin in the table."""
+    """The chat models or the embedding models, their fit, and the prefix of its figures in the table."""
 
     fit: Fit
     subjects: Sequence[Subject]
@@ -63,7 +63,7 @@ class Fitted(NamedTuple):
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """The input about one model, without its scores."""
+    """The input about one model, except for its scores."""
 
     family: str = ""
     size_b: str = ""
@@ -74,7 +74,7 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str], list[Validated]]:
-    """Return the text of each table by file name, and how far the expectations miss."""
+    """Return the text of each table by file name, and the errors of the expectations."""
     known = _models(scores, spelled)
     subjects = list(_subjects(scores, known))
     chat = [subject for subject in subjects if subject.mode != "embedding"]
@@ -99,7 +99,7 @@ def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str],
 
 
 def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
-    """Return the input about each model, without scores, by name."""
+    """Return the input about each model, except for scores, by name."""
     said: dict[str, dict[str, str]] = defaultdict(dict)
     bare: dict[str, set[str]] = defaultdict(set)
     for row in scores:
@@ -123,7 +123,7 @@ def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
     return {
         name: Known(
             **fields,
-            # Weights that are published outlive their vendor's service.
+            # Published weights outlive the service of their vendor.
             shutdown="" if "size_b" in fields else _shutdown(ends[name], fields.get("released", "")),
             bare_is_base=bare[name] == {"base"},
         )
@@ -133,7 +133,7 @@ def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
 
 
 def _shutdown(notices: Sequence[str], released: str) -> str:
-    """Return the latest day that the vendor names, else that it names none but has announced the end."""
+    """Return the latest shutdown day that the vendor names, or a mark that it announced the end without a day."""
     days = [found[0] for text in notices if (found := re.search(r"\d{4}-\d\d-\d\d", text))]
     late = [day for day in days if not released or (_day(day) - _day(released)).days >= MIN_SERVICE_DAYS]
     if late:
@@ -147,7 +147,7 @@ def _day(text: str) -> date:
 
 
 def _year(text: str) -> float | None:
-    """Return the year with a fraction; of a month its middle."""
+    """Return the year as a fraction; for a month, its middle."""
     if not text:
         return None
     return year(_day(text)) + (0.5 / 12 if text.count("-") == 1 else 0.0)
@@ -180,7 +180,7 @@ def _subjects(scores: Rows, known: Mapping[str, Known]) -> Iterator[Subject]:
 
 
 def _spellings(spelled: Rows, known: Mapping[str, Known], scored: set[str]) -> dict[str, str]:
-    """Return the models of each key. Two that cannot be distinguished stay both."""
+    """Return the models of each key. If two cannot be distinguished, both are kept."""
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     for row in spelled:
         if row["canonical"] in known:
@@ -197,16 +197,16 @@ def _spellings(spelled: Rows, known: Mapping[str, Known], scored: set[str]) -> d
 
 
 class Recognised(Struct, frozen=True, kw_only=True):
-    """How many spellings were recognised while they were left out of the index."""
+    """The results of recognising spellings that were left out of the index."""
 
     right: int
-    disagreed: int  # as a model for which another source lists the same words
+    disagreed: int  # recognised as a model to which another source gives the same words
     not_recognised: int
     wrong: int
 
 
 def recognise(spelled: Rows, scored: set[str], full: Table) -> Recognised:
-    """Return how well spellings are recognised that the index does not hold: each is left out in turn."""
+    """Return how well spellings are recognised that are not in the index: each one is left out in turn."""
     spelled = [row for row in spelled if row["canonical"] in full.rows]
     votes: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for row in spelled:
@@ -285,7 +285,7 @@ def _models_text(
 def _newest_snapshot(
     name: str, known: Mapping[str, Known], abilities: Mapping[tuple[str, Mode], tuple[Fit, Ability]]
 ) -> str:
-    """Return the newest dated snapshot of *name*, which the name without a date means, or *name* itself."""
+    """Return the newest dated snapshot of *name*, which the undated name stands for; without one, *name*."""
     dated = re.compile(rf"{re.escape(name)}[-@](?:20\d\d-\d\d(?:-\d\d)?|\d{{4}}|\d\d-\d\d)")
     snapshots = [other for other in known if dated.fullmatch(other) and (other, "plain") in abilities]
     return max(snapshots, key=lambda other: (known[other].released, other), default=name)
@@ -356,7 +356,7 @@ def _priors_text(
 
 
 def _fine_tune(fitted: Fit, chat: Sequence[Subject], spellings: Mapping[str, str]) -> float:
-    """Return how much the ability of models differs from the ability of their base models."""
+    """Return how much fine-tuned models differ in ability from their base models (root mean square)."""
     apart = []
     for subject in chat:
         if subject.mode != "plain":
@@ -370,7 +370,7 @@ def _fine_tune(fitted: Fit, chat: Sequence[Subject], spellings: Mapping[str, str
 
 
 def _base_shift(fitted: Fit, chat: Sequence[Subject]) -> float:
-    """Return what base models lack where they must answer: what they lack in following instructions (IFEval)."""
+    """Return the loss of base models when they must answer: their deficit in following instructions (IFEval)."""
     link = fitted.links.get("OLLv2 IFEval")
     by_mode = {
         (subject.name, subject.mode): fact.score
@@ -388,7 +388,7 @@ def _base_shift(fitted: Fit, chat: Sequence[Subject]) -> float:
 
 
 def _quantisation_text(quantised: Rows) -> str:
-    """Return the loss by bits and size: means of what is published, never less for fewer bits or a smaller model."""
+    """Return the loss by bits and size: means of published comparisons, not lower for fewer bits or a smaller model."""
     by_size: dict[tuple[int, str], list[float]] = defaultdict(list)
     for row in quantised:
         match = re.search(r"[qQ](\d)_|[iI]nt(\d)|INT(\d)|(\d)[- ]?bit|FP(8)", row["quantisation"])
@@ -418,7 +418,7 @@ def _more(bits: int) -> int:
 
 
 def _loss(bits: int, size: str, means: Mapping[tuple[int, str], float]) -> float:
-    """Return the published mean, or what lies on the way from 8 to 4 bits, or the middle size's in proportion."""
+    """Return the published mean; else interpolated between 8 and 4 bits, or scaled from the middle size."""
     found = means.get((bits, size))
     if found is not None:
         return found
@@ -432,7 +432,7 @@ def _loss(bits: int, size: str, means: Mapping[tuple[int, str], float]) -> float
 
 
 def _sources(scores: Rows, spelled: Rows) -> dict[str, str]:
-    """Return a short id for each source: the name of the repository, and a number where it has several states."""
+    """Return a short id for each source: the name of its repository, with a number if several commits are used."""
     counted: Counter[str] = Counter()
     ids = {}
     for stamp in sorted({_state(row["source"]) for row in (*scores, *spelled) if row["source"]}):
@@ -445,7 +445,7 @@ def _sources(scores: Rows, spelled: Rows) -> dict[str, str]:
 
 
 def _state(stamp: str) -> str:
-    """Return the repository and its commit, without the path of the file."""
+    """Return repository and commit, without the path of the file."""
     if "://" in stamp:
         return stamp.partition(" ")[0]
     where, at, commit = stamp.rpartition("@")
@@ -515,7 +515,7 @@ def rows_of(directory: Path) -> tuple[Rows, Rows, Rows]:
 
 
 def report(validated: Sequence[Validated]) -> str:
-    """Return the tables of docs/knowledge.md: how far expectations miss, by basis and by use case."""
+    """Return the tables of docs/knowledge.md: errors of expectations, by basis and by use case."""
     lines = [
         "| basis | scores | within 1 spread | within 2 | mean error, points of quality | spread multiplied by |",
         "|---|---|---|---|---|---|",
@@ -539,7 +539,7 @@ def report(validated: Sequence[Validated]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the tables, and print how far the expectations miss."""
+    """Write the tables, and print the errors of the expectations."""
     if len(arguments) not in (1, 2):
         sys.stderr.write("usage: python -m vedette.knowledge.build DIRECTORY [OUTPUT]\n")
         return 2

@@ -1,8 +1,8 @@
-"""Families of models as their names spell them: sizes, kinds of tuning, knowledge cut-offs. Data of 2026-11-25.
+"""Families of models by the spelling of their names: sizes, kinds of tuning, knowledge cut-offs. Data of 2026-11-25.
 
-Sizes are the publishers' own figures (model cards and the parameter counts shown next to them), in billions.
-They were written down without the cards at hand, so whatever was not certain is left out: what is not here is
-unknown, not guessed. Name the card when you add a size.
+Sizes are the publishers' figures (model cards and the parameter counts next to them), in billions. They were written
+from memory, so uncertain ones are left out. A missing size is unknown, not guessed. Name the model card when you add a
+size.
 """
 
 import re
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Cutoff(Struct, frozen=True):
-    """Until when a model knows the world (`YYYY-MM`), of one size or of all, and the source."""
+    """The knowledge cut-off (`YYYY-MM`) of one size or of all, and its source."""
 
     month: str
     source: str
@@ -21,33 +21,33 @@ class Cutoff(Struct, frozen=True):
 class Family(Struct, frozen=True, kw_only=True):
     """One family.
 
-    `sizes` are total parameters by label, or (total, active) of a mixture of experts, in billions. What a name
-    that does not say its tuning means depends on where it stands: `tag` in Ollama's library (`smollm2:135m`),
-    `repository` on Hugging Face (`HuggingFaceTB/SmolLM2-135M`); "" is the only tuning there is, None is unknown.
+    `sizes` are total parameters by label, or (total, active) for a mixture of experts, in billions. `tag` and
+    `repository` are the tuning of a name that does not state it: in Ollama's library (`smollm2:135m`), and on Hugging
+    Face (`HuggingFaceTB/SmolLM2-135M`). "" means that there is only one tuning, None that it is unknown.
     """
 
     name: str
     pattern: str
     source: str
     sizes: dict[str, float | tuple[float, float]] = {}
-    words: dict[str, str] = {}  # words that name a size
+    words: dict[str, str] = {}  # words for a size
     tag: str | None = None
     repository: str | None = None
-    versioned: bool = False  # a name without a version has meant several weights
+    versioned: bool = False  # a name without a version has meant different weights
     cutoffs: tuple[Cutoff, ...] = ()
 
     def total(self, size: str | None) -> float | None:
-        """Return the parameters of *size*, where they are known."""
+        """Return the parameters of *size* (billions), or None if unknown."""
         found = self.sizes.get(size or "")
         return found[0] if isinstance(found, tuple) else found
 
     def active(self, size: str | None) -> float | None:
-        """Return the active parameters of *size*, where it is a mixture of experts."""
+        """Return the active parameters of *size* (billions) for a mixture of experts, else None."""
         found = self.sizes.get(size or "")
         return found[1] if isinstance(found, tuple) else None
 
     def cutoff(self, size: str | None) -> Cutoff | None:
-        """Return the knowledge cut-off of *size*."""
+        """Return the knowledge cut-off of *size*, or None."""
         return next((c for c in self.cutoffs if c.size in (None, size)), None)
 
 
@@ -167,7 +167,7 @@ FAMILIES = (
         repository="base",
     ),
     Family(
-        # Ollama moved qwen3:4b and qwen3:30b to the weights of July 2025: an unmarked tag says neither.
+        # Ollama moved qwen3:4b and qwen3:30b to the weights of July 2025, so an unmarked tag can mean either.
         name="qwen3",
         pattern=r"qwen-?3",
         source="model cards Qwen/Qwen3",
@@ -301,7 +301,7 @@ FAMILIES = (
         cutoffs=(Cutoff("2024-06", "model card openai/gpt-oss-120b"),),
     ),
     Family(
-        # deepseek-r1:8b has been a distillation of Llama, then one of Qwen3.
+        # deepseek-r1:8b was a distillation of Llama first, and of Qwen3 later.
         name="deepseek-r1",
         pattern=r"deepseek-r1",
         source="model cards deepseek-ai/DeepSeek-R1",

@@ -1,7 +1,7 @@
-"""Fit the scale of ability, its priors and their spreads to published facts. Runs when the tables are built.
+"""Fits the scale of ability, its priors and their spreads to published facts. Used when the tables are built.
 
-Links and abilities are fitted in turns: abilities by the links and by the prior of size and date, links by least
-squares on the abilities, priors by least squares on the abilities (EM, with the posterior variances).
+Links and abilities are fitted alternately: abilities from links and from the prior by size and date, links by least
+squares on abilities, priors by least squares on abilities (EM, with posterior variances).
 """
 
 import math
@@ -28,8 +28,8 @@ from vedette.knowledge.abilities import (
 )
 from vedette.knowledge.lines import YEAR_ZERO, Line, Tier, tier
 
-MIN_FACTS: Final = 15  # fewer models are too few to fit a benchmark
-MIN_NOISE: Final = 0.25  # no benchmark is surer of an ability than this
+MIN_FACTS: Final = 15  # with fewer models, a benchmark cannot be fitted
+MIN_NOISE: Final = 0.25  # no benchmark measures ability more exactly
 ROUNDS: Final = 120
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -40,9 +40,9 @@ class Subject(Struct, frozen=True, kw_only=True):
     name: str
     mode: Mode
     family: str
-    size_b: float | None  # effective: of a mixture, the geometric mean of total and active
+    size_b: float | None  # effective size: for a mixture of experts, the geometric mean of total and active
     year: float | None
-    facts: tuple[tuple[Fact, str], ...]  # each with the use case that its source names
+    facts: tuple[tuple[Fact, str], ...]  # each with the use case in its source
 
     @property
     def plain_facts(self) -> tuple[Fact, ...]:
@@ -51,17 +51,17 @@ class Subject(Struct, frozen=True, kw_only=True):
 
     @property
     def tier(self) -> Tier:
-        """The tier of a hosted name."""
+        """The tier of a hosted model's name."""
         return tier(self.name.split("-"))
 
 
 class Fit(Struct, frozen=True, kw_only=True):
-    """All that was fitted to one kind of model."""
+    """All fitted values for one kind of model."""
 
     links: Mapping[str, Link]
-    lines: Mapping[str, Line]  # by basis; hosted ones as "tier:large"
+    lines: Mapping[str, Line]  # by basis; for hosted models "tier:large" and similar
     axes: Mapping[str, float]  # standard deviation of each axis
-    families: Mapping[str, tuple[float, float, int]]  # effect beyond size and date, its deviation, models
+    families: Mapping[str, tuple[float, float, int]]  # effect besides size and date, its deviation, models
     abilities: Mapping[tuple[str, Mode], Ability]
 
     def prior(self, subject: Subject, *, family: bool) -> tuple[str, float, float]:
@@ -76,7 +76,7 @@ class Fit(Struct, frozen=True, kw_only=True):
 
 
 def basis_of(subject: Subject) -> str:
-    """Return the line that says most of *subject*."""
+    """Return the basis whose line uses the most that is known about *subject*."""
     if subject.size_b is not None:
         return "size_and_date" if subject.year is not None else "size"
     if subject.year is not None:
@@ -112,7 +112,7 @@ def of_subject(fitted: Fit, subject: Subject) -> Ability:
 
 
 class _Data:
-    """The facts as arrays: one row for each fact of a benchmark that many models have."""
+    """The facts as arrays: one row for each fact of a benchmark that enough models have."""
 
     def __init__(self, subjects: Sequence[Subject]) -> None:
         self.subjects = subjects
@@ -145,13 +145,13 @@ class _Data:
         self.tiers = np.array([s.tier for s in subjects])
 
     def first_guess(self) -> Array:
-        """Return abilities from size and date alone, as slopes to start from."""
+        """Return initial abilities, from size and date only."""
         sized = self.basis != "tier"
         guess: Array = np.where(sized, -1.4, 0.4) + 0.25 * self.doublings + 0.75 * self.years
         return guess
 
     def links(self, ability: Array) -> tuple[Array, Array, Array]:
-        """Return intercept, slope and noise of each benchmark, with a weak pull to a slope of 0.8."""
+        """Return intercept, slope and noise of each benchmark; slopes are pulled weakly towards 0.8."""
         intercept, slope, deviation = (np.zeros(len(self.benchmarks)) for _ in range(3))
         for at in range(len(self.benchmarks)):
             rows = self.what == at
@@ -176,13 +176,13 @@ class _Data:
         return total / precision, precision**-0.5
 
     def standardised(self, ability: Array, sure: Array) -> tuple[Array, Array]:
-        """Return both so that the tuned models have mean 0 and standard deviation 1."""
+        """Return both, scaled so that tuned models have mean 0 and standard deviation 1."""
         tuned = self.base == 0.0
         middle, wide = float(ability[tuned].mean()), float(ability[tuned].std()) or 1.0
         return (ability - middle) / wide, sure / wide
 
     def lines(self, ability: Array, sure: Array) -> dict[str, Line]:
-        """Return the priors: each is fitted to all models of which it knows what it needs."""
+        """Return the priors. Each is fitted to all models for which its inputs are known."""
         both, hosted = self.basis == "size_and_date", self.basis == "tier"
         sized = both | (self.basis == "size")
         lines = {
@@ -190,7 +190,7 @@ class _Data:
                 both, ability, sure, {"per_doubling": self.doublings, "per_year": self.years}
             ),
             "size": self._line(sized, ability, sure, {"per_doubling": self.doublings}),
-            "nothing": self._line(sized, ability, sure, {}),  # hosted ones have tiers
+            "nothing": self._line(sized, ability, sure, {}),  # hosted models have tiers
         }
         if hosted.any():
             words = {name: (self.tiers == name).astype(float) for name in ("mid", "small")}
@@ -224,7 +224,7 @@ class _Data:
     ) -> tuple[dict[str, float], float]:
         every = {"intercept": np.ones(len(ability)), **columns, "thinking": self.thinking, "base": self.base}
         matrix = np.stack([column[rows] for column in every.values()], axis=1)
-        penalty = np.diag([1e-9] + [0.5] * (len(every) - 1))  # few or equal rows leave a column at zero
+        penalty = np.diag([1e-9] + [0.5] * (len(every) - 1))  # with few or equal rows, a column stays at zero
         found = np.linalg.solve(matrix.T @ matrix + penalty, matrix.T @ ability[rows])
         error = ability[rows] - matrix @ found
         deviation = math.sqrt(float((error**2 + sure[rows] ** 2).mean()))
@@ -252,7 +252,7 @@ class _Data:
 
 
 def _apart(subjects: Sequence[Subject], ability: Mapping[tuple[str, Mode], float]) -> dict[str, Link]:
-    """Return the links of benchmarks with an axis of their own. Their slope may have any sign."""
+    """Return the links of benchmarks with an axis of their own (`APART`). Their slope may be negative."""
     rows: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for subject in subjects:
         for fact, use_case in subject.facts:
@@ -297,13 +297,13 @@ def _axes(
 
 
 def _deviation(products: Sequence[float]) -> float:
-    """Return the square root of a covariance, kept within what is plausible where there are few models."""
+    """Return the square root of a covariance, limited to a plausible range for few models."""
     shared = sum(products) / len(products) if products else 0.0
     return min(0.5, max(0.15, math.sqrt(max(0.0, shared))))
 
 
 def _families(data: _Data, line: Line, ability: Array, sure: Array) -> dict[str, tuple[float, float, int]]:
-    """Return each family's effect beyond size and date, shrunk, and what is left of a model's deviation."""
+    """Return the effect of each family in addition to size and date, shrunk, and the remaining deviation of a model."""
     left: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for at, subject in enumerate(data.subjects):
         if data.basis[at] == "size_and_date":

@@ -1,14 +1,14 @@
-"""Which house makes a model, by the words of its name: models of one house learn from the same texts. Pure.
+"""Finds the house (vendor) of a model by the words of its name: models of one house learn from the same texts. Pure.
 
-A fine-tune or a distilled model is of the house of the weights that it was made from, too. A server's word for a family
-is often the architecture: Ollama says `llama` of SmolLM2, and of Mistral 7B.
+A fine-tuned or distilled model also belongs to the house of the original weights. A server's family is often the
+architecture: Ollama reports `llama` for SmolLM2 and for Mistral 7B.
 """
 
 from typing import Final
 
 from vedette.knowledge.recognition import spell
 
-# By house, the words of its models (vendors' own pages and model cards, 2026-11-30).
+# Words of model names by house (vendors' pages and model cards, 2026-11-30).
 _WORDS: Final = {
     "ai21": "jamba jurassic",
     "alibaba": "qwen qwq qvq tongyi",
@@ -46,5 +46,5 @@ _HOUSES: Final = {word: house for house, words in _WORDS.items() for word in wor
 
 
 def houses(name: str) -> frozenset[str]:
-    """Return the houses that *name* names; none where it names no known one."""
+    """Return the houses in *name*; empty if it has no known one."""
     return frozenset(_HOUSES[word] for word in spell(name).words if word in _HOUSES)

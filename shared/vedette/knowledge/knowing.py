@@ -1,7 +1,7 @@
-"""The quality to expect of one listed model, by published facts. Pure.
+"""The expected quality of one listed model, by published facts. Pure.
 
-The most specific thing that is known decides: the model itself, what it was made from or its family, the tier word and
-date of a hosted name, size and date, size. Each is a distribution of ability; the scale makes it one of quality.
+The most specific known fact decides: the model itself; its original or its family; the tier word and date of a hosted
+name; size and date; size. Each gives a distribution of ability, which the scale converts to quality.
 """
 
 import math
@@ -23,16 +23,16 @@ from vedette.knowledge.table import FamilyRow, Row, Table, bundled
 from vedette.knowledge.values import Basis, Expectation, Known
 from vedette.types import ModelInfo
 
-SAME_SIZE: Final = (0.7, 1.45)  # of the parameters that a server counts, to those published
-SAME_SNAPSHOT: Final = timedelta(days=60)  # a date that close to the release names the same weights
-CUTOFF_TO_RELEASE: Final = 0.6  # years from a knowledge cut-off to the release, by models that state both
-# By which open weights of an unknown version count as older than their version says, and hosted models with neither
-# version nor date as older than the newest of their vendor.
+SAME_SIZE: Final = (0.7, 1.45)  # parameters by the server, relative to the published ones
+SAME_SNAPSHOT: Final = timedelta(days=60)  # a date this close to the release means the same weights
+CUTOFF_TO_RELEASE: Final = 0.6  # years from a knowledge cut-off to the release, from models that state both
+# Years subtracted from the release of open weights without a known version, and of hosted models without version and
+# date (from the newest of their vendor).
 DOUBT_YEARS: Final = 0.75
-DOUBT: Final = 0.4  # of ability: half a year of progress
-HOSTED_YEARS: Final = 2.0  # by which a hosted model of an unknown vendor counts as older than the newest fact
-OTHER_KIND: Final = Ability(mean=-3.5, deviation=1.0)  # asked for what it was not made for
-# Words of hosted models whose sizes are not published.
+DOUBT: Final = 0.4  # of ability: about half a year of progress
+HOSTED_YEARS: Final = 2.0  # a hosted model of an unknown vendor counts this much older than the newest fact
+OTHER_KIND: Final = Ability(mean=-3.5, deviation=1.0)  # for a use case that the model was not made for
+# Words of hosted models without published sizes.
 _HOSTED: Final = frozenset(
     """
     claude gpt chatgpt o1 o3 o4 o5 o6 o7 o8 o9 gemini grok command nova sonar kimi glm minimax ernie doubao hunyuan
@@ -40,17 +40,17 @@ _HOSTED: Final = frozenset(
     step inflection mercury titan solar llama muse
     """.split()  # noqa: SIM905
 )
-# Of these, the weights of models of unknown size were never published.
+# Words among them of models whose weights were never published.
 _CLOSED: Final = frozenset({"claude", "gpt", "chatgpt", "o1", "o3", "o4", "gemini", "nova", "sonar", "text"})
 _EMBEDS: Final = re.compile(r"embed|minilm|mpnet|(?<![a-z])(?:bge|e5|gte|voyage)-")
 _OPEN: Final = frozenset({"gemma", "phi", "granite", "olmo", "falcon", "yi", "smollm", "internlm"})
 _VERSION: Final = re.compile(r"[a-z]?(\d{1,2}(?:\.\d{1,2})?)[a-z]?")
-_MONTH: Final = re.compile(r"(?:20)?(2[3-9])(0[1-9]|1[0-2])")  # of a snapshot
+_MONTH: Final = re.compile(r"(?:20)?(2[3-9])(0[1-9]|1[0-2])")  # the date of a snapshot
 _GENERATION: Final = re.compile(r"v?\d{1,2}(?:\.\d{1,2})?")
 
 
 class Stated(Struct, frozen=True, kw_only=True):
-    """The parts of a listing on which an expectation depends."""
+    """The parts of a listing that an expectation depends on."""
 
     names: tuple[str, ...]  # the most certain first
     kind: str = "chat"
@@ -58,8 +58,8 @@ class Stated(Struct, frozen=True, kw_only=True):
     active_b: float | None = None
     quantization: str | None = None
     cutoff: str | None = None
-    remote: bool = True  # it may be hosted
-    hosted: bool = False  # it is
+    remote: bool = True  # it may be a hosted model
+    hosted: bool = False  # it is a hosted model
     weights: bool = False  # whether the server names a file of weights
     retires: date | None = None
 
@@ -74,12 +74,12 @@ class _Belief(Struct, frozen=True, kw_only=True):
     released: date | None = None
     shutdown: date | None = None
     deprecated: bool = False
-    size_b: float | None = None  # total, for what a quantisation costs
+    size_b: float | None = None  # total size, for the loss by quantization
     base: bool = False
 
 
 def known(info: ModelInfo, table: Table | None = None) -> Known:
-    """Return the published facts about the model that *info* describes: never None."""
+    """Return the published facts about the model of *info*. Never None: without facts, the basis is "nothing"."""
     spellings = (info.canonical, info.model.name)
     stated = Stated(
         names=tuple(name for name in spellings if name),
@@ -97,12 +97,12 @@ def known(info: ModelInfo, table: Table | None = None) -> Known:
 
 
 def of_name(name: str, table: Table | None = None) -> Known:
-    """Return the published facts about a model of which only a spelling is known."""
+    """Return the published facts about a model by its name alone."""
     return of_stated(Stated(names=(name,), kind="unknown"), bundled() if table is None else table)
 
 
 class _Seen(NamedTuple):
-    """One name of a model, and the listed model that it is or was made from."""
+    """One name of a model, and the listed model that it is (`exact`) or was made from."""
 
     name: str
     spelled: Spelled
@@ -110,7 +110,7 @@ class _Seen(NamedTuple):
     exact: bool
 
 
-@lru_cache(maxsize=512)  # one model at many endpoints, under one name
+@lru_cache(maxsize=512)  # one model may be at many endpoints under the same name
 def of_stated(stated: Stated, table: Table) -> Known:
     """Return the published facts about a listed model."""
     seen = [_seen(name, stated, table) for name in stated.names]
@@ -177,7 +177,7 @@ def _dates(row: Row) -> dict[str, Any]:
 
 
 def _recognised(spelled: Spelled, stated: Stated, table: Table) -> tuple[str | None, bool]:
-    """Return the listed model, and whether it is the model itself or one that this was made from."""
+    """Return the listed model, and whether it is the model itself (False: the original of this model)."""
     for key, left_out in recognition.relaxed(spelled):
         marked = table.spellings.get(f"{key} {recognition.TAG}") if spelled.tag else None
         name = _one(marked or table.spellings.get(key), stated, table)
@@ -195,15 +195,16 @@ def _recognised(spelled: Spelled, stated: Stated, table: Table) -> tuple[str | N
 
 
 def _one(listed: str | None, stated: Stated, table: Table) -> str | None:
-    """Return the only one of the *listed* names (`a|b`) that has the size that the server counts."""
+    """Return the only one of the *listed* names (`a|b`) that fits the size by the server, else None."""
     fitting = [name for name in (listed or "").split("|") if name and _fits(name, stated, table)]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def _fits(name: str, stated: Stated, table: Table) -> bool:
-    """Return whether what the server says about the weights leaves room for the listed model *name*.
+    """Return whether the listed model *name* is possible, given what the server says about the weights.
 
-    Servers give their models the names of hosted ones, for clients that ask for nothing else: no file holds those.
+    Servers may name a local model like a hosted one, for clients that use only such names. A file of weights cannot be
+    one of those.
     """
     size = next((row.size_b for row in table.modes(name).values()), None)
     if size is None:
@@ -213,7 +214,7 @@ def _fits(name: str, stated: Stated, table: Table) -> bool:
 
 
 def _by_size(spelled: Spelled, stated: Stated, table: Table) -> str | None:
-    """Return the model of the family that has the size that the server counts: what `qwen3:latest` is."""
+    """Return the model of the family with the size by the server, for names without a size such as `qwen3:latest`."""
     named = {name for listed in table.bare.get(spelled.key, ()) for name in listed.split("|")}
     sized = [name for name in named if _has_size(name, stated, table)]
     return sized[0] if len(sized) == 1 else None
@@ -227,11 +228,11 @@ def _has_size(name: str, stated: Stated, table: Table) -> bool:
 
 
 def _same(modes: Mapping[Mode, Row], spelled: Spelled, left_out: frozenset[str]) -> bool:
-    """Return whether a name without the words *left_out* means the same weights, or the same in another mode."""
+    """Return whether a name without the words *left_out* means the same weights, possibly in another mode."""
     if left_out & recognition.THINKING and "thinking" not in modes:
-        return False  # Phi-4-reasoning is not Phi-4
+        return False  # Phi-4-reasoning has other weights than Phi-4
     if left_out & recognition.UNTUNED and "embedding" in modes:
-        return False  # a size there
+        return False  # a word for a size in embedding models
     if spelled.date not in left_out:
         return True
     released = next((row.released for row in modes.values() if row.released), None)
@@ -247,7 +248,7 @@ def _day(written: str | None) -> date | None:
 
 
 def _is_base(name: str, kind: str, modes: Mapping[Mode, Row]) -> bool:
-    """Return whether these weights were not tuned to answer."""
+    """Return whether the weights are a base model, not tuned to answer."""
     parsed = names.parse(name)
     if (
         kind == "completion"
@@ -293,7 +294,7 @@ def _of_row(
 
 
 def _between(plain: Ability, thinking: Ability) -> Ability:
-    """Return the middle of both modes: a listing does not say in which one the model answers."""
+    """Return the middle of both modes, because a listing does not show in which mode the model answers."""
     return Ability(
         mean=(plain.mean + thinking.mean) / 2,
         deviation=math.hypot(max(plain.deviation, thinking.deviation), (thinking.mean - plain.mean) / 2),
@@ -324,10 +325,10 @@ def _unlisted(name: str, spelled: Spelled, stated: Stated, table: Table, row: Ro
 
 
 def _sizes(name: str, stated: Stated, row: Row | None) -> tuple[float | None, float | None]:
-    """Return the parameters of a model, and those that count for its ability (billions), where they are known.
+    """Return the total parameters of a model, and its effective size for ability (billions); None if unknown.
 
-    The server's count goes before the published one, and both before what the name says. Of a mixture of experts, the
-    geometric mean of all and the active parameters counts.
+    The server's count takes priority over the published size, and that over the name. The effective size of a mixture
+    of experts is the geometric mean of total and active parameters.
     """
     parsed = names.parse(name)
     total = stated.parameters_b or (row.size_b if row else None) or (parsed.parameters or 0) / 1e9
@@ -338,7 +339,7 @@ def _sizes(name: str, stated: Stated, row: Row | None) -> tuple[float | None, fl
 def _of_tier(
     spelled: Spelled, mode: Mode, when: float | None, by_version: float | None, table: Table
 ) -> _Belief:
-    """Return what the tier word and the date (a year) of a hosted name say; without a date, what its version does."""
+    """Return the belief by the tier word and the date (a year) of a hosted name; without a date, by its version."""
     line = table.lines[f"tier:{tier(spelled.words)}"]
     guessed = by_version if by_version is not None else _newest(spelled, table) - DOUBT_YEARS
     ability = Ability(mean=line.mean(None, when or guessed, mode), deviation=line.deviation)
@@ -355,7 +356,7 @@ def _borrowed(spelled: Spelled, stated: Stated) -> bool:
 
 
 def _doubted(ability: Ability) -> Ability:
-    """Return *ability* less certain: its date is from a version number, which any name can raise."""
+    """Return *ability* with more deviation: its date comes from a version number, which any name can claim."""
     return replace(ability, deviation=math.hypot(ability.deviation, DOUBT))
 
 
@@ -385,13 +386,13 @@ def _nothing(table: Table, *, base: bool) -> _Belief:
 
 
 def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
-    """Return the family that the longest part of the name spells."""
+    """Return the family that the longest matching part of the name spells, or None."""
     words = [word for word in spelled.words if word not in spelled.sizes][: recognition.MAX_WORDS]
     for length in range(len(words), 0, -1):
         for start in range(len(words) - length + 1):
             part = words[start : start + length]
             found = table.families.get(recognition.key(part))
-            another = words[start + length : start + length + 1]  # of Qwen 4, the family Qwen says nothing
+            another = words[start + length : start + length + 1]  # the family Qwen does not cover Qwen 4
             if found is None or (another and _GENERATION.fullmatch(another[0])):
                 continue
             if any(len(word) > 1 and word.isalpha() for word in part):
@@ -400,7 +401,7 @@ def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
 
 
 def _when(spelled: Spelled, stated: Stated, row: Row | None, table: Table) -> float | None:
-    """Return when the model was released, as far as it is known; never later than the newest fact."""
+    """Return the release of the model (year) if known, at most that of the newest fact; else None."""
     day = (row.released if row else None) or _day(spelled.date)
     if day is not None:
         return min(year(day), year(table.until))
@@ -414,7 +415,7 @@ def _when(spelled: Spelled, stated: Stated, row: Row | None, table: Table) -> fl
 
 
 def _month(spelled: Spelled) -> float | None:
-    """Return the middle of the month that one word of a hosted name says: `202412` or `2412`."""
+    """Return the middle of the month in a hosted name (`202412` or `2412`) as a year; None without exactly one."""
     if not any(word in _HOSTED for word in spelled.words):
         return None
     months = [match for word in spelled.words if (match := _MONTH.fullmatch(word))]
@@ -422,9 +423,9 @@ def _month(spelled: Spelled) -> float | None:
 
 
 def _by_version(spelled: Spelled, table: Table) -> float | None:
-    """Return the release of the newest listed model of that vendor whose version is not above this one's.
+    """Return the release (year) of the vendor's newest listed model with at most this version, or None.
 
-    A version above all of them is newer than the newest fact.
+    A version above all listed ones counts as the date of the newest fact.
     """
     vendor = next((word for word in spelled.words if word in _HOSTED or word in _OPEN), None)
     releases = _releases(vendor, table) if vendor is not None else ()
@@ -438,14 +439,14 @@ def _by_version(spelled: Spelled, table: Table) -> float | None:
 
 
 def _newest(spelled: Spelled, table: Table) -> float:
-    """Return the release of the newest hosted model of that vendor."""
+    """Return the release (year) of the vendor's newest listed model; without one, a year before the newest fact."""
     releases = _releases(next(word for word in spelled.words if word in _HOSTED), table)
     return max((when for _, when in releases), default=year(table.until) - 1.0)
 
 
 @lru_cache(maxsize=64)
 def _releases(vendor: str, table: Table) -> tuple[tuple[float, float], ...]:
-    """Return version and release of each listed model of *vendor*, in order."""
+    """Return (version, release year) of each listed model of *vendor*, sorted."""
     found = []
     for name in table.rows:
         if name.startswith(vendor):
@@ -462,7 +463,7 @@ def _version(spelled: Spelled) -> float | None:
 
 
 def _kind(stated: Stated, seen: Sequence[_Seen], table: Table) -> str:
-    """Return whether the model chats or embeds: by what the listing says, else by what is published of it."""
+    """Return "embedding" or another kind: by the listing, else by published facts."""
     if stated.kind in ("embedding", "completion"):
         return stated.kind
     for one in seen:

@@ -13,7 +13,7 @@ from vedette.knowledge.abilities import Mode
 YEAR_ZERO: Final = 2024.5
 Tier = Literal["large", "mid", "small"]
 
-# Words by which vendors of hosted models name sizes, smallest first: "flash-lite" is small.
+# Words for sizes in hosted names, smallest first: "flash-lite" is small.
 _TIERS: Final[tuple[tuple[Tier, str], ...]] = (
     ("small", r"nano|lite|haiku|micro|tiny|small|\d{1,2}b"),
     ("mid", r"mini|flash|medium|fast|turbo|air|instant|spark"),
@@ -21,7 +21,7 @@ _TIERS: Final[tuple[tuple[Tier, str], ...]] = (
 
 
 def tier(words: Sequence[str]) -> Tier:
-    """Return the tier by the *words* of a hosted name; large where none shows it."""
+    """Return the tier by the *words* of a hosted name; large if no word shows it."""
     return next((name for name, said in _TIERS if any(re.fullmatch(said, word) for word in words)), "large")
 
 
@@ -31,7 +31,7 @@ def year(day: date) -> float:
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A prior of ability: its mean is a line of what is known of a model."""
+    """A prior of ability: its mean is linear in the known features of a model."""
 
     intercept: float
     deviation: float
@@ -41,7 +41,7 @@ class Line(Struct, frozen=True, kw_only=True):
     base: float = 0.0
 
     def mean(self, size_b: float | None, when: float | None, mode: Mode) -> float:
-        """Return the ability to expect of *size_b* billions of parameters, released in the year *when*."""
+        """Return the expected ability of a model with *size_b* billion parameters, released in the year *when*."""
         doublings = math.log2(size_b) if size_b else 0.0
         years = when - YEAR_ZERO if when is not None else 0.0
         extra = {"thinking": self.thinking, "base": self.base}.get(mode, 0.0)

@@ -1,8 +1,8 @@
-"""Parses a model's name, and gives the same weights one identity under every spelling. Pure.
+"""Parses model names, and gives the same weights the same identity under every spelling. Pure.
 
-Understood are Ollama's names (`llama3.1:8b-instruct-q4_K_M`), repositories (`Qwen/Qwen2.5-7B-Instruct-AWQ`),
-files (`SmolLM2-135M-Instruct.Q4_1.gguf`), paths to either, and plain aliases. A word that is not understood
-may name a fine-tune, so that nothing is the same as a model whose name has one.
+Supported are Ollama's names (`llama3.1:8b-instruct-q4_K_M`), repositories (`Qwen/Qwen2.5-7B-Instruct-AWQ`), files
+(`SmolLM2-135M-Instruct.Q4_1.gguf`), paths to either, and plain aliases. An unknown word may be the name of a fine-tune,
+so a name with one gets no identity.
 """
 
 import re
@@ -14,7 +14,7 @@ from msgspec import Struct
 from vedette.knowledge.families import FAMILIES, Cutoff, Family
 from vedette.types import Kind
 
-# Words in names and what they say (model cards and Ollama's library, 2026-11-25).
+# Words in names and their meaning (model cards and Ollama's library, 2026-11-25).
 _TUNINGS = {
     "instruct": "instruct",
     "it": "instruct",
@@ -46,7 +46,7 @@ _KINDS = {
 }
 _NOISE = {"latest", "cloud", "gguf", "ggml", "hf", "mlx", "meta", "quantized"}
 _VERSION = re.compile(r"v?\d+\.\d+(?:\.\d+)*|v\d+|\d{4}|\d+k|1m|distill")  # v0.3, 2407, 128k: other weights
-# Publishers of models, and of unchanged or quantised copies; other publishers may have tuned them.
+# Publishers of original models, and of unchanged or quantised copies. Models of other publishers may be fine-tuned.
 _PUBLISHERS = frozenset(
     """
     baai bartowski bigcode codellama deepseek-ai ggml-org google huggingfacetb hugging-quants ibm-granite
@@ -54,12 +54,12 @@ _PUBLISHERS = frozenset(
     nomic-ai nvidia openai quantfactory qwen redhatai sentence-transformers thebloke tinyllama unsloth
     """.split()  # noqa: SIM905 - a list of thirty quoted lines says no more
 )
-# `ai` is the library of Docker's Model Runner.
+# `ai` is the namespace of Docker's Model Runner.
 _HOSTS = frozenset(
     {"hf.co", "huggingface.co", "registry.ollama.ai", "ollama.com", "library", "docker.io", "ai"}
 )
 
-# GGUF's file types (llama.cpp, ggml_ftype names and its `quantize` tool, 2026-11), then other methods' words.
+# GGUF's file types (llama.cpp, ggml_ftype names and its `quantize` tool, 2026-11), then words of other methods.
 _QUANTIZATIONS = (
     r"(?:ud[-_])?(?:i?q[1-8]|tq[12])(?:[-_](?:[01]|k|xxs|xs|nl|s|m|l|xl))+",
     r"b?f16|fp16|f32|fp32",
@@ -75,7 +75,7 @@ _SIZE_WORDS = (
     (" - medium", "_m"),
     (" - large", "_l"),
 )  # llama.cpp's llama_model_ftype_name
-_RECIPE = re.compile(r"ud_|.*_xl\Z|q[456]_k_l\Z")  # mixtures that GGUF has no file type for
+_RECIPE = re.compile(r"ud_|.*_xl\Z|q[456]_k_l\Z")  # mixtures without a GGUF file type
 _DRIVE = re.compile(r"[a-z]:[/\\]")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 _CACHED = re.compile(r"models--(?P<owner>[^/]+?)--(?P<name>[^/]+)")  # a path in Hugging Face's cache
@@ -89,7 +89,7 @@ _UNIT = {"b": 1e9, "m": 1e6, "k": 1e3}
 _PATTERNS = [
     (family, re.compile(rf"(?<![a-z0-9]){family.pattern}(?![a-z]|(?<=\d)\d|\.\d)")) for family in FAMILIES
 ]
-# By how much a label may miss the count: Gemma-2 2B has 2.6 billion, Qwen2.5 14B as text has 14.8.
+# Allowed error of a label: Gemma-2 2B has 2.6 billion parameters, Qwen2.5 14B has 14.8.
 _LABEL_WITHIN = (0.7, 1.4)
 _SAME_COUNT = 0.02
 
@@ -97,7 +97,7 @@ Form = Literal["tag", "repository", "alias"]
 
 
 class Written(NamedTuple):
-    """A name in one spelling: lower case, `-` between words, without owner and quantisation."""
+    """A name in normal spelling: lower case, `-` between words, without owner and quantisation."""
 
     form: Form
     owner: str | None
@@ -106,12 +106,12 @@ class Written(NamedTuple):
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
-    """The parts of a name. `unknown` are words that are not understood."""
+    """The parts of a name. `unknown` holds the words that are not known."""
 
     form: Form
-    owner: str | None = None  # of weights that may be the owner's own
+    owner: str | None = None  # of weights that the owner may have made
     family: Family | None = None
-    size: str | None = None  # as labelled: "8b", "8x7b", "30b-a3b"
+    size: str | None = None  # the label: "8b", "8x7b", "30b-a3b"
     parameters: int | None = None
     active_parameters: int | None = None
     variant: tuple[str, ...] = ()
@@ -120,12 +120,12 @@ class Parsed(Struct, frozen=True, kw_only=True):
 
     @property
     def tuned(self) -> bool:
-        """Whether the name says which tuning of the family it is."""
+        """Whether the name states the tuning."""
         return bool(set(self.variant) & set(_TUNINGS.values()))
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What a name adds to what the server reported: fields of ModelInfo, and where each is from."""
+    """What a name adds to the server's report: fields of ModelInfo, and the source of each."""
 
     canonical: str | None = None
     facts: dict[str, Any] = {}
@@ -133,7 +133,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 def write(name: str) -> Written:
-    """Return *name* in one spelling, apart from its form, its owner and its quantisation."""
+    """Return *name* in normal spelling, with its form, owner and quantisation separated."""
     form, owner, rest = _located(name.lower())
     quantization, rest = _without_quantization(rest)
     plain = _EXPERTS.sub(r"\2x\1b", _plain(rest))
@@ -141,13 +141,13 @@ def write(name: str) -> Written:
 
 
 def _total_first(found: re.Match[str]) -> str:
-    """Return the sizes with the whole first; of a mixture of experts, less than half is active."""
+    """Return the sizes, total first. In a mixture of experts, less than half of the parameters is active."""
     active, total = int(found[1]), int(found[2])
     return f"{total}b-a{active}b" if 2 * active < total else found[0]
 
 
 def parse(name: str) -> Parsed:
-    """Return what *name* says. Whatever is not certain stays None."""
+    """Return the parts of *name*. Uncertain parts are None."""
     form, owner, quantization, rest = write(name)
     family, rest = _without_family(rest)
     size, rest = _without_size(rest, family)
@@ -172,7 +172,7 @@ def parse(name: str) -> Parsed:
 
 
 def quantization(stated: str | None) -> str | None:
-    """Return a server's word for a quantisation in the one spelling: `Q4_K - Medium` is `q4_k_m`."""
+    """Return a server's word for a quantisation in normal spelling (`Q4_K - Medium` is `q4_k_m`), or None."""
     spelled = (stated or "").lower().removeprefix("(guessed) ").removeprefix("all ").removeprefix("mostly ")
     for ending, short in _SIZE_WORDS:
         spelled = spelled.replace(ending, short)
@@ -183,9 +183,9 @@ def quantization(stated: str | None) -> str | None:
 def identify(
     name: str, *, origin: str | None, kind: Kind, parameters: int | None, told: str | None
 ) -> Identity:
-    """Return what the name adds to what the server reported: *kind*, *parameters*, *told*.
+    """Return what the name adds to the server's report: *kind*, *parameters*, and *told*, its quantisation.
 
-    *origin* is the file or repository that the server says it serves; it names better than an alias.
+    *origin* is the file or repository that the server reports. It names the model better than an alias.
     """
     by_name, by_origin = parse(name), parse(origin) if origin else None
     parsed = by_origin if by_origin is not None and by_origin.family is not None else by_name
@@ -201,7 +201,7 @@ def identify(
 
 
 def _located(name: str) -> tuple[Form, str | None, str]:
-    """Return which form *name* has, whose it is, and what is left of it."""
+    """Return the form of *name*, its owner, and the rest."""
     cached = _CACHED.search(name)
     path = name.startswith(("/", "./", "~")) or name.endswith(".gguf") or _DRIVE.match(name) is not None
     parts = [part for part in re.split(r"[/\\]", name) if part]
@@ -217,7 +217,7 @@ def _located(name: str) -> tuple[Form, str | None, str]:
 
 def _without_quantization(rest: str) -> tuple[str | None, str]:
     found = {_one_spelling(match[0]) for match in _QUANTIZATION.finditer(rest)}
-    # Two that differ mean nothing; they stay as words that are not understood.
+    # Two different quantisations contradict each other: they stay as unknown words.
     return (found.pop(), _QUANTIZATION.sub("-", rest)) if len(found) == 1 else (None, rest)
 
 
@@ -226,14 +226,14 @@ def _one_spelling(written: str) -> str:
         plain = written.replace("-", "_")
         return _SPELLED.get(plain, plain)
     if written.startswith("awq"):
-        return "awq"  # is of four bits always
+        return "awq"  # awq always has four bits
     if match := re.match(r"gptq-\D*(\d)", written):
         return f"gptq-int{match[1]}"
     return _SPELLED.get(written, re.sub(r"(\d)-bit", r"\1bit", written))
 
 
 def _plain(rest: str) -> str:
-    """Return *rest* with one separator; dots stay within numbers, of which `3_1` is one."""
+    """Return *rest* with one separator. Dots stay within numbers, and `3_1` becomes 3.1."""
     joined = re.sub(r"(?<=\d)_(?=\d(?![\d.]*[bmx]))|(?<=\d-\d)_(?=\db)", ".", rest)  # stablelm-2-1_6b
     return re.sub(r"[^a-z0-9.]+|(?<!\d)\.|\.(?!\d)", "-", joined).strip("-")
 
@@ -253,14 +253,14 @@ def _without_size(rest: str, family: Family | None) -> tuple[str | None, str]:
     match = min(matches, key=lambda m: m["unit"] != "b")
     size = match["size"]
     if family is not None and size not in family.sizes:
-        # 30b is written for 30b-a3b where there is no other.
+        # 30b means 30b-a3b if the family has no other 30b.
         longer = [label for label in family.sizes if label.startswith(f"{size}-")]
         size = longer[0] if len(longer) == 1 else size
     return size, f"{rest[: match.start()]}-{rest[match.end() :]}"
 
 
 def _nominal(size: str | None) -> int | None:
-    """Return the parameters that a label says; of `8x7b` and `e4b` the label does not say the total."""
+    """Return the parameters of a size label, or None. Labels such as `8x7b` and `e4b` do not state the total."""
     match = re.match(r"(\d+(?:\.\d+)?)([bmk])", size or "")
     return round(float(match[1]) * _UNIT[match[2]]) if match else None
 
@@ -274,7 +274,7 @@ def _known(word: str) -> str | None:
 
 
 def _size(parsed: Parsed, parameters: int | None) -> str | None:
-    """Return the size's label; what the server counted beats what the name says."""
+    """Return the size label. The server's count takes priority over the name."""
     family, size = parsed.family, parsed.size
     labels = family.sizes if family is not None else {}
     if parameters is None:
@@ -299,9 +299,9 @@ def _billions(family: Family | None, size: str | None) -> float | None:
 
 
 def _settled(stated: str | None, written: str | None, raw: str | None) -> str | None:
-    """Return the quantisation: as reported, except where the name says finer what GGUF has no file type for."""
+    """Return the quantisation: the reported one, or that of the name if it is a finer one without a GGUF file type."""
     if stated is None:
-        return written if not raw else None  # it reported something that is not understood
+        return written if not raw else None  # None if the server reported an unknown quantisation
     finer = written is not None and _RECIPE.match(written) and _bits(written) == _bits(stated)
     return written if finer else stated
 
@@ -326,24 +326,24 @@ def _canonical(parsed: Parsed, size: str | None, quantization: str | None, kind:
 
 
 def _unmarked(family: Family, form: Form, kind: Kind) -> str | None:
-    """Return the tuning of a name that does not say it, or None where that is open."""
+    """Return the tuning of a name that does not state it, or None if it is uncertain."""
     if family.tag == "" and family.repository == "":
         return ""
-    if form == "tag" and kind == "chat":  # by the server's word: the same tag can be made from other weights
+    if form == "tag" and kind == "chat":  # the server's kind: the same tag can be other weights
         return family.tag
     return family.repository if form == "repository" else None
 
 
 def _cutoff(parsed: Parsed, size: str | None) -> Cutoff | None:
     if parsed.family is None or parsed.unknown or parsed.owner:
-        return None  # it may have learned since
+        return None  # a fine-tune may have learned later facts
     return parsed.family.cutoff(size)
 
 
 def _facts(
     parsed: Parsed, size: str | None, written: str | None, cutoff: Cutoff | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the fields of ModelInfo that the name says, and where each is from."""
+    """Return the fields of ModelInfo that the name gives, and the source of each."""
     family = parsed.family
     published = None if parsed.unknown else family  # Qwen2.5-Omni-7B has more than Qwen2.5-7B
     total = _billions(published, size)

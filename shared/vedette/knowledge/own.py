@@ -1,4 +1,4 @@
-"""Facts of the operator's own: read, checked line by line, and merged into the table of the package. Pure."""
+"""The operator's own facts: reads them, checks each line, and merges them into the package's table. Pure."""
 
 import csv
 import difflib
@@ -17,7 +17,7 @@ from vedette.knowledge.abilities import Ability, Fact, Link, Mode, board, counts
 from vedette.knowledge.lines import tier, year
 from vedette.knowledge.table import FACT_COLUMNS, Row, Table, cells_of, written
 
-# Facts that are no scores.
+# Facts other than scores.
 RELEASED: Final = "released"
 SHUTDOWN: Final = "shutdown"
 TOTAL_B: Final = "total_b"
@@ -42,18 +42,18 @@ class OwnFact(Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def replaces(self) -> tuple[str, str, str, str]:
-        """The key that it replaces: an earlier value of the same fact from the same source."""
+        """The key of the fact: a new fact replaces an old one with the same key."""
         value = self.value if self.fact == SPELLING else ""
         return self.model, self.mode, self.fact, self.source + value
 
     @property
     def line(self) -> tuple[str, ...]:
-        """Its cells."""
+        """The cells of the line."""
         return self.model, self.mode, self.fact, self.value, self.date, self.source
 
 
 def read(text: str, benchmarks: Iterable[str]) -> tuple[list[OwnFact], list[str]]:
-    """Return the facts in *text*, and the problem of each bad line."""
+    """Return the facts in *text*, and a problem for each bad line."""
     rows = csv.DictReader(io.StringIO(text))
     if tuple(rows.fieldnames or ()) != FACT_COLUMNS:
         return [], [f"line 1: the columns must be {','.join(FACT_COLUMNS)}"]
@@ -74,7 +74,7 @@ def read(text: str, benchmarks: Iterable[str]) -> tuple[list[OwnFact], list[str]
 
 
 def _problem(row: Mapping[str | None, str | list[str] | None], benchmarks: Sequence[str]) -> str | None:
-    """Return the problem of *row* and the remedy, or None."""
+    """Return the problem of *row* with the remedy, or None."""
     cells = {column: row.get(column) for column in FACT_COLUMNS}
     if None in row or any(not isinstance(cell, str) for cell in cells.values()):
         return f"needs {len(FACT_COLUMNS)} cells"
@@ -130,18 +130,21 @@ def _number(text: str) -> float | None:
 
 
 def joined(old: Iterable[OwnFact], new: Iterable[OwnFact]) -> list[OwnFact]:
-    """Return both, sorted; a new fact takes the place of an old one about the same thing from the same source."""
+    """Return all facts, sorted; a new fact replaces an old one with the same key (`replaces`)."""
     by_thing = {fact.replaces: fact for fact in (*old, *new)}
     return sorted(by_thing.values())
 
 
 def text_of(facts: Iterable[OwnFact]) -> str:
-    """Return *facts* as the text of a file."""
+    """Return *facts* as the text of a CSV file."""
     return written(FACT_COLUMNS, (fact.line for fact in facts))
 
 
 def merged(table: Table, own: Iterable[OwnFact], published: str, links: Mapping[str, Link]) -> Table:
-    """Return *table* with *own* facts. Abilities are estimated again from them and from *published*, a facts.csv."""
+    """Return *table* with *own* facts.
+
+    Abilities are estimated from them and from *published*, the text of a facts.csv.
+    """
     by_model: dict[str, list[OwnFact]] = {}
     for fact in own:
         by_model.setdefault(fact.model, []).append(fact)
@@ -201,7 +204,7 @@ def _lines(
 
 
 def _with(row: Row | None, model: str, mode: Mode, own: Sequence[OwnFact]) -> Row:
-    """Return *row* with what the operator's own facts say about size and dates."""
+    """Return *row* with size and dates from the operator's own facts."""
     values = {fact.fact: fact.value for fact in own}
     empty = Row(
         name=model,
@@ -227,7 +230,7 @@ def _with(row: Row | None, model: str, mode: Mode, own: Sequence[OwnFact]) -> Ro
 
 
 def _ability(table: Table, row: Row, facts: Sequence[Fact], links: Mapping[str, Link]) -> Ability:
-    """Return what *facts* make of what size, date and family let expect."""
+    """Return the ability by *facts*, with the prior by size, date and family."""
     prefix = "embedding " if row.mode == "embedding" else ""
     size = math.sqrt(row.size_b * row.active_b) if row.size_b and row.active_b else row.size_b
     when = year(row.released) if row.released else None

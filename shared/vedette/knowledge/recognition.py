@@ -1,7 +1,7 @@
-"""From any spelling of a model's name to the model that published facts are about. Pure.
+"""Recognises which published model any spelling of a name means. Pure.
 
-A spelling becomes a key: its words in one form, sorted. All published spellings are indexed by their keys. A key is
-tried whole first, then without words that name no other model (an effort, a date of a few weeks later). A name with
+A spelling becomes a key: its words in one form, sorted. An index has the keys of all published spellings. A key is
+looked up whole first, then without words that do not change the model (an effort, a date some weeks later). A name with
 any other word is not that model: it may be a fine-tune, and is recognised by its family only.
 """
 
@@ -15,13 +15,13 @@ from msgspec import Struct
 
 from vedette.knowledge.names import write
 
-# Words that distinguish no models.
+# Words that do not distinguish models.
 _NOISE: Final = frozenset(
     """
     instruct it inst chat hf gguf ggml mlx latest free cloud default maas versatile text model models quantized
     """.split()  # noqa: SIM905
 )
-# Who serves or publishes; at the front of a name, with another word behind it.
+# Services and publishers, at the start of a name and before another word.
 _VENDORS: Final = frozenset(
     """
     us eu jp au apac global anthropic amazon cohere coherelabs cohereforai ai21 ai21labs openai google microsoft meta
@@ -34,17 +34,17 @@ THINKING: Final = frozenset("thinking think reasoning reasoner".split())  # noqa
 _NOT_THINKING: Final = frozenset("nonthinking nothinking nonreasoning".split())  # noqa: SIM905
 UNTUNED: Final = frozenset({"base", "pt"})
 _PREVIEW: Final = frozenset("preview exp experimental".split())  # noqa: SIM905
-TAG: Final = "@tag"  # behind the key of a tag that means other weights there
+TAG: Final = "@tag"  # at the end of the key of a tag that means other weights in Ollama's library
 _SAME_WEIGHTS: Final = frozenset(
     {"v1", "v1.0", "qat"}
 )  # the first version; trained for the quantisation it has
-# Words of models that were made smaller or from others: no window of other words stands for those.
+# Words of models that are smaller or derived from others: a part of a name without them is not that model.
 _OTHER_WEIGHTS: Final = re.compile(
     r"distill?|mini|nano|lite|tiny|small|flash|draft|pruned|minitron|embed(?:ding)?|rerank(?:er)?|guard|vision|vl|audio"
     r"|image|tts|math|coder?|omni|medium|large|max|pro|plus|ultra|moe|turbo|haiku|sonnet|opus|r1"
 )
-MAX_WORDS: Final = 24  # servers choose names; in a longer one, no part is looked for
-# What Amazon puts behind each name: the model's version, or a revision of what it serves.
+MAX_WORDS: Final = 24  # servers choose names; longer names are not searched for parts
+# The suffix that Amazon adds to each name: the version of the model, or a revision.
 _BEDROCK: Final = re.compile(r"-(?:v(?P<major>\d)(?:-(?P<minor>\d))?|1):(?P<last>\d)(?=$|:)")
 _NUMBERED: Final = re.compile(
     r"\d[^/.]*\Z"
@@ -61,25 +61,25 @@ class Spelled(Struct, frozen=True, kw_only=True):
     """A name as words."""
 
     words: tuple[str, ...]
-    date: str | None  # of a snapshot, YYYYMMDD
-    thinking: bool | None  # whether the name says so
+    date: str | None  # date of a snapshot, YYYYMMDD
+    thinking: bool | None  # whether the name says that it thinks; None: it does not say
     sizes: frozenset[str]
-    tag: bool  # of Ollama's library, where some names mean other weights than elsewhere
+    tag: bool  # a name of Ollama's library, where some names mean other weights than elsewhere
 
     @property
     def key(self) -> str:
-        """The key of all its words."""
+        """The key of all words."""
         return key(self.words)
 
 
 def key(words: Iterable[str]) -> str:
-    """Return the key of *words*, whatever their order."""
+    """Return the key of *words*, which does not depend on their order."""
     return " ".join(sorted(words))
 
 
 @lru_cache(maxsize=1024)
 def spell(name: str) -> Spelled:
-    """Return *name* as words: without owner, vendor, quantisation and noise."""
+    """Return *name* as words, without owner, vendor, quantisation and words that mean nothing."""
     lowered = re.sub(r"non?[- ](?=thinking|reasoning)", "non", name.lower())
     lowered = re.sub(r"(?<=[a-z])\+(?![a-z0-9])", "-plus", lowered)
     lowered = _BEDROCK.sub(_version_of_bedrock, lowered)
@@ -98,7 +98,7 @@ def spell(name: str) -> Spelled:
 
 
 def _version_of_bedrock(found: re.Match[str]) -> str:
-    """Return the version that Amazon wrote, as others write it; nothing where the name has a version before it."""
+    """Return Amazon's version suffix in the usual form; empty if the name has a version before it."""
     major, minor, last = found["major"], found["minor"], found["last"]
     if minor is not None:
         return f"-v{major}.{minor}"
@@ -114,7 +114,7 @@ def _thinks(words: Sequence[str]) -> bool | None:
 
 
 def _split(text: str) -> Iterator[str]:
-    """Return the words of *text*, with names and versions apart: `qwen2.5vl` is `qwen`, `2.5`, `vl`."""
+    """Yield the words of *text*, with names and versions separated: `qwen2.5vl` is `qwen`, `2.5`, `vl`."""
     parts: list[str] = []
     for word in text.split("-"):
         dotted = re.sub(r"(?<=\d)p(?=\d)", ".", word)
@@ -148,7 +148,7 @@ def _without_vendor(words: list[str]) -> list[str]:
 
 
 def relaxed(spelled: Spelled) -> Iterator[tuple[str, frozenset[str]]]:
-    """Return the keys under which the model may be listed, the closest first, and which words were left out."""
+    """Yield the keys under which the model may be listed, the closest first, with the words that were left out."""
     optional = [
         {word for word in spelled.words if word in _EFFORT or word in _NOT_THINKING},
         {
@@ -175,12 +175,12 @@ def relaxed(spelled: Spelled) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def bare(words: Iterable[str]) -> str:
-    """Return the key without words for sizes: what `qwen3:latest` has in common with `qwen3:8b`."""
+    """Return the key without words for sizes: `qwen3:latest` and `qwen3:8b` have the same."""
     return key(word for word in words if not _SIZE.fullmatch(word) and not _ACTIVE.fullmatch(word))
 
 
 def windows(spelled: Spelled) -> Iterator[str]:
-    """Return keys of parts of the name that may name the model that another was made from, the longest first."""
+    """Yield keys of parts of the name that may be the original of the model, the longest first."""
     words = spelled.words
     if len(words) > MAX_WORDS:
         return

@@ -1,8 +1,8 @@
-"""Converts ability to the share of right answers in Vedette's own evaluation, by use case. Pure.
+"""Converts ability to the share of right answers in Vedette's evaluation, by use case. Pure.
 
-`quality = CEILING / (1 + exp(-(ability - middle) * slope))`. Two anchors fix middle and slope of each use case: what
-Vedette measured of SmolLM2-135M-Instruct (docs/benchmarks.md, 2026-11-25, 40 items for each suite, weighted by the
-suites of the use case), and 0.95 for the best models of mid-2026. ADR 0026 says why.
+`quality = CEILING / (1 + exp(-(ability - middle) * slope))`. Two points fix middle and slope of each use case:
+Vedette's measurement of SmolLM2-135M-Instruct (docs/benchmarks.md, 2026-11-25, 40 items for each suite, weighted by the
+suites of the use case), and 0.95 for the best models of mid-2026. ADR 0026 gives the reasons.
 """
 
 import math
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from vedette.knowledge.values import Basis
 
-CEILING: Final = 0.97  # a good model, too, fails an item by its format or by chance
+CEILING: Final = 0.97  # even a good model fails some items by format or chance
 BEST_ABILITY: Final = 2.1  # of the best models of mid-2026
 BEST_QUALITY: Final = 0.95
 SMALL_ABILITY: Final = -1.9  # of SmolLM2-135M-Instruct
@@ -32,7 +32,7 @@ SMALL_QUALITY: Final[dict[str, float]] = {
 }
 # Embedding has a scale of its own: ability in standard deviations of the models of MTEB's retrieval tasks.
 EMBEDDING_ANCHORS: Final = ((-2.0, 0.40), (2.0, 0.95))
-# The least spread of quality by basis: near the ceiling the curve is flat, which does not make a guess surer.
+# The minimum spread of quality by basis. Near the ceiling the curve is flat, but a guess there is not more certain.
 MIN_SPREAD: Final[dict[Basis, float]] = {
     "model": 0.03,
     "family": 0.05,
@@ -44,17 +44,17 @@ MIN_SPREAD: Final[dict[Basis, float]] = {
 
 
 class Curve(Struct, frozen=True):
-    """The logistic of one use case."""
+    """The logistic curve of one use case."""
 
     middle: float
     slope: float
 
     def quality(self, ability: float) -> float:
-        """Return the share of right answers to expect at *ability*."""
+        """Return the expected share of right answers at *ability*."""
         return CEILING / (1.0 + math.exp(-max(-40.0, min(40.0, (ability - self.middle) * self.slope))))
 
     def ability(self, quality: float) -> float:
-        """Return the ability at which *quality* is expected: the inverse, within the open interval."""
+        """Return the ability at which *quality* is expected: the inverse of `quality`, limited to its range."""
         share = min(max(quality / CEILING, 1e-6), 1.0 - 1e-6)
         return self.middle + math.log(share / (1.0 - share)) / self.slope
 
@@ -75,6 +75,6 @@ CURVES: Final[dict[str, Curve]] = {
 
 
 def spread(curve: Curve, ability: float, deviation: float, basis: Basis) -> float:
-    """Return the standard deviation of quality where *ability* has the standard deviation *deviation*."""
+    """Return the standard deviation of quality, if *ability* has the standard deviation *deviation*."""
     between = curve.quality(ability + deviation) - curve.quality(ability - deviation)
     return max(MIN_SPREAD[basis], between / 2.0)

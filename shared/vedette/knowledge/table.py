@@ -1,4 +1,4 @@
-"""The tables of published facts in the package, and the user's own. Read once, when first needed."""
+"""The tables of published facts in the package, and the operator's own. Read once, at first use."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ FACT_COLUMNS: Final = ("model", "mode", "fact", "value", "date", "source")
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """One model as published, in one mode."""
+    """The published facts about one model in one mode."""
 
     name: str
     mode: Mode
@@ -36,50 +36,50 @@ class Row(Struct, frozen=True, kw_only=True):
     released: date | None
     shutdown: date | None
     deprecated: bool
-    bare_is_base: bool  # a repository's name that does not name its tuning means the base model
+    bare_is_base: bool  # a repository without a tuning in its name is the base model
     facts: int
     ability: Ability | None
     sources: tuple[str, ...]
 
 
 class FamilyRow(Struct, frozen=True, kw_only=True):
-    """What is left of a family beyond size and date."""
+    """The effect of a family in addition to size and date."""
 
     effect: float
     deviation: float
     models: int
-    released: float  # year of its last release
+    released: float  # year of its latest release
 
 
 class Table(Struct, frozen=True, kw_only=True, eq=False):
-    """All that recognising and expecting need. Rows are parsed when they are asked for."""
+    """All tables for recognition and expectations. Rows are parsed when they are used."""
 
-    rows: Mapping[str, tuple[str, ...]]  # name: its lines in models.csv, one for each mode
-    spellings: Mapping[str, str]  # key: names, separated by |
+    rows: Mapping[str, tuple[str, ...]]  # by name: the lines in models.csv, one for each mode
+    spellings: Mapping[str, str]  # by key: names, separated by |
     families: Mapping[str, FamilyRow]
     lines: Mapping[str, Line]
     axes: Mapping[str, float]
-    noise: Mapping[str, float]  # by use case: of one more benchmark of it, in units of ability
-    spreads: Mapping[str, float]  # by basis: what its spread is multiplied by
+    noise: Mapping[str, float]  # by use case: the noise of one more benchmark, in units of ability
+    spreads: Mapping[str, float]  # by basis: the factor of its spread
     figures: Mapping[str, float]
-    losses: Mapping[tuple[int, str], float]  # by bits and size class: share of the score that is lost
+    losses: Mapping[tuple[int, str], float]  # by bits and size class: the lost share of the score
     until: date  # of the newest fact
     bare: Mapping[str, tuple[str, ...]]
 
     @property
     def nothing(self) -> Ability:
-        """The expectation for a model of which nothing is known."""
+        """The expectation for an unknown model."""
         line = self.lines["nothing"]
         return Ability(mean=line.intercept, deviation=line.deviation)
 
     def modes(self, name: str) -> dict[Mode, Row]:
-        """Return what is published of the model *name*, by mode."""
+        """Return the published rows of the model *name*, by mode; empty if there are none."""
         rows = [_row(line) for line in self.rows.get(name, ())]
         return {row.mode: row for row in rows}
 
 
 def parse(text: Mapping[str, str]) -> Table:
-    """Return the table that the files *text* (by name) hold."""
+    """Return the table in *text*, the texts of the files by name."""
     rows: dict[str, list[str]] = {}
     for line in text[MODELS].splitlines()[1:]:
         rows.setdefault(line[: line.index(",")], []).append(line)
@@ -147,7 +147,7 @@ def _lines(figures: Mapping[str, float]) -> dict[str, Line]:
 
 
 def links(text: str) -> dict[str, Link]:
-    """Return the links of the benchmarks in *text*, those that could be fitted."""
+    """Return the links of the benchmarks in *text* that were fitted."""
     return {
         row["benchmark"]: Link(
             benchmark=row["benchmark"],
@@ -236,13 +236,13 @@ def _number(text: str) -> float | None:
 
 
 def _date(text: str) -> date | None:
-    """Return the day that *text* says; of a month or a year its last day is not known, so its first."""
+    """Return the first day of *text*, which may be a day, a month or a year; None if it is no date."""
     parts = [int(part) for part in text.split("-") if part.isdigit()]
     return date(*[*parts, 1, 1][:3]) if parts else None
 
 
 def written(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return *rows* as CSV, each line with a newline alone."""
+    """Return *rows* as CSV. Each line ends with a newline only."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)

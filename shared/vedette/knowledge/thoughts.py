@@ -1,4 +1,4 @@
-"""How many tokens a model thinks before an answer to a short question, by published measurements. Pure."""
+"""The expected reasoning tokens before an answer to a short question, by published measurements. Pure."""
 
 import csv
 import io
@@ -12,13 +12,13 @@ from vedette.knowledge import recognition, table
 from vedette.types import ModelInfo
 
 THOUGHTS: Final = "thoughts.csv"
-# Of the built-in suites, those whose questions take several steps: arithmetic, choice, code_generation,
-# code_understanding. The others ask for what is known or stands in the prompt.
+# Built-in suites whose questions take several steps: arithmetic, choice, code_generation, code_understanding. The
+# others ask for facts that are known or in the prompt.
 _PROBLEMS: Final = 4 / 13
 
 
 class Measured(Struct, frozen=True):
-    """The mean thoughts of one model (tokens, 1,024 at most each): before simple answers, and those to problems."""
+    """Mean reasoning tokens of one model (each at most 1,024): before simple answers, and before problems."""
 
     words: tuple[str, ...]
     simple: float
@@ -26,13 +26,13 @@ class Measured(Struct, frozen=True):
 
     @property
     def tokens(self) -> float:
-        """Before an answer to the suites, on average."""
+        """The mean before an answer to the suites."""
         return (1 - _PROBLEMS) * self.simple + _PROBLEMS * self.problem
 
 
 @lru_cache(maxsize=1)
 def measured() -> tuple[Measured, ...]:
-    """Return what the package knows."""
+    """Return the measurements in the package."""
     rows = csv.DictReader(io.StringIO(table.read(THOUGHTS)))
     return tuple(
         Measured(recognition.spell(row["model"]).words, float(row["simple"]), float(row["problem"]))
@@ -41,10 +41,10 @@ def measured() -> tuple[Measured, ...]:
 
 
 def thoughts_of(info: ModelInfo) -> float:
-    """Return the mean tokens of thoughts to expect before an answer to the suites of *info*, if it thinks.
+    """Return the expected mean of reasoning tokens before an answer to the suites, if the model reasons.
 
-    It is the mean of the models of its family whose names begin with the most words of its own, or of all: gpt-5 is
-    no gpt-oss.
+    It is the mean over the measured models whose names share the most leading words with the model's name; without a
+    shared word, over all. A shared start must include the first number: gpt-5 and gpt-oss share nothing.
     """
     return _of_name(info.canonical or info.model.name)
 
@@ -58,7 +58,7 @@ def _of_name(name: str) -> float:
 
 
 def _shared(one: tuple[str, ...], row: tuple[str, ...]) -> int:
-    """Return with how many words of *row* the name *one* begins: 0 without all before its first number."""
+    """Return the number of common leading words of *one* and *row*; 0 unless they include the first number of *row*."""
     pairs = list(zip(one, row, strict=False))
     shared = next((place for place, (a, b) in enumerate(pairs) if a != b), len(pairs))
     numbers = (place for place, word in enumerate(row) if any(map(str.isdigit, word)))

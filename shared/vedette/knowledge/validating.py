@@ -1,4 +1,4 @@
-"""How wrong expectations are: predict published scores that the fit has not seen. Runs when the tables are built."""
+"""Measures the errors of expectations on published scores that the fit did not use. Used when tables are built."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from vedette.knowledge.scale import CURVES
 FOLDS: Final = 10
 ONE_SIGMA: Final = 0.683
 TWO_SIGMA: Final = 0.954
-MAX_NOISE: Final = 1.0  # of a benchmark in units of ability: others hardly count for the use case
+MAX_NOISE: Final = 1.0  # of a benchmark, in units of ability; noisier ones hardly count for the use case
 USE_CASE_OF_AXIS: Final = {
     axis: use_case for use_case, axes in AXES_OF.items() for axis, weight in axes.items() if weight == 1.0
 }
@@ -41,14 +41,14 @@ class Miss(NamedTuple):
 
 
 class Validated(Struct, frozen=True, kw_only=True):
-    """The misses of one basis, and what its spreads must be multiplied by."""
+    """The errors of one basis, and the factor for its spreads."""
 
     basis: str
     misses: tuple[Miss, ...]
     factor: float
 
     def within(self, sigmas: float) -> float:
-        """Return the share of scores within that many calibrated standard deviations."""
+        """Return the share of scores within *sigmas* calibrated standard deviations."""
         return sum(miss.sigmas <= sigmas * self.factor for miss in self.misses) / len(self.misses)
 
     @property
@@ -58,7 +58,7 @@ class Validated(Struct, frozen=True, kw_only=True):
 
 
 def noise(links: Mapping[str, Link]) -> dict[str, float]:
-    """Return, by use case, the noise of one more benchmark of it: the median of those published."""
+    """Return, by use case, the noise of one more benchmark: the median of the published ones."""
     found: dict[str, list[float]] = defaultdict(list)
     for link in links.values():
         if link.axis not in APART:
@@ -73,7 +73,7 @@ def noise(links: Mapping[str, Link]) -> dict[str, float]:
 
 
 def validate(subjects: Sequence[Subject], fitted: Fit, *, prefix: str = "") -> list[Validated]:
-    """Return how far expectations of *subjects* miss, by basis."""
+    """Return the errors of expectations for *subjects*, by basis."""
     by_basis: dict[str, list[Miss]] = defaultdict(list)
     for miss in [*_by_own_facts(subjects, fitted), *_by_others(subjects)]:
         by_basis[miss.basis].append(miss)
@@ -84,14 +84,14 @@ def validate(subjects: Sequence[Subject], fitted: Fit, *, prefix: str = "") -> l
 
 
 def _factor(misses: Sequence[Miss]) -> float:
-    """Return what makes one standard deviation hold 68 % of the scores and two 95 %, halfway where both disagree."""
+    """Return the factor for spreads with which one deviation covers 68 % and two cover 95 % of the scores."""
     sigmas = sorted(miss.sigmas for miss in misses)
     one, two = (sigmas[min(len(sigmas) - 1, int(share * len(sigmas)))] for share in (ONE_SIGMA, TWO_SIGMA))
     return max(0.5, (one + two / 2.0) / 2.0)
 
 
 def _by_own_facts(subjects: Sequence[Subject], fitted: Fit) -> Iterator[Miss]:
-    """Yield the misses when the facts of all other boards are known."""
+    """Yield the errors when the facts of all other boards are known."""
     every = noise(fitted.links)
     for subject in subjects:
         several = len({board(fact.benchmark) for fact in subject.plain_facts}) > 1
@@ -105,7 +105,7 @@ def _by_own_facts(subjects: Sequence[Subject], fitted: Fit) -> Iterator[Miss]:
 
 
 def _by_others(subjects: Sequence[Subject]) -> Iterator[Miss]:
-    """Yield the misses when no fact of the model is known: the rest is fitted without a tenth of the models."""
+    """Yield the errors when no fact of the model is known: each tenth of the models is left out of the fit in turn."""
     known = sorted({subject.name for subject in subjects})
     fold_of = {name: place % FOLDS for place, name in enumerate(known)}
     for fold in range(FOLDS):
