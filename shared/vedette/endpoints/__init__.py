@@ -1,4 +1,4 @@
-"""The open endpoints: services contact model servers only through these."""
+"""The open endpoints. Services contact model servers only through them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
@@ -27,23 +27,24 @@ from vedette.providers.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import Defined, EndpointSettings, Outbound, Settings
 from vedette.types import EndpointState, Listed, ModelInfo, ModelRef, Occupancy, Outcome, Use
 
-# Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
+# Limits for one endpoint. Each model becomes an event, a subject and memory in every service, so a server may not
+# decide the number.
 MAX_MODELS = 10_000
-# An observation holds the listing and the models missing from it, and must fit a message of 1 MiB whatever they are.
+# An observation has the listing and the missing models, and must fit a message of 1 MiB.
 MAX_LISTING_BYTES = 420_000
-# How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
+# How much later than other replicas one may apply a changed configuration: kubelet takes a minute or two.
 _REPLICAS_RELOAD_WITHIN = timedelta(minutes=2)
 _LOOK_AGAIN_S: Final = (1.0, 30.0)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-# After a contact that ended so, the same process serves the same models.
+# After a contact with one of these outcomes, the same process still serves the same models.
 _SAME_SERVER = frozenset({Outcome.OK, Outcome.BUSY, Outcome.TIMEOUT})
 
 
 class OpenEndpoint:
-    """One endpoint: its name, its settings, its provider, and the open connection to it.
+    """One endpoint: its name, its settings, its provider, and the open connection.
 
-    `secrets` redacts what its models answer. `slots` are the requests that a service may have there at once: each
-    request takes one, of any job. `meter` reports its load, where the server does.
+    `secrets` redacts texts of its models. `slots` are the requests that a service may have there at once: each request
+    takes one, whatever its job. `meter` reads its load, if the server reports it.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class OpenEndpoint:
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[None]:
-        """Keep it open in this context. Once `give_up` is called, the work in it ends with TimeoutError."""
+        """Keep the endpoint open in this context. If `give_up` is called, the work in it ends with TimeoutError."""
         async with asyncio.timeout(None) as job:
             self._jobs.add(job)
             self._idle.clear()
@@ -84,18 +85,18 @@ class OpenEndpoint:
                     self._idle.set()
 
     def give_up(self) -> None:
-        """End the work that runs here now."""
+        """End all work in `in_use` contexts now."""
         for job in self._jobs:
             job.reschedule(asyncio.get_running_loop().time())
 
     async def until_idle(self) -> None:
-        """Return when nothing is being done here."""
+        """Return when no `in_use` context is open."""
         await self._idle.wait()
 
     async def contact(self, known: EndpointState | None = None) -> Contact:
-        """Read the server's name and listing, in one attempt; a failure is a result.
+        """Read the server's name and listing, in one attempt. A failure is a result, not an error.
 
-        Where a listing would disturb the server, and its last contact succeeded, what is *known* is taken instead.
+        If a listing would disturb the server, and its last contact succeeded, the *known* listing is used instead.
         """
         async with self.slots:
             with counting() as sent:
@@ -127,11 +128,11 @@ class OpenEndpoint:
         )
 
     async def _recalled(self, known: EndpointState | None) -> list[Listing] | None:
-        """Return the listing that is *known*, where asking for it again would disturb the server."""
+        """Return the *known* listing if a new listing request would disturb the server, else None."""
         if known is None or not isinstance(self.endpoint, Recalling):
             return None
         if known.fingerprint != self.settings.fingerprint or known.outcome not in _SAME_SERVER:
-            return None  # another server, or other models, may have come meanwhile
+            return None  # the server or its models may have changed
         return await self.endpoint.recall(known.server, [one.name for one in known.listing if not one.misses])
 
     async def _listing(self, known: EndpointState | None) -> tuple[list[Listing], str | None]:
@@ -161,7 +162,7 @@ class OpenEndpoint:
         try:
             return await self.endpoint.reach()
         except ProviderError:
-            return None  # it lists models, so it is there; only its name and version stay unknown
+            return None  # the server lists models, so it runs; only its name and version stay unknown
 
     def _excluded(self, entry: Listing) -> bool:
         return any(fnmatchcase(entry.name, pattern) for pattern in self.settings.exclude)
@@ -169,7 +170,7 @@ class OpenEndpoint:
     def job(
         self, kind: JobKind, *, at: datetime, cause: JobCause, seed: str, model: ModelRef | None = None
     ) -> Job:
-        """Return a job here, or for *model*; its id follows from *at* and *seed*."""
+        """Return a job for the endpoint, or for *model*. Its id follows from *at* and *seed*."""
         return Job(
             id=ids.derive(at, kind, self.name, str(model or ""), seed),
             at=at,
@@ -182,7 +183,7 @@ class OpenEndpoint:
 
 
 class _Entry(NamedTuple):
-    """An open endpoint, its access, and how to close it."""
+    """An open endpoint, its access, and the function that closes it."""
 
     endpoint: OpenEndpoint
     way: Access
@@ -190,7 +191,7 @@ class _Entry(NamedTuple):
 
 
 class Reloaded(NamedTuple):
-    """The names of the endpoints that a reload opened, closed, and opened again with other settings or secrets."""
+    """The names of the endpoints that a reload opened, closed, or reopened with other settings or secrets."""
 
     added: list[str]
     removed: list[str]
@@ -198,28 +199,28 @@ class Reloaded(NamedTuple):
 
 
 class Endpoints:
-    """All endpoints in force, by name, open. `reload` opens and closes changed ones.
+    """All endpoints in force, by name, with their connections. `reload` opens and closes changed ones.
 
-    A closed endpoint is known, but not contacted; `closed` says why. Paused and sleeping endpoints are closed. So is an
-    endpoint that cannot be opened here, unless it is defined in the configuration file.
+    A closed endpoint is known but not contacted; `closed` says why. Paused and sleeping endpoints are closed, and so is
+    an endpoint that cannot be opened here, unless it is defined in the configuration file.
     """
 
     def __init__(self, *, clock: Clock, log: Any = None) -> None:
         self._clock = clock
         self._log = log
         self.closed: dict[str, str] = {}
-        self.unusable: dict[str, str] = {}  # those of them that cannot be opened
-        self.urls: dict[str, str] = {}  # of all, open or closed
+        self.unusable: dict[str, str] = {}  # closed because they cannot be opened
+        self.urls: dict[str, str] = {}  # of all endpoints, open or closed
         self.defined = Defined()
         self._entries: dict[str, _Entry] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def reload(self, settings: Settings) -> Reloaded:
-        """Open and close endpoints, so that they are those of *settings*. Endpoints that did not change stay open.
+        """Open and close endpoints, so that they match *settings*. Unchanged endpoints stay open.
 
-        A running job ends if its endpoint is removed or has another URL. After any other change it goes on.
-        Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read in the
-        configuration file.
+        A running job ends if its endpoint is removed or has another URL. After other changes it continues. Raises
+        ConfigurationError, and changes nothing, for an unknown provider or an unreadable secret in the configuration
+        file.
         """
         closed = {name: why for name, why in settings.defined.closed.items() if name in settings.endpoints}
         opened, unusable = await self._open_changed(settings, closed)
@@ -250,9 +251,9 @@ class Endpoints:
     async def _open_changed(
         self, settings: Settings, closed: Container[str]
     ) -> tuple[dict[str, _Entry], dict[str, str]]:
-        """Open what is new or different in *settings* and not *closed*; return it, and why others cannot be opened.
+        """Open the new or changed endpoints in *settings* that are not *closed*; return them, and why others failed.
 
-        Raises ConfigurationError, and closes what it opened, for what is wrong in the configuration file.
+        Raises ConfigurationError, and closes what it opened, for an error in the configuration file.
         """
         opened: dict[str, _Entry] = {}
         unusable: dict[str, str] = {}
@@ -268,7 +269,7 @@ class Endpoints:
                 except ConfigurationError as error:
                     if name not in settings.defined.origins:
                         raise
-                    # Of that endpoint alone: it may be right elsewhere, and keeps no other from working.
+                    # an error of this endpoint only, possibly only here
                     unusable[name] = str(error)
         except BaseException:
             for entry in opened.values():
@@ -282,7 +283,7 @@ class Endpoints:
                 self._log.warning("endpoint.unusable", endpoint=name, reason=reason)
 
     async def note(self) -> str | None:
-        """Return which endpoints cannot be used here, and why, or None."""
+        """Return which endpoints cannot be used here, with the reasons, or None."""
         return "; ".join(f"{name} is not used: {why}" for name, why in self.unusable.items()) or None
 
     async def _open(self, name: str, configured: EndpointSettings, way: Access, settings: Settings) -> _Entry:
@@ -309,7 +310,7 @@ class Endpoints:
         outbound: Outbound,
         closing: AsyncExitStack,
     ) -> Metered | None:
-        """Return the reader of the load of *opened*: elsewhere as configured, else itself, unless it is a service."""
+        """Return the reader of the load of *opened*: the configured place, else the server; None for a service."""
         way = of_load(name, configured, outbound)
         if way is None:
             return opened if isinstance(opened, Metered) and opened.features.free_to_ask else None
@@ -327,7 +328,7 @@ class Endpoints:
             await entry.closing.aclose()
 
     async def close(self) -> None:
-        """Close all of them, in use or not."""
+        """Close all endpoints, even if they are in use."""
         for task in self._closing:
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
@@ -337,13 +338,16 @@ class Endpoints:
     def during(
         self, bus: Bus, handle: Callable[[Job, OpenEndpoint], Awaitable[None]]
     ) -> Callable[[Job], Awaitable[None]]:
-        """Return what does jobs by *handle*. It is given the endpoint, which stays open unless it is removed."""
+        """Return a handler of jobs by *handle*, which gets the endpoint.
+
+        The endpoint stays open unless it is removed.
+        """
 
         async def on_job(job: Job) -> None:
             endpoint = self.get(job.endpoint)
             if endpoint is None:
                 reason = self.closed.get(job.endpoint)
-                # Replicas do not all reload at the same time: another one may know it before this one.
+                # another replica may know the endpoint before this one
                 now = self._clock.now()
                 is_new = job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN)
                 if reason is None and is_new:
@@ -373,7 +377,7 @@ class Endpoints:
         return entry.endpoint if entry else None
 
     def behind(self, gateway: OpenEndpoint, info: ModelInfo) -> OpenEndpoint | None:
-        """Return the endpoint that runs *info*, a model of *gateway*, or None where it is not one of these."""
+        """Return the endpoint that runs *info*, a model of *gateway*, or None if it is not open here."""
         if info.behind is None:
             return None
         place = _place(info.behind, seen_from=gateway.settings.url)
@@ -385,17 +389,17 @@ class Endpoints:
 
 
 def look_again_s(age: timedelta) -> float:
-    """Return the seconds after which a job of that *age* is tried again, whose endpoint a replica does not know yet.
+    """Return the time (s) until a job of *age* is retried, if this replica does not know its endpoint yet.
 
     A definition reaches all replicas within a second, a changed file within minutes. So each wait is as long as the age
-    of the job, from one second to thirty.
+    of the job, from 1 s to 30 s.
     """
     soonest, latest = _LOOK_AGAIN_S
     return min(latest, max(soonest, age.total_seconds()))
 
 
 def _place(url: str, *, seen_from: str | None = None) -> tuple[str, int | None] | None:
-    """Return host and port of *url*; a loopback address is the machine of *seen_from*."""
+    """Return host and port of *url*. A loopback address means the host of *seen_from*."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -415,9 +419,9 @@ def _elsewhere(old: OpenEndpoint, new: OpenEndpoint) -> bool:
 
 @asynccontextmanager
 async def open_endpoints(settings: Settings, *, clock: Clock, log: Any = None) -> AsyncIterator[Endpoints]:
-    """Open every configured endpoint; close them on the way out. Nothing is contacted yet.
+    """Open all configured endpoints; close them at the end. This contacts no server yet.
 
-    Raises ConfigurationError for an unknown provider or a secret that cannot be read in the configuration file.
+    Raises ConfigurationError for an unknown provider or an unreadable secret in the configuration file.
     """
     endpoints = Endpoints(clock=clock, log=log)
     try:
@@ -437,7 +441,7 @@ async def observe(
 ) -> EndpointState:
     """Publish the result of *contact* with the endpoint; return its new state.
 
-    *also* may add to the new state what only its caller counts, given the state before.
+    *also* may change the new state, given the earlier one.
     """
 
     def step(held: Versioned[EndpointObserved] | None) -> EndpointObserved:
@@ -463,11 +467,11 @@ async def account(
 ) -> None:
     """Add the usage of *job* to the endpoint's usage of the day, and store the *occupancy* that it saw.
 
-    Of an endpoint that was never observed there is neither.
+    Does nothing for an endpoint that was never observed.
     """
     if use == Use() and occupancy is None:
         return
-    # A job that is done again uses again, so its id alone would not do.
+    # a repeated job uses again, so its id is not enough
     used_at = bus.clock.now().isoformat()
 
     def step(held: Versioned[EndpointObserved] | None) -> EndpointObserved | None:

@@ -16,7 +16,7 @@ _AHEAD = timedelta(hours=1)  # how far ahead of an even pace a schedule may run
 
 
 def charge(ledger: Ledger | None, purpose: str, use: Use, now: datetime) -> Ledger:
-    """Return the day's usage after *use* for *purpose*; a new day (UTC) begins at nothing."""
+    """Return the day's usage after *use* for *purpose*. A new day (UTC) starts at zero."""
     day = _day(ledger, now)
     before = ledger if ledger and ledger.day == day else Ledger(day=day)
     return msgspec.structs.replace(before, by=before.by | {purpose: before.by.get(purpose, Use()) + use})
@@ -40,7 +40,7 @@ def cost(
     prompt_tokens: int = 0,
     output_tokens: int = 0,
 ) -> Use:
-    """Return what calls of *info* come to: by the configured price, else its own; without any they cost nothing."""
+    """Return the cost of calls of *info* (USD): by the configured price, else the model's own; 0 without a price."""
     price = endpoint.price.price if endpoint.price else info.price
     usd = price.usd(prompt_tokens, output_tokens) if price else 0.0
     return Use(requests=requests, tokens=prompt_tokens + output_tokens, usd=usd)
@@ -75,7 +75,7 @@ def covers(budget: Budget, ledger: Ledger | None, more: Use, now: datetime, *, p
 
 
 def _day(ledger: Ledger | None, now: datetime) -> str:
-    """Return the day of *now*: the next one already where another replica, whose clock is a bit ahead, began it."""
+    """Return the day of *now*, or the next day if another replica, whose clock is ahead, has started it."""
     ahead = (now + FUTURE).date().isoformat()
     return ahead if ledger and ledger.day == ahead else now.date().isoformat()
 

@@ -1,4 +1,4 @@
-"""The result of a contact with an endpoint, and what follows for the next contact. Pure."""
+"""The result of a contact with an endpoint, and when the next contact may follow. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from vedette.providers import Listing, Server
 from vedette.settings import EndpointSettings
 from vedette.types import EndpointState, Exchange, Listed, Outcome, Use
 
-# A key that was refused will be refused again; new configuration lifts the pause at once (see `pause`).
+# A refused key stays refused. New configuration ends the pause at once (see `pause`).
 _AUTH_PAUSE = timedelta(hours=1)
 _RATE_PAUSE = timedelta(minutes=1)  # for a 429 without Retry-After
 _MAX_PAUSE = timedelta(hours=24)  # an absurd Retry-After must not silence an endpoint permanently
@@ -36,7 +36,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:
     """Return why *endpoint* is not contacted at *now*, or None.
 
-    New configuration lifts every pause; a pause that a wrong clock dated is ignored.
+    New configuration ends every pause. A pause with a date from a wrong clock is ignored.
     """
     if (
         state is None
@@ -56,7 +56,7 @@ def after(
     now: datetime,
     purpose: str,
 ) -> EndpointState:
-    """Return an endpoint's state after *contact* for *purpose*. The listing's misses are not counted here."""
+    """Return an endpoint's state after *contact* for *purpose*, without counting missing models (`count_misses`)."""
     ok = contact.outcome is Outcome.OK
     base = previous or EndpointState(
         url=endpoint.url, provider=endpoint.provider, fingerprint="", checked_at=now, outcome=contact.outcome
@@ -97,9 +97,9 @@ def _pause_after(contact: Contact, now: datetime) -> tuple[datetime | None, str 
 def count_misses(
     previous: Sequence[Listed], listing: Iterable[Listing], present: Iterable[str]
 ) -> tuple[Listed, ...]:
-    """Return the listing with each absent model's misses in a row; *present* names what the catalogue has.
+    """Return the listing with the number of misses in a row of each absent model. *present* are the catalogue's models.
 
-    A model that is neither listed nor in the catalogue any more is dropped.
+    A model that is neither listed nor present is dropped.
     """
     now_listed = {listing.name: Listed(name=listing.name, digest=listing.digest) for listing in listing}
     before = {entry.name: entry for entry in previous}

@@ -11,19 +11,19 @@ from vedette.messages.catalogue import Catalogue
 from vedette.types import ModelInfo, ModelRef, Thoughts
 from vedette.usecases.thinking import thought_tokens
 
-ITEMS: Final = 12  # of each suite, in a whole evaluation
-# Of an evaluation by the built-in suites, ITEMS each, two of three of them harder ones, on the rough side;
+ITEMS: Final = 12  # of each suite, in a complete evaluation
+# For an evaluation by the built-in suites, ITEMS each, two thirds of them harder ones; rounded up.
 # tests/unit/test_evaluating.py compares.
 PROMPT_TOKENS: Final = 28_000
-ANSWER_TOKENS: Final = 6_300  # terse
-ANSWERS: Final = 156  # a model that thinks does so before each
+ANSWER_TOKENS: Final = 6_300  # with short answers
+ANSWERS: Final = 156  # a model that reasons does so before each
 _EMBEDDED_TOKENS: Final = 3_000
 _MAX_NAMED: Final = 3
 _MIN_USD: Final = 0.01
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """The cost of an evaluation of one model (USD): with short answers, and with thoughts before them."""
+    """The cost of an evaluation of one model (USD): with short answers, and with reasoning before them."""
 
     usd: float
     thinking_usd: float
@@ -41,10 +41,10 @@ class Planned(Struct, frozen=True, kw_only=True):
 
 
 def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = None) -> Cost | None:
-    """Return the cost of *items* of each suite, or None if the price of the model is not known.
+    """Return the cost of *items* tasks of each suite, or None if the price of the model is unknown.
 
-    A model that is known to think costs its thoughts in any case, a model that is known not to think never. If this is
-    unknown, only the measured thoughts count. The *thoughts* before its answers so far replace the published thoughts
+    A model that is known to reason always has the cost of reasoning, a model that is known not to reason never. If this
+    is unknown, only measured reasoning counts. The *thoughts* before its answers so far replace the published reasoning
     of similar models step by step.
     """
     if info.price is None:
@@ -61,7 +61,7 @@ def expected(info: ModelInfo, items: int = ITEMS, thoughts: Thoughts | None = No
 
 
 def thoughts_before(info: ModelInfo, thoughts: Thoughts | None) -> tuple[float, float]:
-    """Return the thinking tokens to expect before an answer of the model, and their number if it thinks."""
+    """Return the expected reasoning tokens before an answer, and their number if the model reasons."""
     if info.thinks is False:
         return 0.0, 0.0
     prior = thoughts_of(info)
@@ -69,7 +69,7 @@ def thoughts_before(info: ModelInfo, thoughts: Thoughts | None) -> tuple[float, 
 
 
 def never_evaluated(never: Sequence[ModelInfo]) -> str:
-    """Return a sentence on models that were never evaluated: names, cost and command; "" for none."""
+    """Return a sentence about models that were never evaluated: names, cost and command; "" if there are none."""
     priced = [(info, cost) for info in never if (cost := expected(info))]
     if not never:
         return ""
@@ -87,9 +87,10 @@ def never_evaluated(never: Sequence[ModelInfo]) -> str:
 
 
 def planned(infos: Sequence[ModelInfo], budget_usd: float) -> list[Planned]:
-    """Return which of *infos* to evaluate within *budget_usd*, the most promising first; their limits sum up to it.
+    """Return which of *infos* to evaluate within *budget_usd*, the most promising first, with their limits.
 
-    A model is taken while its expected cost still fits. What is left over is shared in proportion, for thoughts.
+    A model is taken while its expected cost fits. The rest is shared in proportion, for reasoning; the limits sum up to
+    the budget.
     """
     taken: list[tuple[ModelInfo, float]] = []
     left = budget_usd
@@ -104,7 +105,7 @@ def planned(infos: Sequence[ModelInfo], budget_usd: float) -> list[Planned]:
 
 
 def promise(info: ModelInfo) -> float:
-    """Return how good a model is expected to be before any evaluation: its mean over the built-in use cases."""
+    """Return the expected quality before any evaluation: the mean over the built-in use cases."""
     expectations = known(info).expectations.values()
     return sum(one.quality for one in expectations) / len(expectations) if expectations else 0.0
 

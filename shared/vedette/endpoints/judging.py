@@ -26,7 +26,7 @@ from vedette.usecases import UseCase
 if TYPE_CHECKING:
     from vedette.usecases.judging import Able
 
-# The series of tasks of each use case, as events name it; `vedette_benchmarker.judging.tasks` holds the tasks.
+# The series of tasks of each use case, by its name in events; `vedette_benchmarker.judging.tasks` has the tasks.
 SERIES: Final[Mapping[str, str]] = {
     "chat": "chat@1",
     "documentation": "documentation@1",
@@ -37,15 +37,15 @@ MIN_POOL: Final = 2
 # Rough upper estimates; tests/unit/test_judging.py compares them with real requests.
 TASK_TOKENS: Final = 160
 TEXT_TOKENS: Final = 200
-ASKED_TOKENS: Final = 260  # around the texts that a judge compares
+ASKED_TOKENS: Final = 260  # in addition to the texts that a judge compares
 VERDICT_TOKENS: Final = 12
 
 
 class Contender(Struct, frozen=True, kw_only=True):
     """A model that may write or judge.
 
-    `thoughts` came before its checked answers. `writes` and `judges` say whether the settings of its endpoint allow
-    this.
+    `thoughts` are the reasoning tokens before its checked answers. `writes` and `judges`: the settings of its endpoint
+    allow this.
     """
 
     info: ModelInfo
@@ -58,12 +58,12 @@ class Contender(Struct, frozen=True, kw_only=True):
 
     @property
     def model(self) -> ModelRef:
-        """Which model it is."""
+        """The reference of the model."""
         return self.info.model
 
 
 def contender(state: ModelState) -> Contender | None:
-    """Return the model of *state*, or None where it is not there."""
+    """Return the model of *state*, or None if it is not present."""
     info = state.known
     if info is None or not state.present:
         return None
@@ -77,7 +77,7 @@ def contender(state: ModelState) -> Contender | None:
 
 
 def viewed(view: ModelView) -> Contender:
-    """Return the model that a reply shows."""
+    """Return the model in a reply."""
     return Contender(
         info=view.info,
         scores=view.quality.scores if view.quality else {},
@@ -106,7 +106,7 @@ class Session(Struct, frozen=True, kw_only=True):
         return (*self.pool, *self.relatives)
 
     def comparisons(self, tasks: int) -> int:
-        """Return how many answers the judge gives: each pair in both orders, and the test."""
+        """Return the number of the judge's answers: each pair in both orders, and the test."""
         pairs = len(self.pool) * (len(self.pool) - 1) // 2
         watched = 1 + len(self.relatives)
         return 2 * ((pairs + watched) * tasks + TEST_PAIRS)
@@ -130,7 +130,7 @@ class Work(Struct, frozen=True, kw_only=True):
 def abilities(contenders: Sequence[Contender], use_case: UseCase) -> dict[ModelRef, "Able"]:
     """Return the quality of chat models for *use_case*, by checked answers and published facts.
 
-    What is known of one holds for its copies, wherever they are served.
+    Results of one copy count for all copies of the same weights.
     """
     from vedette.usecases.judging import ability  # numpy takes 0.1 s to import
 
@@ -146,10 +146,10 @@ def abilities(contenders: Sequence[Contender], use_case: UseCase) -> dict[ModelR
 def choose(
     contenders: Iterable[Contender], use_case: UseCase, settings: Judge, *, paid: bool
 ) -> Session | str:
-    """Return the session for *use_case*, or why there can be none.
+    """Return the session for *use_case*, or why there is none.
 
-    Without *paid*, only models whose calls cost nothing take part. A named judge that is not clearly better compares
-    the others too, but the session does not count.
+    Without *paid*, only models with free calls take part. A named judge that is not clearly better still compares the
+    others, but the session does not count.
     """
     everyone, named = list(contenders), settings.named
     able = abilities(everyone, use_case)
@@ -217,9 +217,9 @@ def _doubt_of_standing(judge: ModelRef) -> str:
 def _compared_before(
     judge: ModelRef, use_case: str, pool: Mapping[ModelRef, Contender], models: int
 ) -> list[ModelRef] | None:
-    """Return the models that *judge* compared last, if all of them are in the *pool* and they are as many as may be.
+    """Return the models that *judge* compared last, if all of them are in the *pool* and there are enough of them.
 
-    So a change in who is best repeats no session.
+    So a change in the ranking does not repeat a session.
     """
     judgements = [
         (one.at, model, {model, *one.rivals})
@@ -235,12 +235,12 @@ def _compared_before(
 
 
 def _standing(one: Contender, able: "Able") -> tuple[bool, float, ModelRef]:
-    """Return the sort key of judges, best first: calls that cost nothing, then the lower bound of the ability."""
+    """Return the sort key of judges, best first: free calls, then the lower bound of the ability."""
     return not one.info.free, -able.low, one.model
 
 
 def _by_weights(contenders: Iterable[Contender], named: ModelRef | None = None) -> dict[str, Contender]:
-    """Return one contender for each weights: the *named* one, else the one that was evaluated, is free, or is first."""
+    """Return one contender for each set of weights: the *named* one, else an evaluated, a free, or the first."""
     found: dict[str, Contender] = {}
     order = sorted(
         contenders, key=lambda one: (one.model != named, not one.scores, not one.info.free, one.model)
@@ -265,7 +265,7 @@ def _may_take_part(one: Contender, use_case: UseCase, *, paid: bool) -> bool:
 
 
 def may_be_judged(one: Contender, judge: Contender) -> bool:
-    """Return whether the answers of *judge* about *one* may count: they are not the same, nor of one family."""
+    """Return whether *judge* may judge *one*: they are different models of different families."""
     return _is_foreign(_descent(one), _descent(judge))
 
 
@@ -291,10 +291,10 @@ def _is_kin(one: _Descent, other: _Descent) -> bool:
 
 
 def kin(info: ModelInfo) -> frozenset[str]:
-    """Return the houses (vendors) of a model: for qwen2.5 and qwq the same. None if neither name nor server show it.
+    """Return the houses (vendors) of a model, for example the same for qwen2.5 and qwq.
 
-    The name takes priority over the family that the server reports, because that may be an architecture. If the house
-    is unknown, the reported family is the house, or the first word of the name.
+    The name takes priority over the family that the server reports, which may be an architecture. If the house is
+    unknown, the reported family is the house, or the first word of the name.
     """
     named = houses(info.canonical or "") | houses(info.model.name)
     said = info.family or info.model.name.rpartition("/")[2]
@@ -303,7 +303,7 @@ def kin(info: ModelInfo) -> frozenset[str]:
 
 
 def lacking(session: Session, contenders: Mapping[ModelRef, Contender], tasks: int) -> list[ModelRef]:
-    """Return which models of *session* have yet to write their texts."""
+    """Return the models of *session* whose texts are still missing."""
     series = SERIES[session.use_case]
 
     def has(model: ModelRef) -> bool:
@@ -315,9 +315,9 @@ def lacking(session: Session, contenders: Mapping[ModelRef, Contender], tasks: i
 
 
 def is_held(session: Session, contenders: Mapping[ModelRef, Contender]) -> bool:
-    """Return whether this very session was held: the same judge and pool, and the weights that they have now.
+    """Return whether this session was held before: with the same judge and pool, and their present weights.
 
-    One that did not count because of who the judge is, is held again once the judge is clearly better.
+    A session that did not count because of its judge is repeated once the judge is clearly better.
     """
     expected = (session.judge, contenders[session.judge].info.digest, SERIES[session.use_case])
     judged = (contenders[model].judged for model in session.pool)
@@ -333,7 +333,7 @@ def is_held(session: Session, contenders: Mapping[ModelRef, Contender]) -> bool:
 
 
 def work(session: Session, contenders: Mapping[ModelRef, Contender], settings: Judge) -> list[Work]:
-    """Return the work of each model in *session*, the texts first."""
+    """Return the work of each model in *session*; writing comes first."""
     tasks = settings.tasks
     writing = [
         _work(contenders[model], "write", tasks, TASK_TOKENS, TEXT_TOKENS)

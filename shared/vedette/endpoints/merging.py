@@ -1,4 +1,4 @@
-"""Which endpoints are in force: the configuration file's, those that appeared, and what operators changed. Pure.
+"""Decides which endpoints are in force: those of the file, those from sources, and the operators' changes. Pure.
 
 The order (ADR 0042): an operator's definition overrides single keys of the base: the endpoint of that name in the file,
 else the one that appeared, from the first source by name. An unusable definition is left out, with its reason, and its
@@ -132,7 +132,7 @@ class _Merging:
                 self._refuse(one, f"more than {MAX_APPEARED:,} endpoints appeared")
 
     def take(self, name: str) -> None:
-        """Take *name* in, or leave it out."""
+        """Add *name* to the endpoints in force, or leave it out."""
         beneath = list(self._beneath(name))
         definition = self._definitions.defined.get(name)
         if definition is None:
@@ -203,7 +203,7 @@ class _Merging:
         beneath: _Beneath | None,
         others: list[_Beneath],
     ) -> None:
-        """Lay *definition* over its base *beneath*; leave it out if the two give no endpoint."""
+        """Apply *definition* to its base *beneath*; leave it out if the result is not a valid endpoint."""
         trouble = ""
         try:
             settings = laid_over(name, definition, beneath.settings if beneath else None)
@@ -257,10 +257,10 @@ class _Merging:
         )
 
     def leave_twins_out(self) -> None:
-        """Leave out what appeared at the URL of another endpoint: each of its models would be measured twice.
+        """Leave out endpoints from sources with the URL of another endpoint: their models would be measured twice.
 
-        Endpoints that name different models are different: one gateway may serve them all. A sleeping endpoint is left
-        out, because its source may have it under another name now.
+        Endpoints that name different models are kept: one gateway may serve them all. A sleeping endpoint is left out,
+        because its source may have it under another name now.
         """
         at: dict[tuple[str, frozenset[str]], str] = {}
         late = sorted(filter(self._may_be_a_twin, self.endpoints), key=self._gives_way)
@@ -293,7 +293,7 @@ class _Merging:
 def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
     """Return the endpoint that a source shows. Raises ConfigurationError for keys that no source may set."""
     where = f"{one.source}: {one.endpoint}"
-    free = one.settings.get("measure") is False  # a source may spare costs, and cause none
+    free = one.settings.get("measure") is False  # a source may save costs, but not cause them
     for key in sorted(one.settings.keys() - OF_SOURCES - ({"measure"} if free else set())):
         raise ConfigurationError(where=where, problem=f"{key} may not be set by {_called(one.source)}")
     table = dict(one.settings)
@@ -309,10 +309,10 @@ def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
 
 
 def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings | None) -> EndpointSettings:
-    """Return the endpoint of *definition* over its base *beneath*, or without a base.
+    """Return the endpoint of *definition* on top of its base *beneath*, if any.
 
-    If the URL changes to another host or port, the credentials do not apply, because they were given for the first one.
-    Raises ConfigurationError for an invalid key or value, and for a secret that is not a reference.
+    If the URL changes to another host or port, the credentials of the base are dropped, because they belong to the
+    first one. Raises ConfigurationError for an invalid key or value, and for a secret that is not a reference.
     """
     table = {} if beneath is None else written(beneath)
     if beneath is not None:
@@ -322,7 +322,7 @@ def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings 
 
 
 def left_behind(definition: EndpointDefined, beneath: EndpointSettings) -> tuple[str, ...]:
-    """Return the credentials of *beneath* that may not go to the URL of *definition*, and that it does not name."""
+    """Return the keys of credentials in *beneath* that may not go to the URL of *definition*, and are not replaced."""
     if not addresses.leads_elsewhere(definition.settings.get("url"), beneath.url):
         return ()
     return tuple(sorted((CREDENTIALS & written(beneath).keys()) - definition.settings.keys()))
@@ -333,7 +333,7 @@ def _all_left_behind(
 ) -> tuple[str, ...]:
     """Return the credentials that the endpoint had before its URL changed, and that it lacks *in_force*.
 
-    They are those beneath, and those set at run time. Where the URL goes back, those beneath count again.
+    These are the base's, and those set at run time. If the URL changes back, the base's credentials are used again.
     """
     of_it = left_behind(definition, beneath.settings) if beneath else ()
     return tuple(sorted({*of_it, *definition.left_behind} - written(in_force).keys()))
@@ -360,9 +360,9 @@ def _without_none(value: Any) -> Any:
 
 
 def checked(table: Mapping[str, Any], where: str) -> EndpointSettings:
-    """Return the endpoint that *table* describes, as one may be defined at run time.
+    """Return the endpoint in *table*, for a definition at run time.
 
-    Raises ConfigurationError for a key or value that no endpoint can have, and for a secret that is no reference.
+    Raises ConfigurationError for an invalid key or value, and for a secret that is not a reference.
     """
     try:
         settings = endpoint_of(table, where=where)
@@ -378,7 +378,7 @@ def checked(table: Mapping[str, Any], where: str) -> EndpointSettings:
 
 
 def _key(error: ConfigurationError) -> str:
-    """Return the key that *error* is about, with a colon, or nothing."""
+    """Return the key that *error* is about, with a colon, or an empty text."""
     key = str(error.where).rpartition(".")[2] if str(error.where).count(".") > 1 else ""
     return f"{key}: " if key else ""
 

@@ -19,7 +19,7 @@ from vedette.messages.queries import OwnReply, OwnRequest
 from vedette.messages.subjects import OWN_REQUESTS
 from vedette.providers.counting import Sent
 
-# How long a server may take to count a request of ours as ended, and to report when its model will be unloaded.
+# The time that a server may take to count our request as ended, and to report when its model will be unloaded.
 SETTLES_S: Final = 2.0
 _TIMEOUT_S: Final = 1.0
 _NONE: Final = OwnReply(requests=0)
@@ -38,7 +38,10 @@ def running(sent: Sent, now: float) -> int:
 async def shown(
     bus: Bus, endpoint: str, sent: Sent, *, monotonic: Callable[[], float], model: str | None = None
 ) -> AsyncIterator[None]:
-    """Reply inside, and until a server counts none any more, how many requests *sent* has at *endpoint*."""
+    """While this context is open, reply to queries with the number of requests that *sent* has at *endpoint*.
+
+    It goes on until the server counts none of them any more.
+    """
 
     async def reply(message: Msg) -> None:
         with suppress(msgspec.DecodeError, nats.errors.Error):
@@ -60,7 +63,7 @@ async def shown(
 
 
 async def ask(bus: Bus, endpoint: str) -> OwnReply:
-    """Return how many requests all processes of Vedette have at *endpoint*."""
+    """Return the number of requests that all processes of Vedette have at *endpoint*."""
     try:
         reply = await bus.connection.request(
             OWN_REQUESTS, encode(OwnRequest(endpoint=endpoint)), timeout=_TIMEOUT_S

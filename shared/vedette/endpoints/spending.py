@@ -13,9 +13,9 @@ from vedette.settings import Budget, EndpointSettings
 from vedette.text.figures import counted, plural
 from vedette.types import ModelInfo
 
-# Where calls may cost and `measure = true` permits calls without a budget, a day may use these tokens, in and out.
+# If calls may cost and `measure = true` permits them without a budget, a day may use these tokens (input + output).
 DEFAULT_TOKENS_PER_DAY: Final = 100_000
-# Of an endpoint where calls may cost, at most this many models are measured in one way within an hour.
+# At an endpoint where calls may cost, at most this many models are measured in one way within an hour.
 MAX_MODELS_PER_ROUND: Final = 10
 ROUND: Final = timedelta(hours=1)
 _UNKNOWN: Final = "its cost is not known yet"
@@ -27,7 +27,7 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
     endpoint: str
     models: int
     why: str
-    leave: str = "measure = true or a budget"  # what gives it
+    leave: str = "measure = true or a budget"  # the setting that gives permission
     never: str = ""  # models that were never evaluated, the cost, and the command
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
 
 
 def waiting(catalogue: Catalogue, endpoints: Mapping[str, EndpointSettings]) -> dict[str, Unmeasured]:
-    """Return, by endpoint, how many models wait for permission. Those that `measure = false` forbids do not."""
+    """Return, by endpoint, the models that wait for permission, without those that `measure = false` forbids."""
     found: dict[str, Unmeasured] = {}
     for name, settings in sorted(endpoints.items()):
         held = [
@@ -71,7 +71,7 @@ def is_evaluable(info: ModelInfo) -> bool:
 
 
 def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
-    """Return the daily budget for *info*: as configured, else without limit if a call costs nothing."""
+    """Return the daily budget for *info*: as configured; without a limit if its calls are free."""
     if info.free or _bounds(endpoint.budget, info):
         return endpoint.budget
     limits = endpoint.budget
@@ -79,30 +79,30 @@ def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
 
 
 def limits(endpoint: EndpointSettings, infos: Iterable[ModelInfo]) -> Budget:
-    """Return what a day may use at an endpoint: as configured, else what bounds those of *infos* that may cost."""
+    """Return the daily limits of an endpoint: as configured, else those for models whose calls may cost."""
     held = (budget(info, endpoint) for info in infos if not info.free and why_not(info, endpoint) is None)
     return next(held, endpoint.budget)
 
 
 def is_round_full(measured: Iterable[datetime | None], now: datetime) -> bool:
-    """Return whether enough models were *measured* within the last hour that the rest must wait."""
+    """Return whether enough models were *measured* within the last hour, so that the rest must wait."""
     return sum(at is not None and is_within(at, now, ROUND) for at in measured) >= MAX_MODELS_PER_ROUND
 
 
 def _bounds(limits: Budget, info: ModelInfo) -> bool:
-    """Return whether *limits* bound what *info* spends: one in USD does only where a price is known."""
+    """Return whether *limits* limit the cost of *info*: a limit in USD does so only with a known price."""
     if limits.requests_per_day is not None or limits.tokens_per_day is not None:
         return True
     return limits.usd_per_day is not None and info.price is not None
 
 
 def _is_for_sale(info: ModelInfo) -> bool:
-    """Return whether money is all that an evaluation takes."""
+    """Return whether an evaluation needs nothing but money."""
     return is_evaluable(info) and not info.disturbs
 
 
 def _waits(endpoint: str, held: list[ModelInfo], never: list[ModelInfo]) -> Unmeasured:
-    """Return what is said of the models *held* back at *endpoint*, of which some were *never* evaluated."""
+    """Return the note about the models *held* back at *endpoint*, of which some were *never* evaluated."""
     if (harm := held[0].disturbs) is not None:
         why = f"calls may interrupt others ({harm})"
         return Unmeasured(endpoint=endpoint, models=len(held), why=why, leave="measure = true")
