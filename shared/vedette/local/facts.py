@@ -1,4 +1,4 @@
-"""The operator's own published facts: a file on this machine, used together with the package's facts."""
+"""The operator's own published facts: a file on this machine, merged with the package's facts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ from vedette.local import private
 from vedette.settings import Settings
 
 FILE = "facts.csv"
-_SHOWN = 20  # bad lines that one error names
+_SHOWN = 20  # bad lines in one error message
 
 
 def place(settings: Settings, directory: Path) -> Path:
-    """Return the file of the operator's own facts: as configured, else in the state *directory*."""
+    """Return the path of the operator's own facts: as configured, else in the state *directory*."""
     return Path(settings.recommend.facts).expanduser() if settings.recommend.facts else directory / FILE
 
 
 def load(file: Path | None) -> Table:
-    """Return the package's table, with the operator's own facts where there is *file*. Raises ConfigurationError."""
+    """Return the package's table; with the operator's own facts if *file* exists. Raises ConfigurationError."""
     if file is None or not file.is_file():
         return bundled()
     return own.merged(bundled(), facts_in(file), read(FACTS), links(read(BENCHMARKS)))
@@ -44,7 +44,7 @@ def facts_in(file: Path) -> list[own.OwnFact]:
 
 
 def add(file: Path, new: Sequence[own.OwnFact]) -> int:
-    """Merge *new* facts into *file*, and return how many it then holds. Raises ConfigurationError."""
+    """Merge *new* facts into *file*; return the number of facts in it. Raises ConfigurationError."""
     old = facts_in(file) if file.is_file() else []
     facts = own.joined(old, new)
     try:

@@ -1,4 +1,4 @@
-"""How Vedette was installed here, and the command that adds one of its extras to that installation."""
+"""Finds out how Vedette was installed, and returns the command that adds an extra to that installation."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 NAME = "vedette"
-# What these write into an environment that they manage.
+# Files that these tools write into their environments.
 _UV_TOOL = "uv-receipt.toml"
 _PIPX = "pipx_metadata.json"
 
@@ -27,17 +27,17 @@ _INSTALL: dict[Way, str] = {
 
 
 class Installed(Struct, frozen=True, kw_only=True):
-    """How it was installed; *source* is a checkout's directory, or the URL of what did not come from an index."""
+    """How Vedette was installed. *source* is the directory of a checkout, or a URL outside package indexes."""
 
     way: Way
     environment: str = sys.prefix
     source: str | None = None
-    editable: bool = False  # from a checkout, into an environment that is not the checkout's
-    extras: tuple[str, ...] = ()  # those that installing it again would lose
+    editable: bool = False  # from a checkout, into another environment than the checkout's
+    extras: tuple[str, ...] = ()  # extras that a new installation would lose
 
 
 def command(extra: str, installed: Installed | None = None) -> str:
-    """Return the shell command that adds *extra* to the Vedette that runs, or to *installed*."""
+    """Return the shell command that adds *extra* to the running Vedette, or to *installed*."""
     found = installed or detect()
     if found.way == "checkout":
         return f"uv sync --project {shlex.quote(found.source or '.')} --inexact --extra {extra}"
@@ -50,11 +50,11 @@ def command(extra: str, installed: Installed | None = None) -> str:
 
 
 def detect(prefix: Path | None = None, package: Distribution | None = None) -> Installed:
-    """Return how the *package* Vedette was installed into the environment *prefix*; by default, the one that runs."""
+    """Return how *package* was installed into the environment *prefix*; defaults: the running Vedette."""
     environment = prefix or Path(sys.prefix)
     try:
         package = package or distribution(NAME)
-    except PackageNotFoundError:  # run from its source files
+    except PackageNotFoundError:  # run from source files
         return Installed(way="checkout", source=str(Path(__file__).parents[3]))
     origin = json.loads(package.read_text("direct_url.json") or "{}")
     source = _source(origin)
@@ -73,7 +73,7 @@ def detect(prefix: Path | None = None, package: Distribution | None = None) -> I
 
 
 def _source(origin: dict[str, Any]) -> str | None:
-    """Return where a package comes from that no index has, as a requirement names it (PEP 610)."""
+    """Return the source of a package outside indexes, in the form of a requirement (PEP 610), or None."""
     url: str | None = origin.get("url")
     if repository := origin.get("vcs_info"):
         return f"{repository['vcs']}+{url}@{repository['commit_id']}"

@@ -1,4 +1,4 @@
-"""A running Vedette on this machine: its state directory, the process that holds it, and its URLs."""
+"""The Vedette of this machine: its state directory, the process that holds it, and its URLs."""
 
 import fcntl
 import os
@@ -20,35 +20,35 @@ MIN_FREE_BYTES = 64 * 2**20
 
 
 class Connection(Struct, frozen=True, kw_only=True):
-    """How to reach a running instance. Written with mode 0600: the URLs carry credentials."""
+    """How to reach a running instance. The file has mode 0600, because the URLs contain credentials."""
 
     nats_url: str  # with the agent's credentials
     operator_url: str
     database_url: str
     health_url: str
     pid: int
-    # The parts of nats_url, for clients that take no credentials in a URL.
+    # The parts of nats_url, for clients that do not accept credentials in a URL.
     server: str = ""
     user: str | None = None
     password: str | None = None
-    console_url: str = ""  # of the page, where there is one
-    console_token: str = ""  # by which an operator acts there
-    gateway_url: str = ""  # of the OpenAI-compatible API, without /v1, where there is one
-    config: str | None = None  # the configuration file; empty without one, None where it is not known
+    console_url: str = ""  # empty without a console
+    console_token: str = ""  # allows an operator's actions in the console
+    gateway_url: str = ""  # of the OpenAI-compatible API, without /v1; empty without a gateway
+    config: str | None = None  # path of the configuration file; empty: none; None: unknown
 
 
 def state_directory(named: str | None, *, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the state directory: as *named*, else `VEDETTE_STATE_DIR`, else the user's data directory."""
+    """Return the state directory: *named*, else `VEDETTE_STATE_DIR`, else in the user's data directory."""
     chosen = named or environ.get("VEDETTE_STATE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
     data = Path(environ.get("XDG_DATA_HOME", ""))
-    # By the XDG specification, a relative path counts for nothing.
+    # The XDG specification ignores relative paths.
     return (data if data.is_absolute() else _home() / ".local" / "share") / "vedette"
 
 
 def _home() -> Path:
-    """Return the user's home directory. Raises StateDirectoryError where none is known, as in some containers."""
+    """Return the user's home directory. Raises StateDirectoryError if there is none, as in some containers."""
     try:
         return Path.home()
     except RuntimeError as error:
@@ -59,21 +59,21 @@ def _home() -> Path:
 
 
 def database_file(directory: Path) -> Path:
-    """Return the default file of the database in a state directory."""
+    """Return the path of the default database in a state directory."""
     return directory / "vedette.db"
 
 
 def database_url(directory: Path) -> str:
-    """Return the URL of that file."""
+    """Return the URL of the default database in a state directory."""
     return f"sqlite+aiosqlite:///{quote(str(database_file(directory)))}"
 
 
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
-    """Hold *directory* for this process alone, made if need be; what is made meanwhile is for its user alone.
+    """Lock *directory* for this process, and create it if needed. New files in this context are for its user only.
 
-    Raises StateDirectoryError when another process holds it, naming it, when it cannot be written, or when other
-    users can write into it.
+    Raises StateDirectoryError if another process holds it (with its id), if it is not writable, or if other users can
+    write into it.
     """
     private.make_directory(directory)
     try:
@@ -93,9 +93,9 @@ def hold(directory: Path) -> Iterator[None]:
 
 
 def room(directory: Path) -> int:
-    """Return how many bytes streams may use: half of the free space, so that history has room too.
+    """Return the maximum size of streams (bytes): half of the free space, so that the history has room too.
 
-    Raises StateDirectoryError when there is too little to start with.
+    Raises StateDirectoryError if there is too little space to start.
     """
     if problem := why_too_small(directory):
         raise StateDirectoryError(
@@ -106,7 +106,7 @@ def room(directory: Path) -> int:
 
 
 def why_too_small(directory: Path) -> str | None:
-    """Return that the disk of *directory* has too little space for Vedette to start, or None."""
+    """Return why the disk of *directory* is too full for Vedette to start, or None."""
     free = _free(directory)
     if free >= MIN_FREE_BYTES:
         return None
@@ -141,7 +141,7 @@ def _sign(descriptor: int, directory: Path) -> None:
 
 @contextmanager
 def announced(directory: Path, connection: Connection) -> Iterator[None]:
-    """Write `connection.json` into *directory* for as long as the context is open."""
+    """Write `connection.json` into *directory*; remove it at the end of this context."""
     path = directory / _CONNECTION
     private.write_file(path, msgspec.json.format(msgspec.json.encode(connection), indent=2).decode())
     try:
@@ -151,7 +151,7 @@ def announced(directory: Path, connection: Connection) -> Iterator[None]:
 
 
 def find(directory: Path) -> Connection:
-    """Return how to reach the instance of *directory*. Raises NotRunning when there is none alive."""
+    """Return how to reach the instance of *directory*. Raises NotRunning if none runs."""
     path = directory / _CONNECTION
     try:
         connection = msgspec.json.decode(path.read_bytes(), type=Connection)

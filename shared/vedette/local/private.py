@@ -1,4 +1,4 @@
-"""Files and directories that belong to one user: passwords and history lie in them."""
+"""Files and directories that only their user can read: they contain passwords and history."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ _OTHERS = 0o077
 
 
 def make_directory(path: Path) -> None:
-    """Make *path* for its user alone. Raises StateDirectoryError when others can put files into it."""
+    """Create *path* for its user only. Raises StateDirectoryError if other users can put files into it."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         problem = why_not_private(path)
@@ -25,13 +25,13 @@ def make_directory(path: Path) -> None:
 
 
 def why_not_private(directory: Path) -> str | None:
-    """Return why others could put files into *directory*, which exists, or None. Raises OSError."""
-    for seen in (directory.lstat(), directory.stat()):  # a link, and where it leads
+    """Return why other users could put files into *directory*, or None. Raises OSError if it does not exist."""
+    for seen in (directory.lstat(), directory.stat()):  # a link, and its target
         if seen.st_uid not in (0, os.geteuid()):
             return f"belongs to the user with the id {seen.st_uid}; choose another with --state-dir"
     if not stat.S_ISDIR(seen.st_mode):
         return "is not a directory; choose another with --state-dir"
-    # A volume that root gave to this process's group is as good as its own.
+    # A volume that root gave to the group of this process counts as its own.
     given = seen.st_uid == 0 != os.geteuid() and seen.st_gid == os.getegid()
     if seen.st_mode & (0o002 if given else 0o022):
         return (
@@ -42,7 +42,7 @@ def why_not_private(directory: Path) -> str | None:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open *path*, made if need be, readable for its user alone. A link is not followed. Raises OSError."""
+    """Open *path*, created if needed, readable for its user only. Does not follow a link. Raises OSError."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     seen = os.fstat(descriptor)
     if seen.st_uid == os.geteuid() and seen.st_mode & _OTHERS and stat.S_ISREG(seen.st_mode):
@@ -51,7 +51,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write *text* to a file that only its user can read, from its first moment, and never write half of it."""
+    """Write *text* to a file atomically; from the start, only its user can read it."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(open_file(temporary, os.O_WRONLY | os.O_EXCL), "w", encoding="utf-8") as file:
@@ -61,7 +61,7 @@ def write_file(path: Path, text: str) -> None:
 
 @contextmanager
 def umask() -> Iterator[None]:
-    """Have every file that this process and its children make be readable for its user alone."""
+    """Make all files that this process and its children create readable for their user only."""
     before = os.umask(_OTHERS)
     try:
         yield

@@ -1,1 +1,1 @@
-"""Text from outside, as people and models may read it. Pure."""
+"""Formats text from outside for people and models. Pure."""

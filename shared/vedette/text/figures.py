@@ -1,15 +1,15 @@
-"""Figures as people read them, and two in one sentence so that they differ where they differ. Pure."""
+"""Formats numbers for people; two numbers in one sentence so that a difference stays visible. Pure."""
 
 import math
 
-_MAX_DIGITS = 17  # of a float: by these, any two differ
+_MAX_DIGITS = 17  # of a float: enough to distinguish any two
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 def apart(one: float, other: float, digits: int, *, fixed: bool = False) -> tuple[str, str]:
-    """Return both numbers with *digits*, or with as many more as it takes to distinguish them.
+    """Return both numbers with *digits* digits, or with more if that is needed to distinguish them.
 
-    These are significant digits, or those behind the point when *fixed*.
+    The digits are significant digits, or those after the point if *fixed*.
     """
     kind = "f" if fixed else "g"
     for precision in range(digits, _MAX_DIGITS + 1):
@@ -20,41 +20,41 @@ def apart(one: float, other: float, digits: int, *, fixed: bool = False) -> tupl
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return *value* for people: grouped, or a dash if it is not known."""
+    """Return *value* for people, with grouped digits; a dash if unknown."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def ms(value: float | None) -> str:
-    """Return milliseconds for people: seconds from ten on."""
+    """Return milliseconds for people; from ten seconds on, in seconds."""
     if value is None:
         return "-"
     return f"{value / 1000:,.1f} s" if value >= 10_000 else f"{value:,.0f} ms"
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction for people: 100 % is all of it, so just below there is a digit more."""
+    """Return a fraction as a percentage for people. Just below 100 % it has one more digit."""
     if value is None:
         return "-"
     return f"{math.floor(1000 * value) / 10} %" if 0.995 <= value < 1 else f"{100 * value:.0f} %"
 
 
 def plural(count: int, noun: str, several: str = "") -> str:
-    """Return *noun*, or for any *count* but one its plural: *several*, or *noun* with an s."""
+    """Return *noun* for a *count* of 1, else the plural: *several*, or *noun* with an s."""
     return noun if count == 1 else several or f"{noun}s"
 
 
 def counted(count: int, noun: str, several: str = "") -> str:
-    """Return *count* and what it counts: "1 model", "1,024 models", "2 replies"."""
+    """Return *count* with its noun: "1 model", "1,024 models", "2 replies"."""
     return f"{count:,} {plural(count, noun, several)}"
 
 
 def times(count: int) -> str:
-    """Return a count of measurements for people."""
+    """Return the number of measurements for people."""
     return "once" if count == 1 else f"{count:,} times"
 
 
 def duration(seconds: float) -> str:
-    """Return how long something takes for people, in the largest unit of which it has two; at least 1 s."""
+    """Return a duration for people, in the largest unit with at least two of it; at least 1 s."""
     for unit, length in _UNITS:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -62,7 +62,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(seconds: float | None) -> str:
-    """Return an age for people, in the largest unit of which it has two."""
+    """Return an age for people, in the largest unit with at least two of it."""
     return "just now" if seconds is None or seconds < 120 else f"{duration(seconds)} ago"
 
 

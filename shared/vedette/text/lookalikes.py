@@ -1,9 +1,9 @@
-"""Names that look like others: why a name is strange, and which name was meant. Pure.
+"""Finds names that look like others: why a name is strange, and which name was meant. Pure.
 
-Models with such names stay different models. Only what is likely is looked for: letters of scripts that share shapes,
+Models with such names stay different models. Only likely cases are found: characters of scripts with similar shapes,
 Unicode's compatibility forms, invisible characters, spaces at the ends, and case within one endpoint.
 """
-# ruff: noqa: RUF001 - it is a table of characters that look alike
+# it has a table of characters that look alike
 
 import unicodedata
 from collections import defaultdict
@@ -15,18 +15,18 @@ from vedette.text.shown import hidden, shortened
 from vedette.types import ModelRef
 
 K = TypeVar("K", bound=Hashable)
-_MAX_NAMED = 3  # of the models that one is like
+_MAX_NAMED = 3  # similar models that are named
 _MAX_NAME = 60
-# Scripts with letters of the same shape: a name that mixes them was made to be taken for another.
+# Scripts with characters of the same shape. A name that mixes them imitates another name.
 _ALIKE = frozenset(("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"))
-_SHAPES = str.maketrans(  # each line: characters, and those of ASCII that look like them
+_SHAPES = str.maketrans(  # each line: characters, and the ASCII characters that they look like
     "аеорсухіјѕһԁԛԝгкмтАВЕКМНОРСТУХІЈЅԚԜЗοανρικυχτΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսհոցզıɑɡ‐‑‒–—−∕⁄ː∶‘’",
     "aeopcyxijshdqwrkmtABEKMHOPCTYXIJSQW3oavpikuxtABEZHIKMNOPTYXouhngqiag------//::''",
 )
 
 
 def notes(models: Iterable[ModelRef]) -> dict[ModelRef, tuple[str, ...]]:
-    """Return what a reader should know of the names of *models*, for each of which there is something to know."""
+    """Return notes about strange names among *models*; models without a note are left out."""
     known = sorted(models)
     shapes = {model: _shape(model.name) for model in known}
     alike = _groups(known, shapes.__getitem__)
@@ -50,7 +50,7 @@ def notes(models: Iterable[ModelRef]) -> dict[ModelRef, tuple[str, ...]]:
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """Return which of the *known* names *name* means: itself, else the only one of the same characters in Unicode."""
+    """Return the *known* name that *name* means: the same, else the only one with equivalent characters; or None."""
     plain = normalized(name, "NFC")
     same = []
     for other in known:
@@ -69,7 +69,7 @@ def _groups(models: Sequence[ModelRef], key: Callable[[ModelRef], K]) -> dict[K,
 
 
 def _shape(name: str) -> str:
-    """Return *name* as it looks, in letters of ASCII as far as there are any."""
+    """Return *name* with ASCII characters in place of others that look the same."""
     if name.isascii():
         return name.strip()
     seen = "".join(
@@ -98,5 +98,5 @@ def _like(how: str, others: Sequence[ModelRef]) -> Iterable[str]:
 
 
 def _spelt(model: ModelRef) -> str:
-    """Return the name of *model* with every character beyond ASCII escaped: next to its twin it would look the same."""
+    """Return the name of *model* with characters beyond ASCII escaped, because it would look like its twin."""
     return shortened(str(model).encode("ascii", "backslashreplace").decode(), _MAX_NAME)

@@ -1,19 +1,19 @@
 """Unicode normalisation in linear time. Pure.
 
-`unicodedata.normalize` sorts a run of combining marks by insertion: quadratic, 1 s for 20,000 marks on one character.
-Unicode's Stream-Safe Text Format [UAX #15, section 13] cuts runs at 30 marks with a joiner that changes nothing else;
-no word of a language has more than about six.
+`unicodedata.normalize` sorts a run of combining marks by insertion, in quadratic time: 1 s for 20,000 marks. Unicode's
+Stream-Safe Text Format [UAX #15, section 13] splits runs at 30 marks with a joiner that has no other effect. No word of
+a language has more than about six marks.
 """
 
 import unicodedata
 from typing import Literal
 
 _MAX_MARKS = 30
-_JOINER = "\u034f"  # COMBINING GRAPHEME JOINER, itself no mark that is sorted
+_JOINER = "\u034f"  # COMBINING GRAPHEME JOINER, which is not sorted itself
 
 
 def normalized(text: str, form: Literal["NFC", "NFKC"]) -> str:
-    """Return *text* in *form*, with a joiner where more than 30 combining marks follow one another."""
+    """Return *text* in *form*, with a joiner in each run of more than 30 combining marks."""
     if text.isascii():
         return text
     pieces, start, marks = [], 0, 0

@@ -1,4 +1,4 @@
-"""Why no model is a candidate where no constraint that is relaxed admits one. Pure."""
+"""Explains why no model is a candidate, if relaxing one constraint does not help. Pure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from vedette.text.figures import plural
 
 
 class _Why(NamedTuple):
-    """A reason that no constraint lifts: the code of its rejections, and what is said of one, of many, and of all."""
+    """A reason that no constraint removes: the code of its rejections, and its texts for one, several, all."""
 
     code: str
     one: str
@@ -38,11 +38,11 @@ _WHY = (
 
 
 def why_none(rejected: Mapping[str, int], considered: int) -> str:
-    """Return in a sentence why none of the models *considered* is a candidate, by how many were *rejected* for what."""
+    """Return a sentence why none of the *considered* models is a candidate, by the number *rejected* for each code."""
     if not considered:
         return "The catalogue is empty."
     found = [(n, why) for why in _WHY if (n := rejected.get(why.code, 0))]
-    # One with another status may be able to do all, and have answered no call.
+    # A model that is not available may have the capability, but has answered no call.
     others = "every capability needed" + (" and answers calls" if rejected.get("status") else "")
     if not found:
         return f"None of them has {others}."

@@ -1,20 +1,20 @@
 r"""Escapes text from outside for people and models: nothing invisible, nothing that reorders a line.
 
-Events, replies and JSON keep every name as it is. Only what is shown is escaped, with Python's own escapes
-(`\u202e`), so that two names that differ also look different. Both functions may be applied twice.
+Events, replies and JSON keep every name unchanged. Only shown text is escaped, with Python's escapes (`\u202e`), so
+that two different names also look different. Both functions may be applied twice.
 """
 
 import re
 import unicodedata
 
 MAX_NAME_COLUMNS = 72
-MAX_PROSE_COLUMNS = 32  # a name with many spaces is a sentence: too short to carry an instruction
+MAX_PROSE_COLUMNS = 32  # a name with many spaces is a sentence: this is too short for an instruction
 _MAX_SPACES = 4
-_MAX_MARKS = 2  # on one character; more of them paint over other lines
+_MAX_MARKS = 2  # on one character; more would cover other lines
 _PLAIN = re.compile(r"[\x20-\x7e\n\t]*\Z")
-# Printable by Unicode's categories, and yet blank on a screen: fillers, joiners and the empty Braille pattern.
+# Printable by Unicode's categories, but blank on a screen: fillers, joiners and the empty Braille pattern.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-# What a spreadsheet runs a cell for, behind whatever it skips, and the wide and small forms that it folds to them.
+# Characters that start a formula in a spreadsheet, after characters that it skips; with their wide and small forms.
 _FORMULA = re.compile(
     r"""[\t\r\n]|[\s"'\u200b-\u200f\u2060-\u2064\ufeff]*"""
     r"[=+\-@\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
@@ -23,7 +23,7 @@ _LOOSE_SPACE = re.compile(r"^ +| +$|(?<=[ /]) +| +(?= )")
 
 
 def shown(text: str) -> str:
-    """Return *text* with every invisible, reordering or control character escaped; line ends and tabs stay."""
+    """Return *text* with all invisible, reordering and control characters escaped; line ends and tabs stay."""
     if _PLAIN.match(text):
         return text
     pieces, before, marks = [], "", 0
@@ -35,7 +35,7 @@ def shown(text: str) -> str:
 
 
 def shown_json(document: str) -> str:
-    """Return *document*, which is JSON of the same value, with those characters in JSON's own escapes."""
+    """Return the JSON text *document* with these characters as JSON escapes; its value stays the same."""
     if _PLAIN.match(document):
         return document
     return "".join(
@@ -44,7 +44,7 @@ def shown_json(document: str) -> str:
 
 
 def shown_name(name: object, most: int = MAX_NAME_COLUMNS) -> str:
-    """Return a model's name as a table shows it: escaped, spaces that are easily missed as `␣`, cut in the middle."""
+    """Return a model's name for a table: escaped, cut in the middle, and with `␣` for spaces that are easily missed."""
     text = str(name)
     if text.count(" ") > _MAX_SPACES:
         text, most = text.replace(" ", "␣"), min(most, MAX_PROSE_COLUMNS)
@@ -54,13 +54,13 @@ def shown_name(name: object, most: int = MAX_NAME_COLUMNS) -> str:
 
 
 def quoted_name(name: object) -> str:
-    """Return a model's name for a sentence: as in a table, and in quotation marks if it has spaces."""
+    """Return a model's name for a sentence: as in a table, in quotation marks if it has spaces."""
     text = shown_name(name)
     return f'"{text}"' if " " in text or "␣" in text else text
 
 
 def shortened(text: str, most: int, end: float = 1 / 2) -> str:
-    """Return *text* in at most *most* characters: what does not fit is left out, *end* of the rest is its end."""
+    """Return *text* in at most *most* characters, cut in the middle; *end* is the share of the rest that is its end."""
     if len(text) <= most:
         return text
     tail = int((most - 1) * end)
@@ -68,12 +68,12 @@ def shortened(text: str, most: int, end: float = 1 / 2) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Return *text* as a cell of CSV that no spreadsheet takes for a formula: behind an apostrophe if need be."""
+    """Return *text* as a CSV cell that no spreadsheet takes for a formula: after an apostrophe if needed."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def hidden(text: str) -> tuple[str, ...]:
-    """Return the characters of *text* that `shown` escapes, each once, as it escapes them."""
+    """Return the characters of *text* that `shown` escapes, each once, in escaped form."""
     found: dict[str, None] = {}
     before, marks = "", 0
     for character in () if _PLAIN.match(text) else text:
@@ -87,11 +87,13 @@ def hidden(text: str) -> tuple[str, ...]:
 def _is_hidden(character: str, before: str, marks: int) -> bool:
     if character.isascii():
         return not character.isprintable() and character not in "\n\t"
-    # Not printable: controls, format characters, line ends, spaces other than U+0020, private and unassigned.
+    # not printable: controls, format characters, line ends, spaces except U+0020, private and unassigned
     if not character.isprintable() or character in _BLANK:
         return True
     if "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef":
-        return not before or unicodedata.category(before) != "So"  # after a symbol: how an emoji looks
+        return (
+            not before or unicodedata.category(before) != "So"
+        )  # after a symbol it selects the look of an emoji
     return marks > 0 and (marks > _MAX_MARKS or (marks == 1 and not before.isalpha()))
 
 
