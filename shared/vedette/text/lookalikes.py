@@ -3,7 +3,7 @@
 Models with such names stay different models. Only likely cases are found: characters of scripts with similar shapes,
 Unicode's compatibility forms, invisible characters, spaces at the ends, and case within one endpoint.
 """
-# it has a table of characters that look alike
+# ruff: noqa: RUF001 - it has a table of characters that look alike
 
 import unicodedata
 from collections import defaultdict
