@@ -12,7 +12,7 @@ from vedette.providers import Delta, Finished, ToolCall
 from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.types import Outcome
 
-# How services say that they, not the model, ended an answer: OpenAI and others, Anthropic, Gemini.
+# The reasons with which a service, not the model, ends an answer: OpenAI and others, Anthropic, Gemini.
 REFUSED_REASONS: Final = frozenset(
     {
         "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
@@ -32,12 +32,12 @@ class Answered(Struct, frozen=True, kw_only=True):
 
     @property
     def output_tokens(self) -> int | None:
-        """How many tokens it took, where the server says so."""
+        """The number of output tokens by the server's report, or None."""
         return self.finished.output_tokens
 
     @property
     def thought_tokens(self) -> int:
-        """How many of its tokens were thoughts: by the server's count, else by their share of the text."""
+        """The number of reasoning tokens: by the server's count, else by their share of the text."""
         if self.finished.reasoning_tokens or not self.thinking:
             return self.finished.reasoning_tokens or 0
         characters = len(self.thinking) + len(self.text)
@@ -51,7 +51,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 
     @property
     def is_all_thoughts(self) -> bool:
-        """Whether the limit was reached before the first word, in thoughts that were shown or not."""
+        """Whether the token limit was reached before any text, in visible or hidden reasoning."""
         return self.finished.reason == "length" and not self.text.strip()
 
 
@@ -72,9 +72,9 @@ THOUGHT_MARKS: Final = (
 
 
 def thoughts_apart(deltas: Sequence[Delta]) -> list[Delta]:
-    """Return *deltas* with the thoughts at the beginning of their text, between marks, as thinking.
+    """Return *deltas* with the reasoning at the start of their text, between marks, as thinking.
 
-    A closing mark without an opening one ends thoughts too, because some templates open them in the prompt. The marks
+    A closing mark without an opening one also ends reasoning, because some templates open it in the prompt. The marks
     are removed.
     """
     text = "".join(delta.text for delta in deltas)
@@ -82,7 +82,7 @@ def thoughts_apart(deltas: Sequence[Delta]) -> list[Delta]:
     for opening, closing in THOUGHT_MARKS:
         opened, end = begun.startswith(opening), text.find(closing)
         if opening.isalpha() and end < 0:
-            continue  # a word of the answer
+            continue  # part of the answer's text
         if opened or (end >= 0 and opening not in text and "/" in closing):
             start = len(text) - len(begun) + len(opening) if opened else 0
             return list(_cut(deltas, start, len(text) if end < 0 else end, len(closing)))
@@ -105,7 +105,7 @@ def _cut(deltas: Sequence[Delta], start: int, end: int, mark: int) -> Iterator[D
 
 
 def whole(items: Sequence[Delta | Finished], secrets: Secrets = NO_SECRETS) -> Answered:
-    """Return the answer that the *items* of a stream make up. *secrets* are redacted, also one split between items.
+    """Return the answer from all *items* of a stream. *secrets* are redacted, also a secret split between items.
 
     Raises ProviderError for a stream without its end.
     """

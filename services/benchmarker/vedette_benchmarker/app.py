@@ -56,7 +56,7 @@ def _measures(
 ) -> tuple[dict[JobKind, Measure], Selecting, Judging]:
     """Return the measure of each kind, and the parts of them that a changed configuration must reach."""
     bus, clock, catalogue = service.bus, service.clock, service.catalogue
-    rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
+    rng = SystemRandom()  # with a fixed seed, prompts after a restart would be in the server's prompt cache
     limit = DayLimit(settings=settings.evaluating, catalogue=catalogue, clock=clock)
     selecting = Selecting(
         catalogue=catalogue,

@@ -1,4 +1,4 @@
-"""Asking the items of a suite, one after the other."""
+"""Sends the items of a suite to a model, one after the other."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict, estimat
 T = TypeVar("T")
 
 TRIAL = ("def one():\n    return 1\n", ("assert one() == 1",))  # whether the sandbox holds here
-THINKING_TOKENS = 1024  # room to think before each answer
+THINKING_TOKENS = 1024  # for reasoning, in addition to the answer
 _FAILURES_IN_A_ROW = 3
 _UNGRADED_IN_A_ROW = 3
 _WRONG_QUESTION = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
@@ -34,7 +34,7 @@ _MAX_WAIT_S = 60.0
 
 OnTrial = Callable[[Graded], Awaitable[None]]
 Pause = Callable[[float], Awaitable[None]]
-Run = Callable[[str, Sequence[str]], Awaitable[sandbox.Ran]]  # has a program pass its tests. Raises NoSandbox
+Run = Callable[[str, Sequence[str]], Awaitable[sandbox.Ran]]  # runs a program's tests; raises NoSandbox
 
 
 class Spent(Struct):
@@ -44,11 +44,11 @@ class Spent(Struct):
     prompt_tokens: int = 0
     output_tokens: int = 0
     thoughts: Thoughts = Thoughts(answers=0, tokens=0)  # before its answers
-    failure: ProviderError | None = None  # why no more is asked
+    failure: ProviderError | None = None  # why no more questions are sent
     over_usd: float | None = None  # the limit that the next question could have exceeded
 
     def at(self, endpoint: EndpointSettings, info: ModelInfo) -> Use:
-        """Return it as usage of *endpoint*, with its cost by the price of the model *info*."""
+        """Return this as usage of *endpoint*; the cost follows from the price of the model *info*."""
         return cost(
             endpoint,
             info,
@@ -59,7 +59,7 @@ class Spent(Struct):
 
 
 class Asker:
-    """Asks one model. `spent` has the usage, and the reason why no more questions are possible."""
+    """Sends questions to one model. `spent` has the usage, and the reason why no more questions are possible."""
 
     def __init__(
         self,
@@ -83,21 +83,22 @@ class Asker:
         self._max_usd = max_usd
         self._pause = pause
         self._room = room_to_think(info)
-        self._estimated = 0  # prompt tokens of the questions, by our estimate
+        self._estimated = 0  # estimated prompt tokens of the questions so far
         self._unrun: str | None = None  # why programs are not run; None: not tried yet
 
     async def grade(
         self, suite: Suite, seed: str, on_trial: OnTrial, *, start: int = 0, count: int | None = None
     ) -> Graded:
-        """Ask *count* items of *suite* from place *start*, or until the endpoint fails; *on_trial* comes before each.
+        """Ask *count* items of *suite* from place *start* on; call *on_trial* before each.
 
-        Three answers in a row that cannot be graded end it too, and a question that could exceed the limit in USD.
+        It ends early if the endpoint fails, after three answers in a row that cannot be graded, and before a question
+        that could exceed the limit in USD.
         """
         items: Iterator[Item | VectorItem] = suite.items(Random(seed))  # noqa: S311
         graded, failures, ungraded = Graded(suite=suite), 0, 0
         programs = False
         wanted = self._settings.items if count is None else count
-        for place, item in enumerate(islice(items, start, None), start):  # an operator's suite ends
+        for place, item in enumerate(islice(items, start, None), start):  # an operator's suite has an end
             if is_done(graded, wanted) or ungraded == _UNGRADED_IN_A_ROW:
                 break
             if self._is_too_costly(item):
@@ -114,7 +115,7 @@ class Asker:
             except ProviderError as error:
                 self.spent.requests += 1
                 if error.outcome in _WRONG_QUESTION:
-                    break  # this server cannot be asked so: no score, and the next suite
+                    break  # the server cannot take such a question: no score, next suite
                 failures += 1
                 if error.outcome in ENDPOINT_WIDE or failures == _FAILURES_IN_A_ROW:
                     self.spent.failure = error
@@ -122,7 +123,7 @@ class Asker:
         return graded
 
     async def answer(self, item: Item) -> Answered | None:
-        """Return the answer to *item*, ungraded; None where it could exceed the limit in USD. Raises ProviderError."""
+        """Return the ungraded answer to *item*; None if it could exceed the limit in USD. Raises ProviderError."""
         if self._is_too_costly(item):
             self.spent.over_usd = self._max_usd
             return None
@@ -135,19 +136,19 @@ class Asker:
         return answered
 
     def _is_too_costly(self, item: Item | VectorItem) -> bool:
-        """Return whether *item* could bring the cost over the limit, if its answer is as long as allowed."""
+        """Return whether *item* could exceed the cost limit if its answer has the maximum length."""
         price = self._info.price
         if self._max_usd is None or price is None:
             return False
         answer = item.max_tokens + max(self._room, THINKING_TOKENS) if isinstance(item, Item) else 0
-        # The service may count more tokens than we estimate: as much more as it has so far.
+        # The service may count more tokens than the estimate: assume the same factor as so far.
         counted_more = max(1.0, self.spent.prompt_tokens / self._estimated if self._estimated else 1.0)
         prompt = _estimated(item) * counted_more
         tokens_in, tokens_out = self.spent.prompt_tokens + prompt, self.spent.output_tokens + answer
         return price.usd(tokens_in, tokens_out) > self._max_usd
 
     async def _ask(self, item: Item | VectorItem, graded: Graded, seed: str, place: int) -> Graded:
-        """Ask one item and count its verdict. Raises ProviderError."""
+        """Ask one item; return *graded* with its verdict. Raises ProviderError."""
         answer = await (self._embed(item) if isinstance(item, VectorItem) else self._generate(item))
         self._estimated += _estimated(item)
         prompt = asked(item)
@@ -168,7 +169,7 @@ class Asker:
         )
 
     async def _verdict(self, item: Item | VectorItem, given: Given) -> Verdict:
-        """Return whether an answer is right: by running its program, else by its text.
+        """Return whether an answer is right: by running its program if there is one, else by its text.
 
         Raises NotGraded and NoSandbox.
         """
@@ -179,7 +180,7 @@ class Asker:
         return Verdict(correct=ran.ok, why=ran.why)
 
     async def _why_unrun(self) -> str:
-        """Return why programs are not run here, or nothing where they are. The sandbox is tried once."""
+        """Return why programs are not run here; empty if they are. The sandbox is tested once."""
         if self._unrun is None:
             self._unrun = await self._why_no_sandbox() if self._settings.run_code else "run_code is false"
         return self._unrun
@@ -192,7 +193,7 @@ class Asker:
         return ""
 
     async def _generate(self, item: Item) -> Answered:
-        """Return the answer; one of thoughts alone, cut off, is asked for again with room for them."""
+        """Return the answer. If it was cut off before any text, ask again with room for reasoning."""
         answered = await self._generate_once(item)
         if answered.thought_tokens and not self._room:
             self._room = THINKING_TOKENS
@@ -218,7 +219,7 @@ class Asker:
         return answered
 
     async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of *call*. If the service limits the rate, wait as long as it says, and call again."""
+        """Return the result of *call*. After a rate limit, wait as long as the service says, and call again."""
         for turn in range(_RATE_LIMIT_WAITS):
             try:
                 return await call()
@@ -248,7 +249,7 @@ async def _all(pieces: AsyncIterator[Delta | Finished]) -> list[Delta | Finished
 
 
 def room_to_think(info: ModelInfo) -> int:
-    """Return how many tokens more an answer of *info* may take, for its thoughts."""
+    """Return the number of extra tokens for reasoning that an answer of *info* may take."""
     return THINKING_TOKENS if info.thinks else 0
 
 

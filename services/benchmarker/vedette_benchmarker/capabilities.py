@@ -14,7 +14,7 @@ from vedette.types import ModelInfo, Outcome, Use
 from vedette_benchmarker.proof import Proof, calls, claims, prove, prove_embedding, prove_rerank
 from vedette_benchmarker.work import Ended, Work
 
-_PROMPT_TOKENS = 150  # of the longest call, tool and template with it
+_PROMPT_TOKENS = 150  # of the longest call, with tool and template
 _VECTORS = {"embedding": prove_embedding, "rerank": prove_rerank}
 
 
@@ -27,7 +27,7 @@ class Capabilities:
         self._rng = rng
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether the model was checked by this very job."""
+        """Return whether this job already checked the model."""
         return state.verified is not None and state.verified.event.job_id == job.id
 
     def measured_at(self, state: ModelState) -> datetime | None:
@@ -35,7 +35,7 @@ class Capabilities:
         return state.verified.event.at if state.verified else None
 
     def is_due(self, state: ModelState) -> bool:
-        """Return True: each tick wants it again."""
+        """Return True: every tick repeats the check."""
         return True
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
@@ -45,11 +45,11 @@ class Capabilities:
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return False: no budget is kept for this alone."""
+        """Return False: capability checks have no budget of their own."""
         return False
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
-        """Return the cost of all calls if each answer is as long as allowed."""
+        """Return the usage of all calls if each answer has the maximum length."""
         made = [call.generation.max_tokens for call in calls(info, self._rng)] or [0]
         return cost(
             endpoint.settings,
@@ -60,7 +60,7 @@ class Capabilities:
         )
 
     async def run(self, work: Work) -> Ended:
-        """Ask, judge, publish."""
+        """Send the calls, judge the answers, publish the result."""
         proof = await self._prove(work)
         event = await self._publish(work.info, proof, work.job)
         ok = event is None or event.outcome is Outcome.OK
@@ -90,7 +90,7 @@ class Capabilities:
             )
             proof = await prove(work.in_turn, call, proof, endpoint.secrets)
             if proof.failure is not None:
-                break  # the endpoint could not serve it; its reply to the next call shows no more
+                break  # the endpoint failed: further calls would show nothing
         return proof
 
     async def _publish(self, info: ModelInfo, proof: Proof, job: Job) -> ModelVerified | None:

@@ -9,7 +9,7 @@ from vedette_benchmarker.suites.choosing import suites
 
 
 def problems(settings: Settings) -> Iterator[ConfigurationError]:
-    """Yield the problems of suites, then each kind that a use case names and no suite has."""
+    """Yield problems of suites, and each kind in a use case that no suite has."""
     try:
         chosen = suites(settings.evaluating.suites)
     except ConfigurationError as error:

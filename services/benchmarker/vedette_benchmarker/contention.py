@@ -1,16 +1,16 @@
-"""Whether an endpoint had other work during a run: from its activity before and after. Pure."""
+"""Detects other work of an endpoint during a run, from its activity before and after. Pure."""
 
 from vedette.providers import Activity
 from vedette.text.figures import counted
 
-# Servers count a token or two differently than they report them in `usage` (llama.cpp counts the last one too).
+# Servers count one or two tokens more or less than they report in `usage` (llama.cpp also counts the last one).
 _COUNTING_SLACK_TOKENS = 4
 
 
 def other_work(before: Activity | None, after: Activity | None, *, model: str, own_tokens: int) -> str | None:
-    """Return other work of the endpoint between *before* and *after* a run of *model*, or None.
+    """Return a sentence about other work of the endpoint between *before* and *after* a run of *model*, or None.
 
-    *own_tokens* are those of the run itself. A figure that the endpoint does not report counts as no other work.
+    *own_tokens* are the tokens of the run. A figure that the endpoint does not report counts as no other work.
     """
     if before is None or after is None:
         return None

@@ -23,7 +23,7 @@ class DayLimit:
     def gives_leave(
         self, endpoint: OpenEndpoint, info: ModelInfo, usd: float | None, *, today: bool = True
     ) -> bool:
-        """Return whether *usd* for paid calls are within the limit: what is left of it *today*, or else a whole day."""
+        """Return whether *usd* for paid calls fits the rest of the limit *today*, else the limit of a whole day."""
         limit = self._settings.usd_per_day
         if not limit or usd is None or endpoint.settings.measure is False or info.disturbs:
             return False
@@ -33,9 +33,9 @@ class DayLimit:
     def reserved(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job, most_usd: float | None
     ) -> Iterator[float | None]:
-        """Give the maximum cost of *job*, None without a limit; in this context it counts as spent.
+        """Yield the maximum cost of *job* (USD), None without a limit. In this context it counts as spent.
 
-        *most_usd* is what it is expected to cost at most; None: not known.
+        *most_usd* is its expected maximum cost; None: unknown.
         """
         limit_usd = self._limit_usd(endpoint, info, job, most_usd)
         if limit_usd is not None:

@@ -62,7 +62,7 @@ class Evaluation:
         self._limit = limit or DayLimit(settings=settings, catalogue=catalogue, clock=clock)
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether the model was evaluated by this very job."""
+        """Return whether this job already evaluated the model."""
         return state.evaluated is not None and state.evaluated.event.job_id == job.id
 
     def measured_at(self, state: ModelState) -> datetime | None:
@@ -101,12 +101,12 @@ class Evaluation:
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
+        """Return whether `usd_per_day` covers the next questions to a paid model."""
         cost = _expected(self._catalogue.get(info.model), info, PART)
         return self._limit.gives_leave(endpoint, info, cost.usd if cost else None, today=today)
 
     async def run(self, work: Work) -> Ended:
-        """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
+        """Ask, grade, publish. Raises RequestError for a suite that is unknown here."""
         known, started = work.known, self._clock.monotonic()
         wanted = await self._selecting.wanted(work.state, known, work.job)
         if not wanted:
@@ -211,7 +211,7 @@ class Evaluation:
         return event
 
     async def _warn(self, event: ModelEvaluated, job: Job) -> None:
-        """Publish that the model has become worse, if it has, once for each baseline."""
+        """Publish that the model has become worse, once for each baseline."""
         fallen, quality = drops(event.quality), event.quality
         baseline = quality.baseline
         if not fallen or baseline is None:
@@ -254,7 +254,7 @@ def _stopped(spent: Spent) -> str | None:
 
 
 def _expected(state: ModelState | None, info: ModelInfo, items: int) -> evaluating.Cost | None:
-    """Return the cost of *items* of each suite, by the thoughts counted so far; None: no price is known."""
+    """Return the cost of *items* of each suite, by the reasoning counted so far; None without a known price."""
     return evaluating.expected(info, items, state.quality.thoughts if state and state.quality else None)
 
 

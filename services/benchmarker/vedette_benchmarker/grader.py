@@ -21,7 +21,7 @@ from vedette.errors import NotGraded
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Item, VectorItem, Verdict
 
-DEADLINE_S = 15.0  # a grading takes milliseconds; its CPU time has a limit of its own (grader_process.py)
+DEADLINE_S = 15.0  # a grading takes milliseconds; its CPU time has its own limit (grader_process.py)
 _START_S = 60.0
 MAX_REPLY_BYTES = 64 * 1024
 LENGTH_BYTES = 4
@@ -64,7 +64,7 @@ def asked(item: Item | VectorItem) -> str:
 
 
 class Grader:
-    """Owns one grading process, which starts with the first answer. It grades one answer at a time."""
+    """Owns one grading process, which starts with the first answer and grades one answer at a time."""
 
     def __init__(self, folder: str | None = None, *, deadline_s: float = DEADLINE_S) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class Grader:
         return reply.verdict
 
     async def close(self) -> None:
-        """End the grading process."""
+        """Stop the grading process."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -91,7 +91,7 @@ class Grader:
         await process.communicate()
 
     async def _exchange(self, request: bytes) -> Reply:
-        """Send *request* and return the reply. Whatever goes wrong, the process is not used again."""
+        """Send *request* and return the reply. After any failure, the process is not used again."""
         done = False
         try:
             process = self._process or await self._started()
@@ -115,8 +115,8 @@ class Grader:
             *((self._folder,) if self._folder else ()),
             stdin=PIPE,
             stdout=PIPE,
-            env={},  # it needs none of the credentials in ours
-            start_new_session=True,  # Ctrl-C is for the service
+            env={},  # without the credentials in our environment
+            start_new_session=True,  # Ctrl-C goes to the service only
         )
         async with asyncio.timeout(_START_S):
             await _reply_of(self._process)

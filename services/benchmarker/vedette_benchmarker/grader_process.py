@@ -24,7 +24,7 @@ from vedette_benchmarker.grader import LENGTH_BYTES, Given, Reply, asked
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict
 from vedette_benchmarker.suites.choosing import suites
 
-CPU_S = 5  # of one grading, which takes milliseconds
+CPU_S = 5  # for one grading, which takes milliseconds
 MEMORY_BYTES = 256 * 1024 * 1024  # of address space
 _MAX_WHY_CHARS = 2000
 _NICENESS = 10  # a grading can wait, a recommendation cannot
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class Suites:
-    """The suites, and the place of the last graded item in the suite that is being graded."""
+    """The suites, and the position of the last graded item of the current suite."""
 
     def __init__(self, found: Sequence[Suite]) -> None:
         self._suites: Mapping[str, Suite] = {
@@ -63,7 +63,7 @@ class Suites:
             item = self._item(given)
             if item is None or asked(item) != given.prompt:
                 return Reply(problem=f"suite {given.suite} changed since the service started; restart it")
-            check: Callable[[Any], Verdict] = item.check  # an item of vectors has vectors for an answer
+            check: Callable[[Any], Verdict] = item.check  # for an item with vectors, the answer is vectors
             verdict = check(given.answer)
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001 - said, and the next is graded
             return Reply(problem=f"{type(error).__name__} while grading")
@@ -80,7 +80,7 @@ class Suites:
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when *parent* dies, also if it has by now [PR_SET_PDEATHSIG(2const)]."""
+    """Make the kernel kill this process when *parent* dies, also if it died already [PR_SET_PDEATHSIG(2const)]."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -91,7 +91,7 @@ def _end_with(parent: int) -> None:
 def _limit() -> None:
     os.nice(_NICENESS)
     for limited, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
-        with suppress(ValueError, OSError):  # macOS has no limit of address space; the deadline is left
+        with suppress(ValueError, OSError):  # macOS does not limit address space; the deadline stays
             _, hard = resource.getrlimit(limited)
             resource.setrlimit(limited, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 

@@ -14,26 +14,26 @@ from vedette_benchmarker.racing import SHARE
 from vedette_benchmarker.suites import Suite
 
 MISSES_KEPT = 10
-UNRUN_WEIGHT = 0.5  # of an answer whose program was read, not run
+UNRUN_WEIGHT = 0.5  # of an answer whose program was parsed but not run
 _MAX_SHOWN = 500
 _NO_THOUGHTS = Thoughts(answers=0, tokens=0)
 _ENOUGH_TO_DISPROVE = 3  # failures without a success
 
 
 class Graded(Struct, frozen=True, kw_only=True):
-    """The verdicts of one suite so far."""
+    """The verdicts on one suite so far."""
 
     suite: Suite
     successes: int = 0
     trials: int = 0
     misses: tuple[Miss, ...] = ()
     ungraded: int = 0  # answers neither right nor wrong
-    why_ungraded: str = ""  # the last of them
-    unrun: str = ""  # why programs were not run: their syntax tree decided
+    why_ungraded: str = ""  # the reason for the last of them
+    unrun: str = ""  # why programs were not run, so that their syntax trees decided
 
     @property
     def score(self) -> Score:
-        """Its score."""
+        """The score by these verdicts."""
         return Score(
             successes=self.successes,
             trials=self.trials,
@@ -44,14 +44,14 @@ class Graded(Struct, frozen=True, kw_only=True):
 
 
 def first_share(suite: Suite) -> int:
-    """Return how many items of *suite* every model is asked: enough to disprove the capability that it checks."""
+    """Return the number of items of *suite* for every model: enough to refute the capability that it checks."""
     return max(SHARE, _ENOUGH_TO_DISPROVE) if suite.capability else SHARE
 
 
 def compared(suite: Suite, before: Mapping[str, Score], items: int) -> dict[str, int]:
-    """Return how many items by kind and level to ask new weights or a new server, to compare them with *before*.
+    """Return the number of items, by kind and level, for new weights or a new server, for a comparison with *before*.
 
-    About *items* of the suite, each level by its share of those before; none of another version of it.
+    About *items* of the suite, each level by its share of the earlier ones. Levels of another version are left out.
     """
     asked = {
         name: before[name].trials
@@ -62,10 +62,10 @@ def compared(suite: Suite, before: Mapping[str, Score], items: int) -> dict[str,
 
 
 def planned(before: Sequence[Score], settings: Evaluating) -> int:
-    """Return how many items to ask of a suite: fewer if its scores at all levels are certain already.
+    """Return the number of items to ask of a suite: fewer if its scores at all levels are certain.
 
     This is decided before the first answer. If the answers decided when to stop, the rate would be biased: a suite that
-    begins with eight wrong answers would end there, and one that begins with eight wrong of nine would continue.
+    starts with eight wrong answers would end there, and one that starts with eight wrong of nine would continue.
     """
     if not before:
         return settings.items
@@ -79,7 +79,7 @@ def planned(before: Sequence[Score], settings: Evaluating) -> int:
 
 
 def together(graded: Sequence[Graded]) -> list[Graded]:
-    """Return the total of each suite, if it was asked in several parts."""
+    """Return the sum for each suite, if it was asked in several parts."""
     found: dict[str, Graded] = {}
     for one in graded:
         before = found.get(one.suite.kind, Graded(suite=one.suite))
@@ -96,17 +96,17 @@ def together(graded: Sequence[Graded]) -> list[Graded]:
 
 
 def is_done(graded: Graded, count: int) -> bool:
-    """Return whether *count* answers have come, graded or not."""
+    """Return whether *count* answers have arrived, graded or not."""
     return graded.trials + graded.ungraded >= count
 
 
 def miss(suite: Suite, prompt: str, answer: str, why: str) -> Miss:
-    """Return a wrong answer as it is stored: cut to a readable length."""
+    """Return a wrong answer for storage, cut to a readable length."""
     return Miss(suite=suite.name, prompt=_cut(prompt), answer=_cut(answer), why=_cut(why))
 
 
 def _cut(text: str) -> str:
-    # The haystack around a needle is of no interest; the question is at the end.
+    # The text around a needle does not matter; the question is at the end.
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]} … {text[-_MAX_SHOWN // 2 :]}"
 
 
@@ -121,7 +121,7 @@ def most_useful(graded: Sequence[Graded]) -> tuple[Miss, ...]:
 
 
 def ungraded(graded: Sequence[Graded]) -> dict[str, Ungraded]:
-    """Return how many answers could not be graded, by kind of suite, and why the last of each could not."""
+    """Return the number of ungraded answers by kind of suite, with the reason for the last one."""
     return {
         one.suite.kind: Ungraded(answers=one.ungraded, why=_cut(one.why_ungraded))
         for one in graded
@@ -130,7 +130,7 @@ def ungraded(graded: Sequence[Graded]) -> dict[str, Ungraded]:
 
 
 def claims(graded: Sequence[Graded]) -> dict[str, Claim]:
-    """Return the capabilities that the items showed: one success confirms, several failures without one refute."""
+    """Return the capabilities that the items show: one success confirms, several failures without a success refute."""
     found = {}
     for one in graded:
         capability = one.suite.capability
@@ -141,7 +141,7 @@ def claims(graded: Sequence[Graded]) -> dict[str, Claim]:
 
 
 def continues(previous: Quality, digest: str | None, server_version: str | None) -> bool:
-    """Return whether answers of these weights at this server add to *previous*."""
+    """Return whether answers of these weights on this server add to *previous*."""
     return (previous.digest, previous.server_version) == (digest, server_version)
 
 
@@ -192,7 +192,7 @@ def _of_one_version(scores: Mapping[str, Score]) -> dict[str, Score]:
 
 
 def added(before: Score | None, score: Score) -> Score:
-    """Return both together. Of two that were graded in different ways, the one graded better stands."""
+    """Return the sum of both scores. If they were graded in different ways, only the better graded one is kept."""
     if before is None or before.suite != score.suite:
         return score
     if before.weight != score.weight:

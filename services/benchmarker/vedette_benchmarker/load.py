@@ -26,16 +26,16 @@ from vedette_benchmarker.yielding import Turn, at_any_time
 PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
 EMBEDDED_TEXTS = 8
 MIN_PROMPT_TOKENS = 8
-MAX_DRIFT_S = 0.5  # time of day against monotonic clock; NTP slews 0.5 ms a second (ntp_adjtime(2))
-# `text` on the tokenizer of SmolLM2-135M (llama.cpp, 2026-11): 97 and 978 tokens for 100 and 1,000 asked.
+MAX_DRIFT_S = 0.5  # clock difference during a run; NTP corrects 0.5 ms a second (ntp_adjtime(2))
+# `text` with the tokenizer of SmolLM2-135M (llama.cpp, 2026-11): 97 and 978 tokens for 100 and 1,000.
 TOKENS_PER_WORD = 1.12
-# Beyond its estimate a prompt may need a template with a system prompt, and a vocabulary may cut words finer.
+# A template with a system prompt adds tokens to the estimate, and a vocabulary may split words more finely.
 TEMPLATE_TOKENS = 64
 FINEST_VOCABULARY = 1.5
-# More tokens than this for the characters that came were generated without being shown.
+# More tokens than this for the received characters means that hidden tokens were generated.
 MAX_TOKENS_PER_CHARACTER = 2
 UNSEEN_TOKENS = 64
-# Limits for a server's own figure (ms or tokens/s), because it is text from outside.
+# Limits for a server's figure (ms or tokens/s), which comes from outside.
 PLAUSIBLE = (1e-3, 1e9)
 _SMALL_RUNS = 2
 CLOCK_STEPPED = "no figures: the clock stepped during the run"
@@ -44,7 +44,7 @@ OnStep = Callable[[int, int, str], Awaitable[None]]
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One call to make: about `prompt_tokens` in, at most `output_tokens` out."""
+    """One call: about `prompt_tokens` input tokens, at most `output_tokens` output tokens."""
 
     prompt: PromptLength
     prompt_tokens: int
@@ -59,7 +59,7 @@ class Run(Struct, frozen=True, kw_only=True):
 def plan(info: ModelInfo, settings: Benchmarking) -> list[Run]:
     """Return the runs for a model: a warm-up, then `runs` of each prompt length that fits.
 
-    A kind of model that cannot be asked gets none.
+    Empty for a kind of model that cannot be called.
     """
     if info.asked_as not in _ASK:
         return []
@@ -87,14 +87,14 @@ def small(plan: Sequence[Run]) -> list[Run]:
 
 
 def _output_budget(info: ModelInfo, settings: Benchmarking) -> int:
-    """Return how many tokens to ask for: none of an embedding model, at most a quarter of a known context."""
+    """Return the number of output tokens: 0 for an embedding model, at most a quarter of a known context."""
     if info.kind == "embedding":
         return 0
     return min(settings.output_tokens, (info.context_tokens or 4 * settings.output_tokens) // 4)
 
 
 def _prompt_sizes(context_tokens: int | None, output_tokens: int) -> dict[PromptLength, int]:
-    """Return prompt lengths (tokens): a short one always, cut to fit; a long one where it fits whole."""
+    """Return prompt lengths (tokens): always a short one, cut to fit; a long one only if it fits whole."""
     if context_tokens is None:
         return dict(PROMPT_TOKENS)
     room = int((context_tokens - output_tokens - TEMPLATE_TOKENS) / FINEST_VOCABULARY)
@@ -153,19 +153,19 @@ class _Bench(Struct, frozen=True, kw_only=True):
     stamp: dict[str, Any]
 
     def unsupported(self) -> RunSample:
-        """Return the sample of a model that there is no way to ask."""
+        """Return the sample of a model that cannot be called."""
         detail = f"models of kind {self.info.kind} are not benchmarked"
         blank = RunSample(at=self.clock.now(), prompt="short", cold=False, **self.stamp)
         return msgspec.structs.replace(blank, outcome=Outcome.UNSUPPORTED, detail=detail)
 
     async def sample(self, run: Run) -> RunSample:
-        """Make *run* and return its sample, without figures where the clock stepped or the machine slept meanwhile.
+        """Make *run* and return its sample, without figures if the clock stepped or the machine slept during the run.
 
-        A connection that broke then is no failure of the model.
+        In that case a broken connection is not a failure of the model.
         """
         await self.turn()
         cold = await self._is_cold()
-        # Of a sleeping server even its metrics may not be asked: that would wake the model before its cold run.
+        # Reading the metrics of a sleeping server could wake the model before its cold run.
         before = None if cold else await self._activity()
         blank = RunSample(at=self.clock.now(), prompt=run.prompt, cold=cold, **self.stamp)
         started = self.clock.monotonic()
@@ -200,7 +200,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
             return None
 
     async def _is_cold(self) -> bool:
-        """Return whether the model is known not to be loaded; unknown is not cold."""
+        """Return whether the model is known to be not loaded; False if unknown."""
         try:
             residency = await self.endpoint.resident()
         except ProviderError:
@@ -239,7 +239,7 @@ def generation(info: ModelInfo, run: Run, rng: Random) -> Generation:
     )
 
 
-# How each kind of model is asked. A kind that is not here cannot be benchmarked.
+# The function that calls each kind of model. Other kinds cannot be benchmarked.
 _ASK: dict[Kind, Callable[[_Bench, Run], Awaitable[dict[str, Any]]]] = {
     "chat": _Bench.generate,
     "completion": _Bench.generate,
@@ -248,10 +248,9 @@ _ASK: dict[Kind, Callable[[_Bench, Run], Awaitable[dict[str, Any]]]] = {
 
 
 def answer_figures(sent_at: float, items: Sequence[Delta | Finished]) -> dict[str, Any]:
-    """Return the fields of RunSample that a stream of *items* gives, sent at *sent_at* (monotonic seconds).
+    """Return the fields of RunSample from a stream of *items*, sent at *sent_at* (monotonic seconds).
 
-    A figure that its times or its tokens cannot carry is left out. Raises ProviderError for a stream without
-    its end.
+    A figure without reliable times or tokens is left out. Raises ProviderError for a stream without its end.
     """
     deltas = thoughts_apart([item for item in items if isinstance(item, Delta)])
     finished = items[-1] if items else None
@@ -277,11 +276,11 @@ def _skipped(count: int) -> str:
 
 
 def _tokens(finished: Finished, deltas: Sequence[Delta]) -> tuple[int, bool, str]:
-    """Return how many tokens an answer has, whether that is counted from its pieces, and what contradicts its usage."""
+    """Return the tokens of an answer, whether they were counted from pieces, and a contradiction to its usage."""
     counted, pieces = _count(finished.output_tokens), len(deltas)
     if not counted:
         return pieces, True, ""
-    if 2 * counted < pieces:  # a token may come in two pieces, not in more
+    if 2 * counted < pieces:  # a token may be split into two pieces, not more
         return pieces, True, f"usage says {counted} {plural(counted, 'token')}, {pieces} pieces came"
     return counted, False, ""
 
@@ -289,7 +288,7 @@ def _tokens(finished: Finished, deltas: Sequence[Delta]) -> tuple[int, bool, str
 def _timed_figures(
     sent_at: float, deltas: Sequence[Delta], finished: Finished, tokens: int
 ) -> dict[str, Any]:
-    """Return the figures of an answer by the client's clock, or as `detail` why there are none."""
+    """Return the figures of an answer by the client's clock, or `detail` with the reason why there are none."""
     times = [delta.at for delta in deltas]
     if not times:
         return {"detail": "no figures: the answer was empty"}
@@ -309,9 +308,9 @@ def _timed_figures(
 def _decode_figures(
     sent_at: float, deltas: Sequence[Delta], finished: Finished, tokens: int
 ) -> dict[str, Any]:
-    """Return the rate of the tokens that were seen coming, or as `detail` why there is none.
+    """Return the rate of the tokens whose arrival was visible, or `detail` with the reason why there is none.
 
-    Thoughts that the server keeps to itself came before the first piece: they are not in the rate.
+    Hidden reasoning came before the first piece, so it is not in the rate.
     """
     shows_thoughts = any(delta.thinking for delta in deltas)
     seen = tokens - (0 if shows_thoughts else finished.reasoning_tokens or 0)
@@ -331,7 +330,7 @@ def _decode_figures(
 
 
 def embedding_figures(embedded: Embedded) -> dict[str, Any]:
-    """Return the fields of RunSample that one embedding call gives; tokens/s only by the server's count."""
+    """Return the fields of RunSample from one embedding call; tokens/s only with the server's count."""
     took_s = embedded.done_at - embedded.sent_at
     tokens = _count(embedded.prompt_tokens)
     figures = {"prompt_tokens": tokens, "load_ms": _plausible(embedded.load_ms)}
@@ -345,17 +344,17 @@ def embedding_figures(embedded: Embedded) -> dict[str, Any]:
 
 
 def _ms(seconds: float) -> float:
-    """Return *seconds* as milliseconds, to the microsecond."""
+    """Return *seconds* in milliseconds, rounded to the microsecond."""
     return round(seconds * 1000, 3)
 
 
 def _count(tokens: int | None) -> int | None:
-    """Return a server's token count unless it cannot be one."""
+    """Return a server's token count, or None if it is impossible."""
     return tokens if tokens is not None and 0 <= tokens < 2**32 else None
 
 
 def _plausible(value: float | None) -> float | None:
-    """Return a server's own figure (ms or tokens/s) unless it cannot be one."""
+    """Return a server's figure (ms or tokens/s), or None if it is impossible."""
     low, high = PLAUSIBLE
     return round(value, 3) if value is not None and low <= value <= high else None
 
@@ -368,7 +367,7 @@ def prompt(rng: Random, tokens: int, *, chat: bool) -> str:
 
 
 def text(rng: Random, tokens: int) -> str:
-    """Return plain English of about *tokens* tokens, opened by a nonce of 64 bits."""
+    """Return plain English text of about *tokens* tokens, with a nonce of 64 bits at its start."""
     words = [f"{rng.getrandbits(64):016x}"]
     wanted = max(1, int((tokens - _NONCE_TOKENS) / TOKENS_PER_WORD))
     while len(words) <= wanted:

@@ -9,11 +9,11 @@ from vedette.providers import Delta
 from vedette.quantiles import quantile
 from vedette.text.figures import counted
 
-MIN_TOKENS = 8  # below this a rate is mostly the error of its two end points
+MIN_TOKENS = 8  # with fewer tokens, the rate depends mostly on its two end points
 MIN_PACKETS = 8
-# Pieces closer than this came in one packet: one read of the socket hands them over together.
+# Pieces closer together than this arrived in one packet: one read of the socket returns them together.
 SAME_PACKET_S = 2e-4
-# A stream that pours out many tokens a packet in a small part of the time that its first token took was
+# A stream with many tokens in each packet, in a small part of the time to its first token, was buffered on the way.
 # collected on its way.
 POURED_TOKENS_PER_PACKET = 4.0
 POURED_SHARE = 0.1
@@ -59,7 +59,7 @@ def pace(sent_at: float, deltas: Sequence[Delta], tokens: int) -> Pace:
 
 
 def _packets(deltas: Sequence[Delta], tokens: int) -> list[tuple[float, float]]:
-    """Return when each packet came, and how many of *tokens* it brought."""
+    """Return the arrival time of each packet, and how many of *tokens* it had."""
     one_each = 0.9 * tokens <= len(deltas) <= 1.1 * tokens
     weights = [1.0 if one_each else float(len(delta.text) + len(delta.thinking)) for delta in deltas]
     token = tokens / (sum(weights) or 1.0)

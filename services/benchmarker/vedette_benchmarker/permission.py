@@ -1,4 +1,4 @@
-"""Whether a model may be measured by schedule: settings, costs, copies, budgets."""
+"""Decides whether a model may be measured by schedule: settings, costs, copies, budgets."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -38,7 +38,7 @@ class Permission:
     def why_not(
         self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, *, today: bool = True
     ) -> str | None:
-        """Return why *job* is not done without being asked: *today*, or on any day."""
+        """Return why *job* may not run by schedule *today* (else: on any day), or None."""
         info = state.info
         if job.cause == "manual" or info is None:
             return None
@@ -51,7 +51,7 @@ class Permission:
         if endpoint.settings.measure is None and (server := self._endpoints.behind(endpoint, info)):
             return f"{server.name} runs it and is measured itself"
         beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]
-        # Of copies, one was chosen to write or judge before.
+        # Of several copies, one was already chosen to write or judge.
         if job.kind != "judge" and (copy := copy_measured(state, beside, measure.measured_at)):
             return f"{copy} has the same weights and is measured in its place"
         if (

@@ -44,16 +44,16 @@ from vedette_benchmarker.yielding import (
     without_marks,
 )
 
-# A waiting request of another user begins when ours has ended; it is visible after this time.
+# A waiting request of another user starts when ours ends; it is visible after this time.
 _BEGINS_S: Final = 0.1
-# A request may have met a swap on its way: after it was sent, looks are this close, and each later one further apart.
+# A request may have met a swap. After it was sent, looks start with this interval, which then grows.
 _TICK_S: Final = 0.1
 # The loaded models can be read a moment later. After other failures the request itself shows the state.
 _UNSURE: Final = frozenset(
     {Outcome.TIMEOUT, Outcome.LOADING, Outcome.BUSY, Outcome.SERVER_ERROR, Outcome.RESET}
 )
 _KNOWN_WITHIN_S: Final = 15.0
-# Ollama 0.12 lists a model only when its runner has started: 2 to 10 s after the request [server/sched.go, load].
+# Ollama 0.12 lists a model only after its runner has started: 2 to 10 s after the request [server/sched.go, load].
 _SHOWS_AFTER_S: Final = (2.0,) * 14
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -77,7 +77,7 @@ class Looks(Struct, frozen=True):
     """The results of earlier looks at a server's work."""
 
     before: Activity | None = None
-    at: float = 0.0  # monotonic: of `before`
+    at: float = 0.0  # monotonic seconds of `before`
     suspected: bool = False
 
     def then(
@@ -119,8 +119,8 @@ class Place:
         self._clock = clock
         self._loaded = loaded
         self._sleep = sleep
-        self._counts = True  # whether the server reports its requests, or when models were last used
-        self._empties = False  # whether the server unloads our model at once, also where no other comes
+        self._counts = True  # whether the server reports its requests, or the last use of models
+        self._empties = False  # whether the server unloads our model at once, even if no other model comes
 
     async def turn(self) -> None:
         """Return when a request of Vedette unloads no model of a user. Raises GaveWay.
@@ -182,7 +182,7 @@ class Place:
         return lost
 
     def _is_early(self, unloads_at: datetime | None) -> bool:
-        """Return whether it is too early for a model to be unloaded by itself."""
+        """Return whether the model was unloaded before its unload time."""
         return unloads_at is not None and unloads_at - self._clock.now() > SLACK
 
     def _held(self, held: Mapping[str, Residency], before: Loaded) -> Loaded:
@@ -232,7 +232,7 @@ class Place:
                     return GaveWay(why)
 
     async def _read(self, looks: Looks, now: float) -> tuple[Looks, str | None]:
-        """Return *looks* with what the server does *now*, and what another user did. A failed look shows nothing."""
+        """Return *looks* with the server's work at *now*, and another user's activity. A failed look shows nothing."""
         ours = self._sent.in_flight
         try:
             seen = await self._endpoint.endpoint.activity()
@@ -248,9 +248,9 @@ class Place:
         return looks.then(seen, at=now, names=self._names, ours=ours, ended_at=ended_at)
 
     async def _is_taken(self, before: Loaded, began_at: float) -> bool:
-        """Return whether the model lost its place while the request that *began_at* waits.
+        """Return whether the model lost its place while the request that began at *began_at* waits.
 
-        A failed look is followed soon. A place that is empty after the request has ended is no swap.
+        A failed look is repeated soon. An empty place after the end of the request is not a swap.
         """
         try:
             lost = await self._lost_since(before)
@@ -261,7 +261,7 @@ class Place:
 
 
 def _may_go(one: Residency) -> bool:
-    """Return whether the server may unload this model, for another or by itself."""
+    """Return whether the server may unload this model, for another one or by itself."""
     return one.swaps or one.expires_at is not None
 
 
@@ -274,7 +274,7 @@ def _pushed_out() -> GaveWay:
 
 
 class InTurn:
-    """An endpoint at which each request to a model takes its *turn* first. It raises GaveWay."""
+    """An endpoint where each request to a model first awaits its *turn*, which may raise GaveWay."""
 
     def __init__(self, endpoint: Endpoint, turn: Turn) -> None:
         self.features = endpoint.features
@@ -282,7 +282,7 @@ class InTurn:
         self._turn = turn
 
     async def reach(self) -> Server:
-        """Return the server at the endpoint."""
+        """Return product and version of the server."""
         return await self._endpoint.reach()
 
     async def list_models(self) -> list[Listing]:

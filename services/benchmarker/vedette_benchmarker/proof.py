@@ -21,7 +21,7 @@ from vedette.types import Capability, Claim, Evidence, ModelInfo, Outcome
 from vedette_benchmarker.answered import Answered, whole
 
 ANSWER_TOKENS = 64
-THINKING_TOKENS = 512  # room to think before the answer
+THINKING_TOKENS = 512  # for reasoning, in addition to the answer
 DEADLINE_S = 120.0
 _REFUSALS = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
 _MAX_SHOWN = 500
@@ -31,7 +31,7 @@ _COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 40, 220)}
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A call that checks *capability*. `judge` returns None where the answer shows nothing."""
+    """A call that checks *capability*. `judge` returns None if the answer shows nothing."""
 
     capability: Capability
     generation: Generation
@@ -52,7 +52,7 @@ _PERSON_SCHEMA = {
 
 
 def calls(info: ModelInfo, rng: Random) -> list[Call]:
-    """Return the calls for the model *info*. Each item is drawn again, so models cannot have learnt the answers."""
+    """Return the calls for the model *info*. Each item is random, so models cannot have learnt the answers."""
     if info.asked_as not in ("chat", "completion"):
         return []
     made = [_speaks(info, rng)]
@@ -72,7 +72,7 @@ def _generation(info: ModelInfo, prompt: str, rng: Random) -> Generation:
     thinks = _says(info, Capability.THINKING)
     return Generation(
         model=info.model.name,
-        # The nonce keeps the server's prompt cache, and a benchmark's figures, out of this.
+        # The nonce avoids the server's prompt cache.
         prompt=f"[{rng.getrandbits(32):08x}] {prompt}",
         max_tokens=THINKING_TOKENS if thinks else ANSWER_TOKENS,
         chat=info.asked_as == "chat",
@@ -125,7 +125,7 @@ def _keeps_schema(info: ModelInfo, rng: Random) -> Call:
             return (
                 None if answered.finished.reason == "length" and answered.text.lstrip()[:1] == "{" else False
             )
-        return True  # whether name and age are right is for its quality to say
+        return True  # the evaluation decides whether name and age are right
 
     return Call(
         capability=Capability.JSON_SCHEMA,
@@ -172,12 +172,12 @@ class Proof(Struct, frozen=True, kw_only=True):
     requests: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
-    dimensions: int | None = None  # of the vectors of a model that embeds
+    dimensions: int | None = None  # dimension of the vectors of an embedding model
     failure: ProviderError | None = None
 
 
 async def prove(endpoint: Endpoint, call: Call, before: Proof, secrets: Secrets = NO_SECRETS) -> Proof:
-    """Make *call*; return *before* with its result. Never raises for an endpoint's failure."""
+    """Make *call*; return *before* with its result. A failure of the endpoint raises nothing."""
     try:
         answered = whole([item async for item in endpoint.generate(call.generation)], secrets)
     except ProviderError as error:
@@ -192,7 +192,7 @@ async def prove(endpoint: Endpoint, call: Call, before: Proof, secrets: Secrets 
 
 
 async def prove_embedding(endpoint: Endpoint, info: ModelInfo) -> Proof:
-    """Have the model embed a text: that it can, and how long its vectors are."""
+    """Make the model embed a text; check the vector and return its dimension."""
     asked = "The quick brown fox jumps over the lazy dog."
     try:
         embedded = await endpoint.embed(info.model.name, [asked], deadline_s=DEADLINE_S)
@@ -208,7 +208,7 @@ async def prove_embedding(endpoint: Endpoint, info: ModelInfo) -> Proof:
 
 
 async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
-    """Have the model rank two texts of which one plainly answers the question."""
+    """Make the model rank two texts, one of which clearly answers the question."""
     asked = "What is the capital of France?"
     documents = ["Bread is baked in an oven.", "Paris is the capital of France."]
     try:
@@ -238,7 +238,7 @@ _NAMED_AS: dict[Capability, str] = {
     Capability.EMBEDDING: r"embed|pooling",
     Capability.RERANK: r"rerank|\bscor|\brank",
 }
-# How they say that something is absent: after its name, before it, or right before it.
+# How refusals say that something is missing: after its name, before it, or right before it.
 _IS_ABSENT = (
     r"(?:not|n't|no longer|never) (?:\w+ )?(?:supported|enabled|available|allowed|compatible|implemented|possible)"
     r"|\bunsupported|unavailable|only supported|requires? --|disabled"
@@ -282,10 +282,10 @@ _SENTENCES = re.compile(r"[.;!?]\s+(?!supported values)|https?://\S+", re.IGNORE
 
 
 def _is_refused(capability: Capability, error: ProviderError) -> bool:
-    """Return whether *error* says that the model cannot do what *capability* was asked for.
+    """Return whether *error* says that the model lacks *capability*.
 
-    The name of the capability in the error is not enough: it may say that a tool call failed, or that a picture was
-    too small.
+    The name of the capability in the error is not enough: the error may say that a tool call failed, or that an image
+    was too small.
     """
     about = _ABOUT.get(capability)
     if error.outcome not in _REFUSALS or about is None:
@@ -316,7 +316,7 @@ def _failed(before: Proof, capability: Capability, asked: str, error: ProviderEr
 
 
 def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
-    """Yield what an answer says of the capability asked for, and of thinking, which shows by itself."""
+    """Yield the result of an answer for its capability, and for reasoning if the answer shows it."""
     yield Attempt(
         capability=call.capability,
         asked=call.generation.prompt,
@@ -350,7 +350,7 @@ def _shown(answered: Answered) -> str:
 
 
 def claims(attempts: Sequence[Attempt]) -> dict[str, Claim]:
-    """Return the claims that *attempts* verify; those that showed nothing make none."""
+    """Return the claims from *attempts*; attempts that showed nothing give none."""
     return {
         str(attempt.capability): Claim(
             value=attempt.proved, evidence=Evidence.VERIFIED, source=_because(attempt)

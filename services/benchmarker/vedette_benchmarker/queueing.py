@@ -35,13 +35,13 @@ from vedette_benchmarker.work import Measure
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
 
 _LOOKS = 30  # a minute; after that the next tick continues
-_LEFT_S = 2.0  # within this time an ended job has left its queue, and its events are known
+_LEFT_S = 2.0  # after this time, an ended job has left its queue, and its events are known
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _turn(measured: tuple[datetime | None, ModelState]) -> tuple[datetime, float, ModelRef]:
-    """Return the order of measurements: the oldest measurement first; among new models, the most promising first."""
+    """Return the sort key of measurements: oldest first; among unmeasured models, the most promising first."""
     at, state = measured
     hope = evaluating.promise(state.info) if at is None and state.info else 0.0
     return at or _NEVER, -hope, state.model
@@ -76,9 +76,9 @@ class Queueing:
         self._judging = judging
 
     async def on_tick(self, tick: Tick) -> None:
-        """Queue the due measurement of every model that has not had it since the tick's slot.
+        """Queue the due measurement of every model that was not measured since the tick's slot.
 
-        A date after the tick comes from a wrong clock, so that model is due as well.
+        A date after the tick comes from a wrong clock, so such a model is due too.
         """
         await self._queue_due(tick)
         await self._race()
@@ -88,8 +88,8 @@ class Queueing:
     async def _queue_due(self, tick: Tick) -> None:
         kind = _TICKED[tick.job]
         measured = [(self._measures[kind].measured_at(state), state) for state in self._catalogue.present()]
-        # Unmeasured models come first: with a limited round they would never have their turn.
-        # Of those, the ones that promise most: their evaluation can change the answer.
+        # Unmeasured models come first, because a limited round might never reach them. The most promising of them come
+        # first, because their evaluation can change the winner.
         for measured_at, state in sorted(measured, key=_turn):
             endpoint = self._endpoints.get(state.model.endpoint)
             due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
@@ -104,7 +104,7 @@ class Queueing:
                 )
 
     async def on_found(self, event: ModelFound) -> None:
-        """Queue the first measurements of a found model; of a renamed one, those that it lacks."""
+        """Queue the first measurements of a found model; for a renamed one, only those that it lacks."""
         if event.formerly is None:
             await self._queue_first(event, "found")
             return
@@ -118,7 +118,7 @@ class Queueing:
             await self._queue_first(event, "changed")
 
     async def on_reload(self, added: Sequence[str]) -> None:
-        """Queue the first measurements at endpoints that another replica knew before this one did."""
+        """Queue the first measurements at endpoints that another replica knew earlier than this one."""
         for name in added:
             for state in self._catalogue.of_endpoint(name):
                 if state.lifecycle and self._measures["benchmark"].measured_at(state) is None:
@@ -129,7 +129,7 @@ class Queueing:
     ) -> None:
         endpoint = self._endpoints.get(event.model.endpoint)
         if endpoint is None:
-            return  # not configured here: `on_reload` makes up for it
+            return  # unknown here; `on_reload` queues them later
         for kind in at_first(self._wanted(endpoint), is_paid=self._is_paid(endpoint, event)):
             if kind not in done:
                 await self._bus.publisher.enqueue(
@@ -141,7 +141,7 @@ class Queueing:
         return {kind for kind, measure in self._measures.items() if measure.is_wanted(endpoint)}
 
     def _is_paid(self, endpoint: OpenEndpoint, event: ModelEvent) -> bool:
-        """Return whether the model is evaluated within a budget in USD, where nothing else of it is measured."""
+        """Return whether the model is evaluated within a budget in USD, and not measured otherwise."""
         info = event.info if isinstance(event, ModelFound | ModelChanged) else None
         return (
             info is not None
@@ -176,7 +176,7 @@ class Queueing:
             self._bus.log.debug("queue.rearranged", group=group, moved=moved)
 
     def _promise(self, model: ModelRef) -> float:
-        """Return how good a model is expected to be before any evaluation."""
+        """Return the expected quality of a model before any evaluation."""
         state = self._catalogue.get(model)
         return evaluating.promise(state.info) if state and state.info else 0.0
 
@@ -195,7 +195,7 @@ class Queueing:
     async def _race(self) -> None:
         """Queue the questions with the highest gain on each host, by the present catalogue.
 
-        One job for each host, because its answers decide about the next one. Replicas that decide at once queue the
+        One job for each host, because its answers decide the next one. Replicas that decide at the same time queue the
         same job.
         """
         served: set[str] = set()
@@ -232,7 +232,7 @@ class Queueing:
     async def _judge(self) -> None:
         """Queue texts to write for a judge, or comparisons, by the state of the catalogue.
 
-        A job for each model. Each that ends queues what comes next.
+        Each model gets one job. When a job ends, the next step is queued.
         """
         for one in await self._judging(self._may):
             endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
@@ -243,7 +243,7 @@ class Queueing:
                 await self._bus.publisher.enqueue(job)
 
     def _may(self, one: Next) -> bool:
-        """Return whether a model may ever do that by schedule; otherwise other models take its place."""
+        """Return whether a model may ever do this by schedule. If not, other models take its place."""
         endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
         if endpoint is None or state is None or state.info is None:
             return False

@@ -33,15 +33,15 @@ from vedette.usecases.thinking import half_output_tps, thought_tokens
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 
 PART: Final = 4  # questions of a suite that are asked at one level before it is chosen again
-SHARE: Final = 2  # questions of each suite that every model is asked
-STEP: Final = 4  # questions that are asked more at a time, of all suites of a use case together
-AHEAD: Final = (4, 8, 16, 32)  # numbers of questions whose gain is looked at
-MAX_TRIALS: Final = 40  # of a suite, after which the race asks no more of it
+SHARE: Final = 2  # questions of each suite for every model
+STEP: Final = 4  # further questions at a time, of all suites of a use case together
+AHEAD: Final = (4, 8, 16, 32)  # numbers of questions for which the gain is computed
+MAX_TRIALS: Final = 40  # of one suite; the race then asks no more of it
 MIN_GAIN: Final = 0.005  # points of 100 for each question
 # Share of the next answers over all models that are expected to be right, or wrong, without which there is no race.
 MIN_RIGHT: Final = 0.08
-_NEARLY: Final = 0.3  # of the gain of a model's best use case, from which on another one is asked about, too
-_USUAL: Final = 0.5  # utility of a speed or price that is not known
+_NEARLY: Final = 0.3  # of the best use case's gain; from this share on, another one is asked too
+_USUAL: Final = 0.5  # utility of an unknown speed or price
 Rows = NDArray[np.intp]
 _erf = np.vectorize(math.erf, otypes=[float])
 
@@ -55,17 +55,17 @@ class Entrant(Struct, frozen=True, kw_only=True):
     info: ModelInfo
     scores: Mapping[str, Score]
     expected: Mapping[str, Expectation]
-    vouched: Mapping[str | None, float]  # by use case, None for all
+    vouched: Mapping[str | None, float]  # by use case; None: for all
     askable: frozenset[str]
     output_tps: float | None = None
     ttft_ms: float | None = None
-    thought_tokens: float = 0.0  # to expect before an answer
+    thought_tokens: float = 0.0  # expected reasoning tokens before an answer
     serves: bool = True
-    rests: bool = False  # it is asked nothing now
+    rests: bool = False  # it gets no questions now
 
     @property
     def right(self) -> dict[str, tuple[float, float]]:
-        """How many answers are right, and how many there are, by kind and level."""
+        """The number of right answers, and of all answers, by kind and level."""
         return {name: (score.successes * score.weight, score.counted) for name, score in self.scores.items()}
 
 
@@ -80,9 +80,9 @@ class Questions(Struct, frozen=True, kw_only=True):
 def entrant(
     state: ModelState, askable: Collection[str], configured: Sequence[Rating] = (), *, rests: bool = False
 ) -> Entrant | None:
-    """Return the model of *state* as it races, or None where it is not there.
+    """Return the model of *state* for a race, or None if it is not present.
 
-    *configured* are the ratings of the model in the configuration. Of several for one use case, the newest holds.
+    *configured* are the ratings of the model in the configuration. Of several for one use case, the newest counts.
     """
     info = state.known
     if info is None or not state.present:
@@ -109,7 +109,7 @@ def _median(figure: Figure | None) -> float | None:
 
 
 def race(entrants: Sequence[Entrant], use_cases: Mapping[str, UseCase]) -> list[Questions]:
-    """Return the questions that are worth asking, those that gain most first. The order of *entrants* is irrelevant."""
+    """Return the questions that are worth asking, highest gain first. The order of *entrants* is irrelevant."""
     ordered = sorted(entrants, key=lambda one: one.info.model)
     gains = [_gains(ordered, use_case) for use_case in use_cases.values()]
     found = [_questions(one, place, use_cases, gains) for place, one in enumerate(ordered) if not one.rests]
@@ -140,9 +140,9 @@ def _questions(
 
 
 def _next(one: Entrant, use_case: UseCase, most: int) -> list[str]:
-    """Return of which kinds, and at which levels, to ask the next questions about *use_case*: *most* at most, in order.
+    """Return the kinds, with their levels, of at most *most* next questions about *use_case*, in order.
 
-    Each is of the kind where it makes the estimate surest: that counts much and was asked little.
+    Each question is of the kind that improves the estimate most: a kind with much weight and few questions so far.
     """
     asked = {kind: _trials(one, kind) for kind in use_case.kinds if kind in one.askable}
     names = {kind: levels.key(kind, levels.fitting(one.right, kind, one.askable)) for kind in asked}
@@ -166,7 +166,7 @@ def _trials(one: Entrant, kind: str) -> int:
 
 
 def _gains(entrants: Sequence[Entrant], use_case: UseCase) -> Floats:
-    """Return for each model what the next questions about *use_case* gain, in points a question."""
+    """Return for each model the gain of the next questions about *use_case* (points for each question)."""
     gains = np.zeros(len(entrants))
     places = np.array([place for place, one in enumerate(entrants) if one.serves and _is_able(one, use_case)])
     if len(places) < 2:
@@ -177,7 +177,7 @@ def _gains(entrants: Sequence[Entrant], use_case: UseCase) -> Floats:
     behind = np.minimum(
         *(_behind(np.where(league, scored.score, -np.inf)) for league in (np.ones_like(free), free))
     )
-    # No number of questions can gain more than knowing the quality.
+    # No number of questions can gain more than perfect knowledge of the quality.
     (open_,) = (_gain(behind, scored.points * scored.deviation) >= MIN_GAIN).nonzero()
     orders = [_next(able[place], use_case, max(AHEAD)) for place in open_.tolist()]
     if not orders or not scored.distinguished(open_, orders, use_case):
@@ -191,7 +191,7 @@ def _gains(entrants: Sequence[Entrant], use_case: UseCase) -> Floats:
 
 
 def _is_able(one: Entrant, use_case: UseCase) -> bool:
-    """Return whether the model can serve *use_case*, as far as is known."""
+    """Return whether the model can serve *use_case*; an unknown capability counts as present."""
     if use_case.embeds is not (one.info.kind == "embedding"):
         return False
     claims = (one.info.capabilities.get(str(needed)) for needed in use_case.requires if needed is not _CHAT)
@@ -202,7 +202,7 @@ _CHAT: Final = Capability.CHAT  # other models than chat models are not asked; `
 
 
 def _behind(score: Floats) -> Floats:
-    """Return the points by which each is below the best; for the best itself, by which it leads. Alone, none gains."""
+    """Return the points of each model below the best; for the best, its lead. Infinite for a single model."""
     if np.count_nonzero(score > -np.inf) < 2:
         return np.full_like(score, np.inf)
     best = int(score.argmax())
@@ -225,7 +225,7 @@ class _Scored(NamedTuple):
     """The models that can serve a use case: the figures of each by present knowledge."""
 
     score: Floats  # points of 100
-    points: Floats  # of the score for a logit of quality; none where a user vouches
+    points: Floats  # of the score for one logit of quality; 0 if a user rated the model
     quality: Floats
     rate: Floats  # of right answers, over all levels
     logit: Floats
@@ -236,7 +236,7 @@ class _Scored(NamedTuple):
     deviation: Floats  # of the quality, in logits
 
     def distinguished(self, places: Rows, orders: Sequence[Sequence[str]], use_case: UseCase) -> bool:
-        """Return whether more of such questions distinguish models, or only favour the model that is asked most."""
+        """Return whether more such questions distinguish models, and do not only favour the most questioned model."""
         right = self.rate.copy()
         mix = np.array([estimating.weighed(Counter(order), use_case.kinds)[1] for order in orders]).T
         right[places] = estimating.shown(self.logit[places], mix)
@@ -246,7 +246,7 @@ class _Scored(NamedTuple):
     def change(
         self, places: Rows, able: Sequence[Entrant], asked: Sequence[Mapping[str, int]], use_case: UseCase
     ) -> Floats:
-        """Return by how many points the questions *asked* are expected to move the scores of *places*."""
+        """Return by how many points the questions *asked* are expected to change the scores of *places*."""
         after = [
             estimating.weighed(_after(able[place], items), use_case.kinds)
             for place, items in zip(places.tolist(), asked, strict=True)
@@ -264,7 +264,7 @@ class _Scored(NamedTuple):
 
 
 def _scored(able: Sequence[Entrant], use_case: UseCase) -> _Scored:
-    """Return the scores of models, and the values with which questions move them."""
+    """Return the scores of models, and the values by which questions change them."""
     kinds, like = use_case.kinds, use_case.like
     answered = [estimating.answered(one.scores, kinds) for one in able]
     rate, effective, logit = np.array([(one.rate, one.effective, one.logit) for one in answered]).T
@@ -296,7 +296,7 @@ def _scored(able: Sequence[Entrant], use_case: UseCase) -> _Scored:
 
 
 def _after(one: Entrant, items: Mapping[str, int]) -> dict[str, float]:
-    """Return how many full answers there will be by kind and level once the next questions, *items*, were asked."""
+    """Return the weighted number of answers by kind and level after the next questions *items*."""
     counted = {kind: score.counted for kind, score in one.scores.items() if score.trials}
     for kind, more in items.items():
         held = one.scores.get(kind)
@@ -305,7 +305,7 @@ def _after(one: Entrant, items: Mapping[str, int]) -> dict[str, float]:
 
 
 def _beside(one: Entrant, use_case: UseCase) -> float:
-    """Return the weighed utilities of speed, TTFT and price."""
+    """Return the weighted sum of the utilities of speed, TTFT and price."""
     weights, price = use_case.weights, one.info.price
     usd = (
         0.0
@@ -323,7 +323,7 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
 
 
 def _within(one: Entrant, use_case: UseCase) -> float:
-    """Return the multiplier of a score by the bounds on seconds, US dollars and context of a typical call: 1 within."""
+    """Return the factor of a score by the bounds on seconds, US dollars and context of a typical call; 1: within."""
     within, bounds, (into, answer) = 1.0, use_case.bounds, use_case.tokens
     out_of = answer + one.thought_tokens
     if bounds.answer_s and one.output_tps:

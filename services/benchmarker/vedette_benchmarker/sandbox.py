@@ -25,18 +25,18 @@ from msgspec import Struct
 from vedette.errors import NoSandbox
 from vedette_benchmarker import sandboxed
 
-_OUTPUT_BYTES = 65536  # of answers and printed text together
-MAX_VALUE_BYTES = 4096  # of one answer; what is decoded of more could be slow: sets of equal hashes, nesting
-_START_S = 20.0  # for the interpreter to start and the walls to be built, on a busy machine
+_OUTPUT_BYTES = 65536  # answers and printed text together
+MAX_VALUE_BYTES = 4096  # of one answer; decoding larger ones could be slow (equal hashes, deep nesting)
+_START_S = 20.0  # to start the interpreter and build the isolation, on a busy machine
 _STOP_TIMEOUT_S = 2.0
 _CPU_S = (2, 5)
 _WHY_CHARACTERS = 200
-# -I and -S: no code of a user's or of an installed package runs, in the process that still has power.
+# -I and -S: no code of the user or of installed packages runs in the process that is still privileged.
 _COMMAND = (sys.executable, "-I", "-S", "-B", "-X", "utf8", str(Path(sandboxed.__file__).resolve()))
 
 
 class Ran(Struct, frozen=True):
-    """Whether every test passed. If not, *why* gives the reason in a few words; some of them may be the program's."""
+    """Whether every test passed; if not, *why* is the reason in a few words, which may come from the program."""
 
     ok: bool
     why: str = ""
@@ -56,10 +56,10 @@ class _Ended(Struct, frozen=True, kw_only=True):
 
 
 async def run(program: str, tests: Sequence[str], *, timeout_s: float = 5.0) -> Ran:
-    """Return whether *program* passes *tests*, lines of the form `assert call(…) == literal`, run in order.
+    """Return whether *program* passes *tests*: lines `assert call(…) == literal`, run in order.
 
     Values have the plain types of literals, and compare as in Python (`5 == 5.0`), except that 1 is not True. Raises
-    ValueError for a test of another form. Raises NoSandbox if a protection is missing; that is no fault of the program.
+    ValueError for a test of another form, and NoSandbox if a protection is missing, which is not the program's fault.
     """
     cases = [parsed(line) for line in tests]
     ended = await _run(_request(program, cases, timeout_s), patience_s=timeout_s + _START_S)
@@ -120,14 +120,14 @@ def _need_linux() -> None:
 async def _send(process: Process, request: bytes) -> None:
     if process.stdin is None:
         return
-    with suppress(BrokenPipeError, ConnectionResetError):  # it ended: its exit status says why
+    with suppress(BrokenPipeError, ConnectionResetError):  # the process ended: its exit status says why
         process.stdin.write(request)
         await process.stdin.drain()
     process.stdin.close()
 
 
 async def _read(process: Process, stream: asyncio.StreamReader | None) -> bytes:
-    """Return what *stream* has, up to one byte too much, at which the program is stopped and the rest let go."""
+    """Return the content of *stream*, at most one byte over the limit; then the program is stopped."""
     if stream is None:
         return b""
     try:
@@ -147,7 +147,7 @@ def _terminate(process: Process) -> None:
 
 
 async def _stop(process: Process) -> None:
-    """Have the supervisor end everything, else kill it. Reads on, because asyncio waits for the pipes' ends too."""
+    """Ask the supervisor to end everything, else kill it. Keeps reading, because asyncio waits for the pipes to end."""
     _terminate(process)
     try:
         async with asyncio.timeout(_STOP_TIMEOUT_S):
@@ -173,13 +173,13 @@ def _judged(ended: _Ended, cases: Sequence[Case]) -> Ran:
 
 
 def _failure(ended: _Ended) -> str:
-    """Return the supervisor's own words; only with its own status are they not the program's."""
+    """Return the supervisor's message. Only with its own exit status it cannot be the program's."""
     words = ended.printed.decode(errors="replace") if ended.status == sandboxed.UNISOLATED else ""
     return _printable(words) or f"the supervisor ended with status {ended.status}"
 
 
 def _wrong(case: Case | None, line: bytes | None) -> str:
-    """Return the problem of the answer *line* to *case*; nothing if it is right. The line is not trusted."""
+    """Return the problem of the answer *line* to *case*; empty if it is right. The line is not trusted."""
     if case is None:
         return "answered more calls than it got"
     if line is None:
@@ -200,7 +200,7 @@ def _wrong(case: Case | None, line: bytes | None) -> str:
 
 
 def decoded(value: Any) -> Any:
-    """Return the value that `sandboxed.encoded` made JSON of. Raises ValueError or TypeError for anything else."""
+    """Return the value that `sandboxed.encoded` wrote as JSON. Raises ValueError or TypeError for other values."""
     match value:
         case ["list", *items]:
             return [decoded(item) for item in items]

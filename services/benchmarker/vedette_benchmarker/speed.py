@@ -34,9 +34,9 @@ class Speed:
         own: Clock,
         rng: Random,
     ) -> None:
-        """Take *own*, the machine's clock: it steps at once when the machine has slept.
+        """*own* is the machine's clock, which steps at once when the machine has slept.
 
-        *clock*, which is compared with the NATS server's, goes on as before until the next comparison.
+        *clock*, which is compared with the NATS server's, keeps its old correction until the next comparison.
         """
         self._own = own
         self._bus = bus
@@ -46,7 +46,7 @@ class Speed:
         self._rng = rng
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether the model's figures hold the job's samples already, or a suspicion was followed up since."""
+        """Return whether the figures already contain the job's samples, or a suspicion was checked since."""
         measured_at = self.measured_at(state)
         if job.cause == "suspicion" and measured_at is not None and measured_at >= job.at:
             return True
@@ -57,7 +57,7 @@ class Speed:
         return state.performance.measured_at if state.performance else None
 
     def is_due(self, state: ModelState) -> bool:
-        """Return True: each tick wants it again."""
+        """Return True: every tick repeats the benchmark."""
         return True
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
@@ -67,7 +67,7 @@ class Speed:
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return False: no budget is kept for this alone."""
+        """Return False: benchmarks have no budget of their own."""
         return False
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
@@ -82,9 +82,9 @@ class Speed:
         )
 
     async def run(self, work: Work) -> Ended:
-        """Measure, fold, publish."""
+        """Measure, update the figures, publish."""
         endpoint, info, job = work.endpoint, work.info, work.job
-        runs = plan(work.known, self._settings)  # within the context that was refused before
+        runs = plan(work.known, self._settings)  # within the context limit that an earlier refusal named
         if job.cause == "suspicion":
             runs = small(runs)
         steps = len(runs) + len(job.streams)
@@ -114,7 +114,7 @@ class Speed:
         return Ended(ok=ok, detail=detail, use=_used(endpoint, info, samples, loads, runs))
 
     async def _sweep(self, work: Work, runs: Sequence[Run], on_step: OnStep) -> list[StreamsLoad]:
-        """Ask for as many streams at once as the job names, fewest first; an endpoint that fails ends it."""
+        """Run the numbers of concurrent streams in the job, fewest first; stop if the endpoint fails."""
         loads: list[StreamsLoad] = []
         endpoint, info, job = work.endpoint, work.info, work.job
         if info.asked_as not in GENERATING:

@@ -1,4 +1,4 @@
-"""Figures of samples, and the fold that keeps the last samples. Pure, so that history can be computed again."""
+"""Figures of samples, and the fold that keeps the last samples. Pure, so that history can repeat it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,8 +10,8 @@ from vedette.messages.tolerance import is_future
 from vedette.quantiles import quantile
 from vedette.types import Figure, Outcome, Performance, RunSample, Sweep
 
-QUIET = 3  # undisturbed runs from which on the disturbed ones do not count
-KEPT = 30  # samples per prompt length and temperature
+QUIET = 3  # from this number of undisturbed runs on, disturbed runs do not count
+KEPT = 30  # samples for each prompt length, cold and warm
 
 
 def figure(values: Iterable[float | None]) -> Figure | None:
@@ -45,7 +45,7 @@ def fold(
     is, so that a redelivered job counts once, even if it was measured twice. *sweep* replaces the last sweep.
     """
     before = previous if previous is not None and previous.digest == digest else None
-    # Dated later than now by a wrong clock, a sample would count as the newest for long.
+    # A sample with a date in the future (wrong clock) would count as the newest for long.
     known = tuple(
         msgspec.structs.replace(sample, at=at) if is_future(sample.at, at) else sample
         for sample in (before.samples if before else ())
@@ -61,12 +61,12 @@ def fold(
 
 
 def _age(sample: RunSample) -> tuple[datetime, bytes]:
-    """Order samples by time and, at the same time, by content: a total order, whatever order they came in."""
+    """Return a sort key by time, then by content: a total order that does not depend on the order of arrival."""
     return sample.at, msgspec.json.encode(sample)
 
 
 def _last(samples: Iterable[RunSample]) -> tuple[RunSample, ...]:
-    """Return the last KEPT samples of each prompt length and temperature, oldest first."""
+    """Return the last KEPT samples of each prompt length, cold and warm, oldest first."""
     groups: dict[tuple[str, bool], list[RunSample]] = defaultdict(list)
     for sample in sorted(samples, key=_age):
         groups[sample.prompt, sample.cold].append(sample)
@@ -76,7 +76,7 @@ def _last(samples: Iterable[RunSample]) -> tuple[RunSample, ...]:
 def _performance(
     kept: tuple[RunSample, ...], *, measured_at: datetime, digest: str | None, server_version: str | None
 ) -> Performance:
-    """Return the figures over *kept*: only successes, and cold ones only in the figures named for them."""
+    """Return the figures over the successes in *kept*; cold runs count only in the figures for cold runs."""
     successes = [sample for sample in kept if sample.outcome is Outcome.OK]
     short = _quiet(s for s in successes if not s.cold and s.prompt == "short")
     long = _quiet(s for s in successes if not s.cold and s.prompt == "long")
@@ -104,12 +104,12 @@ def _performance(
 
 
 def _quiet(samples: Iterable[RunSample]) -> list[RunSample]:
-    """Return the undisturbed of *samples*, or all of them while those are too few to stand alone."""
+    """Return the undisturbed *samples*; all samples while there are too few undisturbed ones."""
     known = list(samples)
     quiet = [sample for sample in known if not sample.contended]
     return quiet if len(quiet) >= QUIET else known
 
 
 def _failed(sample: RunSample) -> bool:
-    """Return whether the model failed; a refusal of the kind or the size of a request is no failure."""
+    """Return whether the model failed. A refusal of the kind or the size of a request is not a failure."""
     return sample.outcome not in {Outcome.OK, Outcome.UNSUPPORTED} and sample.context_limit_tokens is None

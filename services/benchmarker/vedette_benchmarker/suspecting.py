@@ -1,4 +1,4 @@
-"""Which models may have changed since they were measured, so that one small benchmark is due at once. Pure.
+"""Finds models that may have changed since they were measured, so that a small benchmark is due at once. Pure.
 
 A model is suspected in these cases: reports show a change, or nearly one; two answers to probes took far longer than
 usual, or one took far less; a server generates far fewer tokens for all its requests together than a single request
@@ -17,15 +17,15 @@ from vedette.messages.probe_times import MIN_PROBES, SLOW_TIMES, probe_times
 from vedette.quantiles import quantile
 from vedette.types import Health, Level, Outcome, Performance, Status
 
-EVERY: Final = timedelta(minutes=10)  # at most one benchmark of a model on suspicion
-_OLD: Final = timedelta(minutes=30)  # a suspicion that was not followed up for so long is none
-# Readings of a server's load in a row. Requests that only now and then run during one are not taken for slow ones.
+EVERY: Final = timedelta(minutes=10)  # at most one benchmark of a model by suspicion
+_OLD: Final = timedelta(minutes=30)  # an older suspicion that was not followed up is dropped
+# Consecutive readings of a server's load. Requests with pauses during a reading do not count as slow.
 LOADS: Final = 6
-_LOAD_TIMES: Final = 3.0  # how many times fewer tokens it must write than one request got at rest
+_LOAD_TIMES: Final = 3.0  # how many times fewer tokens than one request at rest
 
 
 class Suspicion(NamedTuple):
-    """Why a model should be measured, and from when on it may be."""
+    """Why a model should be measured, and from when on."""
 
     why: str
     due: datetime
@@ -70,7 +70,7 @@ def _reasons(state: ModelState, now: datetime) -> Iterator[tuple[datetime, str]]
 
 
 def worked_on(load: EndpointLoad) -> dict[str, float]:
-    """Return the output tokens per second of each model that *load* shows at work for others, where it says so."""
+    """Return the output tokens per second of each model that works for others, if *load* reports it."""
     if load.outcome is not Outcome.OK or load.own:
         return {}
     of_each = {
@@ -89,7 +89,7 @@ def _slow_under_load(
     """Yield that a server is slow: in each reading, all requests together got far fewer tokens/s than one at rest."""
     rest = performance.output_tps.median if performance.output_tps else 0.0
     rates = [worked_on(load).get(name) for load in loads[-LOADS:]]
-    known = [rate for rate in rates if rate]  # a server without any output token only reads prompts
+    known = [rate for rate in rates if rate]  # a server without output tokens only reads prompts
     if rest and len(known) == LOADS and max(known) * _LOAD_TIMES <= rest:
         yield loads[-1].at, f"its server writes {max(known):.1f} tokens/s at most while requests run"
 

@@ -1,4 +1,4 @@
-"""Queues one small benchmark of each model that may have changed, soon after the event that shows it."""
+"""Queues a small benchmark of each model that may have changed, soon after the event that shows it."""
 
 import asyncio
 from collections import deque
@@ -27,10 +27,10 @@ class Suspicions:
         self._endpoints = endpoints
         self._touched: set[ModelRef] = set()
         self._asked: dict[ModelRef, datetime] = {}
-        self._loads: dict[str, deque[EndpointLoad]] = {}  # the last of each endpoint that has models at work
+        self._loads: dict[str, deque[EndpointLoad]] = {}  # the last loads of each endpoint with busy models
 
     def on_event(self, event: Event) -> None:
-        """Have the model of *event* looked at soon, if the event can raise or end a suspicion."""
+        """Check the model of *event* soon, if the event can raise or end a suspicion."""
         if isinstance(event, ModelReported | ModelProbed | ModelBenchmarked):
             self._touched.add(event.model)
         elif isinstance(event, EndpointLoad):
@@ -46,18 +46,18 @@ class Suspicions:
             self._touched.update(ModelRef(load.endpoint, name) for name in at_work)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check models until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             now = self._bus.clock.now()
             for model in sorted(self._touched):
                 if await self._is_settled(model, now):
                     self._touched.discard(model)
-                await asyncio.sleep(0)  # ten thousand models are looked at after a start
+                await asyncio.sleep(0)  # after a start, ten thousand models are checked
             self._asked = {model: at for model, at in self._asked.items() if is_within(at, now, EVERY)}
 
     async def _is_settled(self, model: ModelRef, now: datetime) -> bool:
-        """Queue a benchmark of *model* if one is due; return whether there is nothing more to look at."""
+        """Queue a benchmark of *model* if one is due; return whether the model needs no further check."""
         state, endpoint = self._catalogue.get(model), self._endpoints.get(model.endpoint)
         loads = tuple(self._loads.get(model.endpoint, ()))
         found = suspicion(state, now, loads) if state else None

@@ -29,7 +29,7 @@ class Stream(Struct, frozen=True, kw_only=True):
 async def at_once(
     streams: int, endpoint: Endpoint, info: ModelInfo, run: Run, *, rng: Random, clock: Clock
 ) -> StreamsLoad | None:
-    """Make *run* in *streams* at once; return what each and all together got, or None when none got anything."""
+    """Run *run* in *streams* at once; return the figures of each and all together, or None if all failed."""
 
     async def ask() -> Stream | None:
         request, sent_at = generation(info, run, rng), clock.monotonic()

@@ -1,4 +1,4 @@
-"""The next endpoint on one host: endpoints take turns, so that one with many models does not delay the others. Pure."""
+"""Chooses the next endpoint on one host: endpoints take turns, so that one with many models delays no other. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, zip_longest
@@ -8,7 +8,7 @@ from vedette.types import ModelRef
 
 _Turn = tuple[Job, ...]
 _LONG = ("evaluate", "judge")
-# In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
+# In this order: the first call to a model that is not loaded must be the benchmark's, which measures it.
 _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 
 
@@ -56,7 +56,7 @@ def in_turns(
 
 
 def _promising_first(jobs: Sequence[Job], promise: Callable[[ModelRef], float]) -> list[Job]:
-    """Return *jobs* with the evaluations in order of promise, in the places that evaluations have."""
+    """Return *jobs* with the evaluations sorted by promise, at the positions of evaluations."""
     evaluations = iter(
         sorted((job for job in jobs if job.kind == "evaluate"), key=lambda job: _hope(job, promise))
     )
@@ -77,7 +77,7 @@ def _unit(job: Job) -> tuple[ModelRef | None, str]:
 
 
 def _round_robin(jobs: Iterable[Job], served: str | None) -> list[Job]:
-    """Return *jobs* with a turn of each endpoint in each round, *served* last; in a round the oldest is first."""
+    """Return *jobs* in rounds with a turn of each endpoint, *served* last; in a round the oldest comes first."""
     turns: dict[str, dict[tuple[ModelRef | None, str], _Turn]] = {}
     for job in jobs:
         units = turns.setdefault(job.endpoint, {})

@@ -18,13 +18,13 @@ class Work(Struct, frozen=True, kw_only=True):
 
     endpoint: OpenEndpoint
     state: ModelState
-    info: ModelInfo  # declared and inferred facts of the model, when the job began
+    info: ModelInfo  # declared and inferred facts of the model at the start of the job
     job: Job
     turn: Turn = at_any_time
 
     @property
     def in_turn(self) -> InTurn:
-        """The endpoint, whose requests take their turns. Figures of a request that it sends include the wait."""
+        """The endpoint with requests that await their turns. The wait counts in the figures of such a request."""
         return InTurn(self.endpoint.endpoint, self.turn)
 
     @property
@@ -39,7 +39,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str = ""
     use: Use
-    gave_way: GaveWay | None = None  # it was stopped, because another user needs the server
+    gave_way: GaveWay | None = None  # it was stopped because another user needs the server
 
 
 class Measure(Protocol):
@@ -50,21 +50,21 @@ class Measure(Protocol):
         ...
 
     def measured_at(self, state: ModelState) -> datetime | None:
-        """Return when the model was last measured so, as far as that still holds."""
+        """Return when the model was last measured in this way, if the result still holds."""
         ...
 
     def is_due(self, state: ModelState) -> bool:
-        """Return whether a tick is to measure the model, if it was not measured since."""
+        """Return whether a tick should measure the model, if it was not measured since."""
         ...
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether the endpoint's settings want it by schedule."""
+        """Return whether the endpoint's settings allow it by schedule."""
         ...
 
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return whether a budget of its own covers *job* where calls cost money: *today*, or what a whole day has."""
+        """Return whether a budget of its own covers *job* if calls are paid: the rest of *today*, or a whole day's."""
         ...
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
@@ -72,7 +72,7 @@ class Measure(Protocol):
         ...
 
     async def run(self, work: Work) -> Ended:
-        """Measure, publish, and say how it ended.
+        """Measure, publish, and return how it ended.
 
         Raises RequestError if the job names something that does not exist, and GaveWay if another user needs the
         server.

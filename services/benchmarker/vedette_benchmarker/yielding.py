@@ -21,24 +21,24 @@ from vedette.settings import EndpointSettings
 from vedette.text.figures import counted
 from vedette.types import PINNED_BEYOND, Occupancy, Residency
 
-# For so long after another model was seen in use, no model is loaded in its place by schedule.
+# How long after use of another model by others no model replaces it by schedule.
 DEFER: Final = timedelta(minutes=15)
-# For so long after another used the same model, or ran a request, a measurement waits.
+# How long a measurement waits after others used the same model, or ran a request.
 QUIET: Final = timedelta(minutes=1)
-# So long a measurement waits that would unload a model that others keep loaded.
+# How long a measurement waits if it would unload a model that others keep loaded.
 KEPT: Final = timedelta(hours=1)
 LOOK_EVERY_S: Final = 2.0
 RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
-# Servers report the time of unloading to the second, by a clock of their own.
+# Servers report the unload time with a precision of a second, by their own clock.
 SLACK: Final = timedelta(seconds=5)
 
-Loaded = Mapping[str, datetime | None]  # by name: a time that each use moves, None where none is reported
+Loaded = Mapping[str, datetime | None]  # by name: the unload time, which each use moves; None: not reported
 
 Turn = Callable[[], Awaitable[None]]  # awaited before each request of a measurement. Raises GaveWay
 
 
 class GaveWay(Exception):
-    """Another user needs the server: the measurement ends, to be done later."""
+    """Another user needs the server: the measurement ends and is repeated later."""
 
     def __init__(self, why: str, *, wait: timedelta = QUIET) -> None:
         self.why = why
@@ -106,9 +106,9 @@ async def require_turn(endpoint: Endpoint) -> None:
 def used_lately(
     seen: Occupancy | None, loaded: Loaded, *, names: Collection[str], ours: Collection[str]
 ) -> bool:
-    """Return whether others used the model of these *names* since the last look. Pure.
+    """Return whether others used the model with these *names* since the last look. Pure.
 
-    Only a new time of unloading shows that: a model that is merely loaded may be at rest.
+    Only a new unload time shows that: a model that is merely loaded may be at rest.
     """
     before = seen.loaded if seen else {}
     return any(
@@ -145,9 +145,9 @@ def after(
 def pinned(
     seen: Occupancy, names: Collection[str], now: datetime, *, settings: EndpointSettings
 ) -> str | None:
-    """Return a model that others keep loaded for good, and that a load of one with these *names* may push out. Pure.
+    """Return a model that others keep loaded permanently, and that loading one of *names* may unload. Pure.
 
-    None where an operator allows that: with `answer = "always"`, each probe loads its model as well.
+    None if the operator allows it: with `answer = "always"`, each probe loads its model too.
     """
     if settings.measure or settings.answer == "always" or any(name in seen.loaded for name in names):
         return None
@@ -181,39 +181,40 @@ def _is_used(name: str, unloads_at: datetime | None, before: Loaded) -> bool:
 
 
 def defer_s(seen: Occupancy, names: Collection[str], now: datetime) -> float:
-    """Return for how many seconds a model of these *names* must not be loaded in place of others. Pure."""
+    """Return for how many seconds no model of *names* may be loaded in place of others. Pure."""
     if not seen.loaded or seen.used_at is None or any(name in seen.loaded for name in names):
         return 0.0
     return (seen.used_at + DEFER - now).total_seconds() if is_within(seen.used_at, now, DEFER) else 0.0
 
 
 def names_of(state: ModelState, beside: Iterable[ModelState]) -> set[str]:
-    """Return all names of a model at its endpoint: those *beside* with its digest are the same weights. Pure."""
+    """Return all names of a model at its endpoint: models in *beside* with its digest have the same weights. Pure."""
     digest = state.info.digest if state.info else None
     same = {one.model.name for one in beside if digest and one.info and one.info.digest == digest}
     return {state.model.name} | same
 
 
 def unloading(states: Iterable[ModelState]) -> Loaded:
-    """Return when each model will be unloaded, as the server said after each probe. Pure."""
+    """Return the unload time of each model, as the server reported it after the last probe. Pure."""
     health = ((state.model.name, state.health) for state in states)
     return {name: one.residency.expires_at for name, one in health if one is not None and one.residency}
 
 
 def ours_by_probes(loaded: Loaded, probed: Loaded) -> set[str]:
-    """Return which of the *loaded* models our own probe's question was the last use of. Pure."""
+    """Return the *loaded* models whose last use was our own probe. Pure."""
     return {name for name, at in loaded.items() if at is not None and is_same(at, probed.get(name))}
 
 
 def is_same(at: datetime, other: datetime | None) -> bool:
-    """Return whether both are the same time of unloading, as far as a server reports that. Pure."""
+    """Return whether both are the same unload time, within the precision of servers. Pure."""
     return other is not None and abs(at - other) <= SLACK
 
 
 async def read_loaded(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
     """Return the loaded models at *endpoint*, or None if it does not report them.
 
-    A server that swaps does not report when it unloads a model: where it records the last use of each, that is taken.
+    A server that swaps models does not report unload times. If it records the last use of each model, that is used
+    instead.
     """
     try:
         held = await endpoint.endpoint.resident()
@@ -227,11 +228,11 @@ async def read_loaded(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
 
 
 def by_record(loaded: Loaded, used: Mapping[str, str]) -> Loaded:
-    """Return *loaded* with the last use of each model where the server records that. Pure."""
+    """Return *loaded* with the last use of each model, if the server records it. Pure."""
     last = {name: datetime.fromisoformat(used[name]) for name in loaded if name in used}
     return {name: at or last.get(name) for name, at in loaded.items()}
 
 
 def loaded_of(held: Mapping[str, Residency], now: datetime) -> Loaded:
-    """Return which of the models *held* are loaded. Pure."""
+    """Return the loaded models in *held*, with their unload times. Pure."""
     return {name: one.expires_at for name, one in held.items() if one.is_resident(now)}

@@ -10,9 +10,9 @@ from vedette_benchmarker.asking import Asker, Spent
 from vedette_benchmarker.suites import Item, Verdict
 
 _FAILURES_IN_A_ROW: Final = 3
-_REMEMBERED: Final = 4096  # answers of sessions that were broken off
+_REMEMBERED: Final = 4096  # answers of interrupted sessions
 
-# By the weights and the purpose, and a digest of the prompt.
+# The key: the weights, the purpose, and a digest of the prompt.
 Answers = OrderedDict[tuple[str, str], str | None]
 
 
@@ -31,13 +31,13 @@ class Author:
 
     @property
     def spent(self) -> Spent:
-        """Its usage."""
+        """The usage of this model."""
         return self._asker.spent
 
     async def say(self, prompt: str, max_tokens: int) -> str | None:
-        """Return the model's text; None if it refuses, is silent, or fails. Earlier texts are cached.
+        """Return the model's text; None if it refuses, returns no text, or fails. Earlier texts are cached.
 
-        Raises ProviderError when the endpoint fails, or the third time in a row; TooCostly at the limit in USD.
+        Raises ProviderError if the endpoint fails, or after the third failure in a row; TooCostly at the limit in USD.
         """
         key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
         if key in self._answers:
@@ -58,7 +58,7 @@ class Author:
         return self._answers[key]
 
     def forget(self) -> None:
-        """Clear the cached texts: the job is done."""
+        """Clear the cached texts, because the job is done."""
         for key in [key for key in self._answers if key[0] == self._who]:
             del self._answers[key]
 

@@ -1,4 +1,4 @@
-"""A judge at work: its test, and its comparisons of texts."""
+"""A judge's test, and its comparisons of texts."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ class Steps:
         self._step, self._steps = 0, steps
 
     async def next(self, what: str) -> None:
-        """Say that *what* is begun."""
+        """Publish that the step *what* begins."""
         message = f"{self._job.model}: {what}"
         await self._bus.jobs.publish_progress(self._job, "step", message, step=self._step, steps=self._steps)
         self._step += 1
@@ -36,8 +36,8 @@ class Comparing:
         self._steps = steps
 
     async def test(self, series: Series, job: Job) -> Score:
-        """Return in how many pairs the judge recognises the better text, in both orders; no verdict is wrong."""
-        pairs, right = series.test(f"{job.at:%Y-%m-%d}"), 0  # a job that is deferred has another id
+        """Return in how many pairs the judge finds the better text, in both orders. A missing verdict is wrong."""
+        pairs, right = series.test(f"{job.at:%Y-%m-%d}"), 0  # by date, because a deferred job gets another id
         for pair in pairs:
             prompt, criterion = pair.task.prompt, pair.task.criterion
             said = [
@@ -50,7 +50,7 @@ class Comparing:
     async def votes(
         self, session: Session, series: Series, tasks: int, texts: Mapping[ModelRef, Mapping[int, str]]
     ) -> tuple[list[Vote], int]:
-        """Return how the judge prefers the *texts* (by author and task), and how many of its answers name none."""
+        """Return the judge's votes about *texts* (by author and task), and how many of its answers have no verdict."""
         about, found, unread = series.tasks(tasks), list[Vote](), 0
         for one in comparisons(session, tasks, texts):
             task = about[one.task]

@@ -60,10 +60,10 @@ class Judging:
         self._clock = clock
         self._use_cases = use_cases
         self._limit = limit
-        self._answers: Answers = OrderedDict()  # a deferred session continues where it stopped
+        self._answers: Answers = OrderedDict()  # so that a deferred session continues where it stopped
 
     def reload(self, use_cases: Mapping[str, UseCase]) -> None:
-        """Judge for *use_cases* from now on."""
+        """From now on, judge for *use_cases*."""
         self._use_cases = use_cases
 
     def is_done(self, state: ModelState, job: Job) -> bool:
@@ -76,17 +76,17 @@ class Judging:
         return state.quality.measured_at if state.quality else None
 
     def is_due(self, state: ModelState) -> bool:
-        """Return False: the next work follows from all models together (`next_steps`)."""
+        """Return False: the next work depends on all models together (`next_steps`)."""
         return False
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether models of the endpoint may write and judge without being asked."""
+        """Return whether models of the endpoint may write and judge by schedule."""
         return endpoint.settings.evaluate and bool(self._settings.judge.use_cases)
 
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return whether `usd_per_day` permits a model whose calls cost: all of *job* is affordable."""
+        """Return whether `usd_per_day` permits all of *job* with a paid model."""
         return self._limit.gives_leave(endpoint, info, self._most_usd(endpoint, info, job), today=today)
 
     def _most_usd(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None) -> float | None:
@@ -126,7 +126,7 @@ class Judging:
             model: allowed(one, may, settings.use_cases) for model, one in self._contenders().items()
         }
         paid = bool(self._settings.usd_per_day)
-        # In a thread: with a thousand models it takes a while, which would be in the times measured meanwhile.
+        # In a thread: with a thousand models it takes a while, which would distort concurrent measurements.
         return await asyncio.to_thread(next_steps, contenders, self._use_cases, settings, paid=paid)
 
     def _contenders(self) -> dict[ModelRef, Contender]:
@@ -171,13 +171,13 @@ class Judging:
     # Writing -------------------------------------------------------------------------------------------------
 
     async def _write(self, author: Author, info: ModelInfo, job: Job) -> str:
-        """Have the texts written that *job* asks for, and publish them. Raises ProviderError and TooCostly."""
+        """Write the texts that *job* names, and publish them. Raises ProviderError and TooCostly."""
         started = self._clock.monotonic()
         steps = Steps(self._bus, job, self._settings.judge.tasks * len(job.suites))
         texts = {name: await self._texts(author, SERIES[name], steps) for name in job.suites}
 
         def change(before: Judged) -> Judged:
-            # Results for other texts no longer count.
+            # Results about other texts no longer count.
             kept = {name: one for name, one in before.judgements.items() if name not in texts}
             tasks = before.tasks | {name: SERIES[name].name for name in texts}
             return msgspec.structs.replace(before, tasks=tasks, texts=before.texts | texts, judgements=kept)
@@ -213,7 +213,7 @@ class Judging:
         comparing = Comparing(judge, steps)
         test = await comparing.test(series, job)
         votes, unread = list[Vote](), 0
-        if is_passed(test):  # otherwise it gets no more questions: its answers would not count
+        if is_passed(test):  # if it failed, it gets no more questions, because its answers would not count
             texts = {model: _texts_of(contenders[model], name) for model in session.compared}
             texts[info.model] = _by_place(await self._texts(judge, series, steps))
             votes, unread = await comparing.votes(session, series, tasks, texts)
@@ -242,7 +242,7 @@ class Judging:
         return _summary(judge_report)
 
     async def _now(self, models: Iterable[ModelRef]) -> dict[ModelRef, Contender]:
-        """Return *models* as the stream holds them: our own view may lag behind the texts that were just written."""
+        """Return *models* from the stream, because the catalogue may lag behind the texts that were just written."""
         states = [await self._bus.streams.read_model(model) for model in models]
         found = (judging.contender(state) for state in states if state is not None)
         return {one.model: one for one in found if one is not None}
@@ -250,7 +250,7 @@ class Judging:
     def _able(
         self, job: Job, judge: ModelRef, name: str, contenders: Mapping[ModelRef, Contender]
     ) -> Mapping[ModelRef, Able]:
-        """Return how good all that chat are. Raises RequestError where one of the pool is none of them."""
+        """Return the quality of all chat models. Raises RequestError if a model of the pool is not one of them."""
         able = judging.abilities(list(contenders.values()), self._use_cases[name])
         for model in (*job.pool, judge):
             if model not in able:
@@ -260,7 +260,7 @@ class Judging:
         return able
 
     def _require_texts(self, session: Session, contenders: Mapping[ModelRef, Contender]) -> None:
-        """Raise RequestError where the judge has nothing to compare."""
+        """Raise RequestError if the judge has nothing to compare."""
         lacking = judging.lacking(session, contenders, self._settings.judge.tasks)
         if lacking or len(session.pool) < judging.MIN_POOL:
             message = (
@@ -281,9 +281,9 @@ class Judging:
         took_s: float = 0.0,
         is_of_texts: bool = False,
     ) -> None:
-        """Publish what *change* makes of what is known of the weights with that *digest*.
+        """Publish the result of *change* on the judged state of the weights with the digest *digest*.
 
-        What *is_of_texts* that are no longer there, because the model has other weights by now, is left out.
+        With *is_of_texts*, nothing is published if the model has other weights by now, because its texts are gone.
         """
         subject, now = subjects.of_model("judged", model), self._clock.now()
 
@@ -322,7 +322,7 @@ def _by_place(texts: Iterable[Prose]) -> dict[int, str]:
 
 
 def _pool(job: Job, contenders: Mapping[ModelRef, Contender]) -> Sequence[ModelRef]:
-    """Return the models of which the job publishes something: relatives of the judge are watched only."""
+    """Return the models for which the job publishes results. Relatives of the judge only show its bias."""
     judge = contenders.get(job.model) if job.model else None
     return [
         model

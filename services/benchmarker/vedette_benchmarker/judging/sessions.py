@@ -14,8 +14,8 @@ from vedette.types import Judgement, JudgeReport, ModelRef, Score
 from vedette_benchmarker.judging import strengths
 from vedette_benchmarker.judging.strengths import Vote
 
-MIN_READ: Final = 0.5  # of the comparisons must be answered, or the session does not count
-# Above this the lower bound of the rate of right pairs must lie; a guess is right in both orders in one of four.
+MIN_READ: Final = 0.5  # the share of comparisons that must have a verdict, or the session does not count
+# Minimum of the lower bound of the rate of right pairs. A guess is right in both orders in one of four pairs.
 _PASSED: Final = 0.5
 
 
@@ -32,7 +32,7 @@ def comparisons(
 ) -> list[Comparison]:
     """Return the judge's comparisons, task by task, each pair in both orders, without missing texts.
 
-    Its own texts, and those of a relative, meet one other text of each task.
+    A text of the judge or of a relative is compared with one other text for each task.
     """
     return [
         Comparison(task=task, first=first, second=second)
@@ -50,12 +50,12 @@ def _pairs(session: Session, task: int) -> Iterator[tuple[ModelRef, ModelRef]]:
 
 
 def is_passed(test: Score) -> bool:
-    """Return whether a judge recognised the better text in both orders often enough to be believed."""
+    """Return whether a judge found the better text in both orders often enough to count."""
     return test.interval[0] > _PASSED
 
 
 def _needed(test: Score) -> int:
-    """Return how many right pairs of that many are enough."""
+    """Return how many right pairs are enough to pass *test*."""
     enough = (right for right in range(test.trials) if is_passed(replace(test, successes=right)))
     return next(enough, test.trials)
 
@@ -69,9 +69,9 @@ def report(
     ability: Mapping[ModelRef, float],
     digest: str | None = None,
 ) -> JudgeReport:
-    """Return how the judge, whose weights have that *digest*, answered.
+    """Return how the judge, with weights of *digest*, answered.
 
-    *ability* (logits) is how good all authors are by checked answers.
+    *ability* (logits) is the quality of all authors by checked answers.
     """
     own = [vote for vote in votes if session.judge in (vote.first, vote.second)]
     others = [vote for vote in votes if session.judge not in (vote.first, vote.second)]
@@ -90,7 +90,7 @@ def report(
 
 
 def _doubts(session: Session, test: Score, answers: int, unread: int) -> str:
-    """Return why the session does not count, or nothing."""
+    """Return why the session does not count; empty if it does."""
     if not is_passed(test):
         return (
             f"it recognised the better text in {test.successes} of {test.trials} pairs that test a judge, "

@@ -28,7 +28,7 @@ from vedette.usecases.judging import STRENGTH_SPREAD
 Floats = NDArray[np.float64]
 Preferred = Literal["first", "second", "tie"]
 
-# Prior standard deviation of the preference for the first text, and of the readiness for ties, in logits: nearly flat.
+# Prior standard deviations of the preference for the first text, and of the tendency to ties (logits): nearly flat.
 ORDER_SPREAD: Final = 10.0
 _Z95: Final = 1.959964
 _STEPS: Final = 60
@@ -103,9 +103,9 @@ def _options(first: int, second: int, models: int) -> Floats:
 
 
 def _newton(options: Floats, seen: NDArray[np.int_], precision: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the mode of the posterior, the information there, and the score of each vote. It is concave.
+    """Return the mode of the posterior, the information there, and the score of each vote. The posterior is concave.
 
-    A step that does not improve is halved, so that it converges from anywhere.
+    A step that does not improve is halved, so it converges from any start.
     """
     found = np.zeros(options.shape[2])
     chosen = options[np.arange(len(seen)), seen]
@@ -165,7 +165,7 @@ def _t95(freedom: int) -> float:
 
 
 def position_bias(votes: Iterable[Vote]) -> Bias | None:
-    """Return how often the text that stands first is preferred, where one is; None where none ever is."""
+    """Return how often the first text is preferred, of all answers without a tie; None if there are only ties."""
     decided = [vote.preferred == "first" for vote in votes if vote.preferred != "tie"]
     return bias([float(one) for one in decided], [0.5] * len(decided))
 
@@ -173,9 +173,9 @@ def position_bias(votes: Iterable[Vote]) -> Bias | None:
 def preference(
     votes: Iterable[Vote], favoured: Iterable[ModelRef], ability: Mapping[ModelRef, float]
 ) -> Bias | None:
-    """Return how often texts of the *favoured* models are preferred to those of others, ties as one half.
+    """Return how often texts of the *favoured* models are preferred to others, ties as one half.
 
-    What is expected follows from the *ability* of the models by checked answers (logits).
+    The expected rate follows from the *ability* of the models by checked answers (logits).
     """
     known = frozenset(favoured)
     points, expected = [], []
@@ -189,7 +189,7 @@ def preference(
 
 
 def bias(points: Sequence[float], expected: Sequence[float]) -> Bias | None:
-    """Return the mean of *points* and of what was *expected*, with the 95 % interval of the first [Wilson 1927]."""
+    """Return the mean of *points* and of *expected*, with the 95 % interval of the first [Wilson 1927]."""
     if not points:
         return None
     n, share = len(points), math.fsum(points) / len(points)

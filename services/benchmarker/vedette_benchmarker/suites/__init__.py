@@ -23,12 +23,12 @@ _PIECE = re.compile(r"[A-Za-z]{1,7}|[^\sA-Za-z]")
 
 
 def estimated_tokens(text: str) -> int:
-    """Return an upper estimate of the tokens of *text*: one for seven characters of a word, a digit, any other sign."""
+    """Return an upper estimate of the tokens of *text*: one for seven characters of a word, a digit, another sign."""
     return len(_PIECE.findall(text))
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """Whether an answer is right; *why* says in a few words what was wrong with it.
+    """The verdict on an answer; *why* says in a few words what was wrong.
 
     `program` is the program in an answer that should have one; the sandbox can run it.
     """
@@ -39,11 +39,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One question to a model that generates, and how its answer is judged.
+    """One question to a model that generates text, with the check of its answer.
 
     `truth` (and `truth_calls` for tool calls) is one right answer, to show to people. `program_tests` are assertions,
-    one on each line, that hold after a right program has run. `check` runs nothing: it judges a program by its shape,
-    and finds it for the sandbox.
+    one on each line, that a right program passes. `check` runs nothing: it judges a program by its shape, and finds it
+    for the sandbox.
     """
 
     prompt: str
@@ -57,13 +57,13 @@ class Item(Struct, frozen=True, kw_only=True):
 
     @property
     def prompt_tokens(self) -> int:
-        """About how many tokens the question has, its tools and its schema among them."""
+        """The estimated tokens of the question, with its tools and its schema."""
         beside = msgspec.json.encode((self.tools, self.schema)).decode() if self.tools or self.schema else ""
         return estimated_tokens(self.prompt) + estimated_tokens(beside)
 
 
 class VectorItem(Struct, frozen=True, kw_only=True):
-    """Texts for a model that embeds, and how their vectors (one for each text, in order) are judged.
+    """Texts for an embedding model, with the check of their vectors (one for each text, in order).
 
     `truth` has a number for the meaning of each text: texts with the same number belong together.
     """
@@ -94,7 +94,7 @@ class Suite(Struct, frozen=True, kw_only=True):
 
     @property
     def asked(self) -> dict[str, "Suite"]:
-        """The suite at each of its levels, the standard one among them: by what their scores are named."""
+        """The suite at each of its levels, including the standard one, by the names of their scores."""
         found = {self.kind: self}
         for level, items in self.levels:
             kind = key(self.kind, level)
@@ -103,5 +103,5 @@ class Suite(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The suite with its version, as scores name it."""
+        """The suite with its version, as in the names of scores."""
         return f"{self.kind}@{self.version}"

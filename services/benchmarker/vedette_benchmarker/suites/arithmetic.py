@@ -15,7 +15,10 @@ _CROWDS = ("dancers", "visitors", "guests", "workers", "players", "pupils")
 
 
 def _asked(draw: Callable[[Random], tuple[str, int]]) -> Maker:
-    """Return a maker from *draw*, which gives question and answer; an answer is never a number of its question."""
+    """Return a maker of items from *draw*, which returns question and answer.
+
+    An answer never is a number of its question.
+    """
 
     def make(rng: Random) -> Item:
         while True:
@@ -27,7 +30,7 @@ def _asked(draw: Callable[[Random], tuple[str, int]]) -> Maker:
             prompt=f"{question} {rng.choice(_ONLY)}",
             check=number(answer, given),
             truth=str(answer),
-            max_tokens=96,  # room for a model that first says how
+            max_tokens=96,  # room for a model that first explains
         )
 
     return make

@@ -31,7 +31,7 @@ from vedette_benchmarker.suites.wrapping import (
     without_notes,
 )
 
-MAX_CHARS = 20_000  # no question asks for as much; more is a model that does not stop
+MAX_CHARS = 20_000  # no question needs more; a longer answer is from a model that does not stop
 
 Check = Callable[[Answered], Verdict]
 VectorCheck = Callable[[Sequence[Sequence[float]]], Verdict]
@@ -58,9 +58,9 @@ _NO_SPACES = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")  # kana and Han are wri
 
 
 def by_text(judge: Callable[[str], str], *, raw: bool = False) -> Check:
-    """Return a check of the answer's text by *judge*, which says what is wrong with it, or nothing.
+    """Return a check of the answer's text by *judge*, which returns the problem, or an empty text.
 
-    The text has been made `plain` unless *raw*. One that is empty, or far too long, is wrong unread.
+    The text is made `plain` first, unless *raw*. An empty text, and one that is far too long, is wrong without a check.
     """
 
     def check(answered: Answered) -> Verdict:
@@ -90,7 +90,7 @@ def _wrong(why: str) -> Verdict:
 
 
 def _claims(text: str, saying: re.Pattern[str] = _CLAIM) -> list[str]:
-    """Return what follows "answer is" or "answer:" in each sentence that has it, up to a reason; else *text*."""
+    """Return the text after "answer is" or "answer:" in each sentence that has it, up to a reason; else *text*."""
     claimed = [
         _REASON.split(sentence[found.end() :])[0]
         for sentence in sentences(text)
@@ -100,14 +100,15 @@ def _claims(text: str, saying: re.Pattern[str] = _CLAIM) -> list[str]:
 
 
 def _whole(words: str) -> str:
-    """Return a pattern for *words* that are not part of longer ones."""
+    """Return a pattern for *words* that are not part of longer words."""
     return _left(words) + _ended(words)
 
 
 def _any_of(names: Sequence[str]) -> re.Pattern[str]:
-    """Return a pattern for any of *names* as whole words, those named first before the others.
+    """Return a pattern for any of *names* as whole words; earlier names match first.
 
-    What must stand to the left is tested once for all: `re` then skips by first characters, five times as fast.
+    The condition on the left is tested once for all names: so `re` can skip by first characters, which is five times as
+    fast.
     """
     lefts = sorted({_left(name) for name in names})
     parts = ("|".join(_ended(name) for name in names if _left(name) == left) for left in lefts)
@@ -126,9 +127,9 @@ def _ended(words: str) -> str:
 
 
 def exact(*expected: str, case: bool = False, only: bool = False) -> Check:
-    """Return a check that the answer is one of *expected*; upper and lower *case* may count.
+    """Return a check that the answer is one of *expected*. *case*: upper and lower case matter.
 
-    A lead, a note below and "the answer is" may stand around it, unless the question forbids them (*only*).
+    An introduction, a note below, and "the answer is" are allowed around it, unless *only* (the question forbids them).
     """
 
     def shape(text: str) -> str:
@@ -144,7 +145,7 @@ def exact(*expected: str, case: bool = False, only: bool = False) -> Check:
 
 
 def _readings(text: str) -> list[str]:
-    """Return the possible meanings of the answer in *text*; two different answers have none."""
+    """Return the possible meanings of the answer in *text*; empty for two different answers."""
     given = unwrapped(without_notes(text))
     said = {stripped(one) for one in _claims(given, _SAYING)} if _SAYING.search(given) else set()
     if len(said) > 1:
@@ -154,7 +155,7 @@ def _readings(text: str) -> list[str]:
 
 
 def contains(*expected: str) -> Check:
-    """Return a check that the answer has all of *expected* in it, each as whole words."""
+    """Return a check that the answer contains all of *expected*, each as whole words."""
     patterns = {words: re.compile(_whole(fold(plain(words)))) for words in expected}
 
     def judge(text: str) -> str:
@@ -175,7 +176,7 @@ def choice(right: Sequence[str], wrong: Sequence[str]) -> Check:
 
     @cache
     def read() -> tuple[dict[str, bool], re.Pattern[str]]:
-        # With the first answer: hundreds of names take some ms, and most items are made to be counted or skipped.
+        # Made at the first answer: hundreds of names take some ms, and most items are only counted or skipped.
         names = {fold(plain(name)): False for name in wrong} | {fold(plain(name)): True for name in right}
         return names, _any_of(sorted(names, key=len, reverse=True))
 
@@ -287,7 +288,7 @@ def regex(pattern: str) -> Check:
 
 
 def json(expected: Any) -> Check:
-    """Return a check that the answer has one JSON value, equal to *expected*; words and a fence may stand around it."""
+    """Return a check that the answer has one JSON value, equal to *expected*; text or a fence may be around it."""
 
     def judge(text: str) -> str:
         try:
@@ -305,7 +306,7 @@ def json(expected: Any) -> Check:
 def _json_in(text: str) -> Any:
     """Return the one JSON value in *text*: in a fence, in a box of LaTeX, or with words around it.
 
-    Raises ValueError for none, for two, and for one that a refusal quotes.
+    Raises ValueError if there is none or more than one, and if a refusal quotes it.
     """
     text = outside_thoughts(text).lstrip("\ufeff")
     if _REFUSAL.match(text):
@@ -380,7 +381,7 @@ def _call(call: ToolCall) -> tuple[str, Any]:
 
 
 def uncalled(check: Check) -> Check:
-    """Return *check*, for an answer that calls no tool."""
+    """Return *check* for an answer without tool calls; an answer with one is wrong."""
 
     def judge(answered: Answered) -> Verdict:
         made = answered.finished.tool_calls
@@ -396,7 +397,7 @@ _MIN_LEAD = 1e-6  # between two cosines; below it they are one number, rounded
 
 
 def nearest(partner: Mapping[int, int], among: Sequence[int]) -> VectorCheck:
-    """Return a check that each text's *partner* is the nearest to it of *among*, by cosine, with none as near."""
+    """Return a check that each text's *partner* is its nearest text of *among* by cosine, with no other as near."""
 
     def check(vectors: Sequence[Sequence[float]]) -> Verdict:
         if max(map(len, vectors), default=0) > MAX_DIMENSIONS:
@@ -460,9 +461,9 @@ def _choice(expected: Any) -> Check:
     return choice(right, wrong)
 
 
-# Each makes a check of what a file says under "expected". Raises ValueError where that is not what it needs.
+# Each makes a check from "expected" in a file. Raises ValueError for a value that it cannot use.
 CHECKERS: Mapping[str, Callable[[Any], Check]] = {
-    "exact": lambda expected: exact(*_texts(expected)),  # one of them
+    "exact": lambda expected: exact(*_texts(expected)),  # any of them
     "contains": lambda expected: contains(*_texts(expected)),  # all of them
     "number": _number,
     "regex": _regex,

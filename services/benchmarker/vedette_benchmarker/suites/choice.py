@@ -37,7 +37,7 @@ Puzzle = tuple[str, str, Sequence[str]]  # what is stated and asked, what is rig
 
 
 def _statement(rng: Random, ordered: Sequence[str], scale: _Scale) -> str:
-    """Return in any order and wording how each of *ordered* compares to the next; the first has the most."""
+    """Return sentences, in any order and wording, that compare each of *ordered* to the next; the first has most."""
     facts = [
         f"{one} is {scale.more} than {other}."
         if rng.random() < 0.5
@@ -83,7 +83,7 @@ def _in_order(rng: Random) -> Puzzle:
 
 
 def _ranked(count: int) -> Callable[[Random], Puzzle]:
-    """Return puzzles that ask who is third or so of *count* people, whose order is given in pieces."""
+    """Return puzzles that ask for one place in the order of *count* people; the order is given in pieces."""
 
     def draw(rng: Random) -> Puzzle:
         people, scale = rng.sample(NAMES, count), rng.choice(_PEOPLE)
@@ -97,7 +97,7 @@ def _ranked(count: int) -> Callable[[Random], Puzzle]:
 
 
 def _seats(count: int) -> Callable[[Random], Puzzle]:
-    """Return rows of *count* people: given is how far one sits from another, asked is who sits at a place."""
+    """Return rows of *count* people: distances between people are given, and the question is who sits at a place."""
 
     def draw(rng: Random) -> Puzzle:
         people = rng.sample(NAMES, count)
@@ -120,7 +120,7 @@ def _seats(count: int) -> Callable[[Random], Puzzle]:
 
 
 def _sums(rng: Random) -> Puzzle:
-    """Return people whose ages are given by sums and differences of others'."""
+    """Return people whose ages are given by sums and differences of other ages."""
     people = rng.sample(NAMES, 6)
     ages = rng.sample(range(20, 70), 6)
     facts = [f"{people[0]} is {ages[0]} years old."]

@@ -14,7 +14,7 @@ _ENDINGS = (".toml", ".jsonl")
 def suites(folder: str | None) -> tuple[Suite, ...]:
     """Return the built-in suites, and one for each file in *folder*, by name.
 
-    Raises ConfigurationError for a folder that cannot be read, a file that holds no suite, and a name that is taken.
+    Raises ConfigurationError for a folder that cannot be read, a file without a suite, and a name that exists already.
     """
     own: dict[str, Suite] = {}
     for file in _files(folder) if folder else ():
@@ -26,7 +26,7 @@ def suites(folder: str | None) -> tuple[Suite, ...]:
 
 
 def names(settings: Settings) -> list[str]:
-    """Return the kinds of all suites. Raises ConfigurationError as `suites` does."""
+    """Return the kinds of all suites. Raises ConfigurationError like `suites`."""
     return [suite.kind for suite in suites(settings.evaluating.suites)]
 
 

@@ -27,7 +27,7 @@ class _Task(Struct, frozen=True, kw_only=True):
 
     @property
     def max_tokens(self) -> int:
-        """Room for another right answer, and some words."""
+        """The token limit: room for a longer right answer, and some words."""
         return 320 if len(self.body) < 300 else 640
 
 
@@ -463,7 +463,7 @@ def _takes_list(task: _Task) -> bool:
 
 
 def _tests(name: str, task: _Task) -> Iterator[str]:
-    """Yield a test for each case, and one that a list given to the function stays as it was."""
+    """Yield a test for each case, and one that a list argument was not changed."""
     for case in task.cases:
         yield f"assert {name}({', '.join(map(repr, case))}) == {task.gives(*case)!r}"
     if _takes_list(task):
@@ -510,7 +510,7 @@ _MAKERS = tuple(
 
 
 def items(rng: Random) -> Iterator[Item]:
-    """Yield functions to write, of one line and more."""
+    """Yield functions to write, of one or more lines."""
     return rounds(rng, _MAKERS)
 
 

@@ -217,7 +217,10 @@ def _memo(rng: Random) -> tuple[str, Printed]:
 
 
 def _maker(draw: Callable[[Random], tuple[str, Printed]]) -> Maker:
-    """Return a maker from *draw*, which gives program and output; the output is never a word of its program."""
+    """Return a maker of items from *draw*, which returns program and output.
+
+    The output never is a word of its program.
+    """
 
     def make(rng: Random) -> Item:
         source, printed = draw(rng)

@@ -39,7 +39,7 @@ def _code(rng: Random) -> str:
 
 
 def _note(rng: Random) -> _Case:
-    """One of each kind, so that only the kind must be understood."""
+    """One fact of each kind, so that the kind alone decides."""
     name, town = f"{rng.choice(NAMES)} {rng.choice(SURNAMES)}", rng.choice(TOWNS)
     code, thing = _code(rng), rng.choice(NOUNS)
     guest = f"{rng.choice(NAMES)} {rng.choice(SURNAMES)}"
@@ -60,7 +60,7 @@ def _note(rng: Random) -> _Case:
 
 
 def _invoice(rng: Random) -> _Case:
-    """Two of each kind."""
+    """Two facts of each kind."""
     seller, buyer = (
         f"{one} {other}" for one, other in zip(rng.sample(NAMES, 2), rng.sample(SURNAMES, 2), strict=True)
     )
@@ -102,7 +102,7 @@ def _invoice(rng: Random) -> _Case:
 
 
 def _minutes(rng: Random) -> _Case:
-    """Four people and four tasks, out of order, one of them handed on."""
+    """Four people and four tasks, not in order; one task is handed on."""
     people = [
         f"{one} {other}" for one, other in zip(rng.sample(NAMES, 4), rng.sample(SURNAMES, 4), strict=True)
     ]
@@ -132,7 +132,7 @@ def _minutes(rng: Random) -> _Case:
 
 
 def _handed_on(count: int, changes: int) -> Callable[[Random], _Case]:
-    """Return cases of *count* tasks that change hands *changes* times, by people who are named by their roles."""
+    """Return cases of *count* tasks that change hands *changes* times, with people named by their roles."""
 
     def draw(rng: Random) -> _Case:
         people = [
@@ -189,7 +189,7 @@ def _maker(draw: Callable[[Random], _Case]) -> Maker:
 
 
 def _names(right: str) -> tuple[str, ...]:
-    """Return the ways in which *right* may be written: amounts without commas, dates in other orders."""
+    """Return the allowed spellings of *right*: amounts without commas, dates in other orders."""
     day, _, rest = right.partition(" ")
     month, _, year = rest.partition(" ")
     if month in MONTHS and year.isdigit():

@@ -61,7 +61,7 @@ def _several(count: int) -> Maker:
 
 
 def _in_order(checks: Sequence[Check]) -> Check:
-    """Return a check of as many answers as there are *checks*, separated by semicolons or each on its line."""
+    """Return a check of one answer for each of *checks*, separated by semicolons or on separate lines."""
 
     def check(answered: Answered) -> Verdict:
         if len(answered.text) > MAX_CHARS:
@@ -88,12 +88,12 @@ def _only_year(year: str) -> Check:
 
 
 def _wrong(names: set[str], right: Names) -> list[str]:
-    """Return those of *names* that are not *right*, nor a part of what is."""
+    """Return the *names* that are neither *right* nor a part of a right name."""
     same = " ".join(map(fold, right))
     return sorted(name for name in names if fold(name) not in same)
 
 
-# Any three in a row have one of each level, and the fields change from each to the next.
+# Any three in a row have one of each level, and the field changes from each to the next.
 _MAKERS = tuple(
     _maker(FIELDS[place % len(FIELDS)], (place + place // len(FIELDS)) % len(LEVELS))
     for place in range(len(FIELDS) * len(LEVELS))
@@ -101,7 +101,7 @@ _MAKERS = tuple(
 
 
 def items(rng: Random) -> Iterator[Item]:
-    """Yield facts of all fields, an easy one, one of the middle and a hard one in turn."""
+    """Yield facts of all fields: an easy, a middle and a hard one in turn."""
     return rounds(rng, _MAKERS)
 
 

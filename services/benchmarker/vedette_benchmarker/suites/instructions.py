@@ -11,7 +11,7 @@ from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import MONTHS, NOUNS
 from vedette_benchmarker.suites.wrapping import alone, fold, sentences, unwrapped, without_notes
 
-_MIN_WORDS = 5  # less is not a sentence
+_MIN_WORDS = 5  # fewer words are not a sentence
 _MAX_WORDS = 40
 _COUNTS = {2: "twice", 3: "three times", 4: "four times", 5: "five times", 6: "six times", 7: "seven times"}
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
@@ -108,9 +108,9 @@ def _date(rng: Random) -> Item:
 
 
 def _sentence(judge: Callable[[list[str]], str]) -> Check:
-    """Return a check for one sentence by *judge* of its words, of which five are different at least.
+    """Return a check for one sentence by *judge*, which gets its words. At least five words must be different.
 
-    A lead above it, in its line, and notes below it are no part of the sentence: nothing forbids them.
+    An introduction before the sentence and notes below it are not part of the sentence, because nothing forbids them.
     """
 
     def check(text: str) -> str:
@@ -245,7 +245,7 @@ def _counted_between(rng: Random) -> Item:
 
 
 def _without_letter(rng: Random) -> Item:
-    """Return a sentence without one of the most frequent vowels and consonants."""
+    """Return a task: a sentence without one of the most frequent vowels and consonants."""
     letter = rng.choice("eas")
     wanted = rng.choice([noun for noun in NOUNS if letter not in noun])
     count = rng.randint(6, 9)
@@ -274,7 +274,7 @@ _WITHOUT = (
 
 
 def _lengths(rng: Random) -> Item:
-    """Return words to be ordered by two rules, every second one in capitals."""
+    """Return words to be sorted by two rules, every second one in capitals."""
     words = rng.sample([noun for noun in NOUNS if len(noun) > 4], rng.randint(4, 5))
     turned = sorted(words, key=lambda word: (len(word), word[::-1]))
     truth = ", ".join(word.upper() if place % 2 else word for place, word in enumerate(turned))
@@ -303,7 +303,7 @@ def _spelt_backwards(rng: Random) -> Item:
 
 
 def _growing(count: int) -> Maker:
-    """Return a maker of *count* lines that each have one word more, with a given word at the end."""
+    """Return a maker of tasks: *count* lines, each with one word more than the last, with a given word at the end."""
 
     def make(rng: Random) -> Item:
         ends = rng.sample(NOUNS, count)

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A question for JSON: the facts, the shape in words, the shape as JSON Schema, and the right answer."""
+    """A question for JSON: the facts, the shape in words and as JSON Schema, and the right answer."""
 
     facts: str
     shape: str
@@ -45,7 +45,7 @@ _BOOLEAN: Schema = {"type": "boolean"}
 
 
 def person(rng: Random) -> Question:
-    """Return the easiest: a name and an age."""
+    """Return the easiest question: a name and an age."""
     name, age, town = rng.choice(NAMES), rng.randint(18, 90), rng.choice(TOWNS)
     return Question(
         facts=f"{name} is {age} years old and lives in {town}.",
@@ -56,7 +56,7 @@ def person(rng: Random) -> Question:
 
 
 def stock(rng: Random) -> Question:
-    """Return one thing with a number, a truth value and a price."""
+    """Return an object with a number, a truth value and a price."""
     thing, count, sold = rng.choice(NOUNS), rng.randint(2, 400), rng.random() < 0.5
     price = rng.randint(101, 9999) / 100
     available = "is no longer for sale" if sold else "is still for sale"
@@ -69,7 +69,7 @@ def stock(rng: Random) -> Question:
 
 
 def team(rng: Random) -> Question:
-    """Return a list of names, and a count that is not written in the facts."""
+    """Return a list of names, and a count that the facts do not state."""
     count = rng.randint(3, 5)
     members, lead = rng.sample(NAMES, count), rng.choice(SURNAMES)
     said = f"{', '.join(members[:-1])} and {members[-1]}"
@@ -109,7 +109,7 @@ def order(rng: Random) -> Question:
 
 
 def named(rng: Random) -> Question:
-    """Return two keys whose values stand in the facts as they are."""
+    """Return two keys with values that are in the facts unchanged."""
     name, town = rng.choice(NAMES), rng.choice(TOWNS)
     return Question(
         facts=f"{name} lives in {town}.",
@@ -131,7 +131,7 @@ def piece(rng: Random) -> Question:
 
 
 def orders(count: int) -> Callable[[Random], Question]:
-    """Return questions for *count* orders in any order, with sums that the facts do not name."""
+    """Return questions for *count* orders, in any order, with sums that the facts do not state."""
 
     def ask(rng: Random) -> Question:
         customers, things = rng.sample(NAMES, count), rng.sample(NOUNS, 4)
@@ -189,9 +189,9 @@ LEVELS = (("easy", (named, piece)), ("hard", (orders(2),)), ("hardest", (orders(
 
 
 def maker(ask: Callable[[Random], Question], how: str, *, held: bool = False) -> Maker:
-    """Return the maker of items that ask for JSON as *how* says: `{}` in it is the shape in words.
+    """Return the maker of items that ask for JSON with the text *how*; `{}` in it is the shape in words.
 
-    If *held*, the server holds the answer to the shape by JSON Schema.
+    If *held*, the server enforces the shape by JSON Schema.
     """
 
     def make(rng: Random) -> Item:
@@ -214,7 +214,7 @@ _MAKERS = tuple(map(_maker, QUESTIONS))
 
 
 def items(rng: Random) -> Iterator[Item]:
-    """Yield facts to be put into JSON, from three keys to lists of objects."""
+    """Yield facts to put into JSON, from three keys to lists of objects."""
     return rounds(rng, _MAKERS)
 
 

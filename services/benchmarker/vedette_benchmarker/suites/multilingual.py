@@ -30,7 +30,7 @@ Draw = Callable[[Random, Language], Item]
 
 
 def _item(prompt: str, right: Names, wrong: Iterator[str]) -> Item:
-    """Return an item that is wrong by any of *wrong*, but for what is *right* too."""
+    """Return an item for which any of *wrong* is wrong, except names that are *right* too."""
     same = {fold(name) for name in right}
     return Item(
         prompt=prompt,
@@ -41,7 +41,7 @@ def _item(prompt: str, right: Names, wrong: Iterator[str]) -> Item:
 
 
 def _others(table: Mapping[str, Names], key: str) -> Iterator[str]:
-    """Yield the answers to other rows of *table*; not what was asked about, which an answer may repeat."""
+    """Yield the answers to other rows of *table*, without the word in the question, which an answer may repeat."""
     return (name for other, names in table.items() if other != key for name in names if name != key)
 
 
@@ -76,7 +76,7 @@ def _total(rng: Random, language: Language) -> Item:
 
 
 def _numbers(language: Language, *but: int) -> Iterator[str]:
-    """Yield the numbers that would be wrong; *but* not the right one, nor those of the question."""
+    """Yield the wrong numbers: without *but*, the right number and those of the question."""
     yield from _ENGLISH_NUMBERS
     for value in range(2, 100):
         if value not in but:
@@ -87,7 +87,7 @@ def _maker(draw: Draw, language: Language) -> Maker:
     return lambda rng: draw(rng, language)
 
 
-# Every kind in every language; kinds and languages both change from each item to the next.
+# All kinds in all languages; both change from each item to the next.
 _DRAWS: tuple[Draw, ...] = (_capital, _total, _translation, _number, _opposite)
 _MAKERS = tuple(
     _maker(_DRAWS[index % len(_DRAWS)], LANGUAGES[index % len(LANGUAGES)])

@@ -9,10 +9,10 @@ from vedette_benchmarker.suites.checks import choice, every, number
 from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS
 
-LENGTHS = (200, 500, 200, 1000, 500, 200, 2000, 200)  # tokens; a round asks each length, the costly ones once
+LENGTHS = (200, 500, 200, 1000, 500, 200, 2000, 200)  # tokens; a round has each length, long ones only once
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DECOYS = {200: 1, 500: 2, 1000: 3, 2000: 4}
-_ASIDE = 60  # tokens that the question and the opening take
+_ASIDE = 60  # tokens of the question and the opening
 _WHEN = (
     "In spring",
     "Last year",
@@ -74,7 +74,7 @@ def _easy(rng: Random) -> Item:
 
 
 def _alike(length: int, decoys: int) -> Maker:
-    """Return a maker of texts with *decoys*: their names share a word with the name that the question is about."""
+    """Return a maker of texts with *decoys*, whose names share a word with the name in the question."""
 
     def make(rng: Random) -> Item:
         colour, thing, *others = rng.sample(NOUNS, 2 + decoys)
@@ -90,7 +90,7 @@ def _alike(length: int, decoys: int) -> Maker:
 
 
 def _chained(length: int, links: int, decoys: int) -> Maker:
-    """Return a maker of texts in which the code is that of another thing, *links* things away."""
+    """Return a maker of texts in which the code is that of another thing, over *links* references."""
 
     def make(rng: Random) -> Item:
         things = rng.sample(NOUNS, 1 + links + 2 * decoys)
@@ -107,7 +107,7 @@ def _chained(length: int, links: int, decoys: int) -> Maker:
 
 
 def _hidden(rng: Random, facts: Sequence[str], length: int) -> list[str]:
-    """Return *facts* among sentences, of *length* tokens together."""
+    """Return *facts* among other sentences, with *length* tokens in total."""
     sentences, left = [], length - _ASIDE - sum(map(estimated_tokens, facts))
     while left > 0:
         sentences.append(_filler(rng))

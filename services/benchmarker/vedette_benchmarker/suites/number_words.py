@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_MAX_CHARS: Final = 500  # numbers are looked for as words only in answers this short
+_MAX_CHARS: Final = 500  # only in answers up to this length
 _UNITS: Final = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",

@@ -39,10 +39,10 @@ _KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
 
 def parse(name: str, text: str) -> Suite:
-    """Return the suite that the file *name* with this *text* holds.
+    """Return the suite in the file *name* with this *text*.
 
-    Raises ConfigurationError, which names the file, the item and the key: for an unknown checker, for an expected value
-    that the checker cannot use, and for an item that an empty answer or its own prompt would pass.
+    Raises ConfigurationError, which names file, item and key, for an unknown checker, for an expected value that the
+    checker cannot use, and for an item that an empty answer or its own prompt would pass.
     """
     kind = PurePath(name).stem
     if not _KIND.match(kind):

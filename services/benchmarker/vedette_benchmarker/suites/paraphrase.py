@@ -8,7 +8,7 @@ from vedette.types import Capability
 from vedette_benchmarker.suites import Suite, VectorItem
 from vedette_benchmarker.suites.checks import nearest
 
-_PAIRS = 4  # eight texts that find each other by chance do so in less than one of a hundred
+_PAIRS = 4  # by chance, eight texts find each other in less than one of a hundred cases
 _SYNONYMS = (
     ("doctor", "physician"), ("car", "automobile"), ("lawyer", "attorney"), ("film", "movie"), ("sofa", "couch"),
     ("bike", "bicycle"), ("baby", "infant"), ("shop", "store"), ("photo", "picture"), ("aircraft", "plane"),
@@ -59,7 +59,7 @@ def _partners(truth: Sequence[int]) -> dict[int, int]:
 
 
 def items(rng: Random) -> Iterator[VectorItem]:
-    """Yield sets of four pairs: of different subjects, of one subject by two names, and all worded alike."""
+    """Yield sets of four pairs: of different subjects, of one subject under two names, and all in similar words."""
     for same_noun, same_frame in cycle(((True, False), (False, False), (True, True), (False, True))):
         yield _item(rng, same_noun=same_noun, same_frame=same_frame)
 

@@ -1,4 +1,4 @@
-"""How long a regular expression from outside could take to match. Pure."""
+"""Estimates how long a regular expression from outside may take to match. Pure."""
 
 import re
 from typing import Final
@@ -23,9 +23,9 @@ _TOKEN = re.compile(
 
 
 def ways(pattern: str) -> int:
-    """Return in how many ways *pattern* can be laid over a text at most: what a backtracking matcher may try.
+    """Return the maximum number of ways in which a backtracking matcher may try *pattern* on a text.
 
-    Raises ValueError where that is not known.
+    Raises ValueError if it is unknown.
     """
     outer: list[tuple[int, int]] = []
     found, last = 1, 1

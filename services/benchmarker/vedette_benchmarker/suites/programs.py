@@ -31,9 +31,9 @@ _TYPOGRAPHY = str.maketrans(
 
 
 def program(text: str, name: str) -> str:
-    """Return the program in an answer that defines *name*: its imports, functions and constants; "" for none.
+    """Return the program in an answer that defines *name*: its imports, functions and constants; "" if there is none.
 
-    Words, marks, examples, output and a main guard around it are left out. Of two definitions the last one counts.
+    Text, marks, examples, output and a main guard around it are left out. Of two definitions the last one counts.
     """
     text = outside_thoughts(text)
     if len(text) > MAX_CHARS:
@@ -48,7 +48,7 @@ def program(text: str, name: str) -> str:
 
 
 def _blocks(text: str) -> list[ast.Module]:
-    """Return what parses of *text*, block by block: a line that begins one and the indented lines below it."""
+    """Return the parts of *text* that parse, block by block: a first line with the indented lines below it."""
     lines = [line for line in text.splitlines() if not _FENCE_LINE.match(line)]
     found: list[ast.Module] = []
     block: list[str] = []
@@ -64,7 +64,7 @@ def _blocks(text: str) -> list[ast.Module]:
 
 
 def _dedented(lines: Sequence[str]) -> list[str]:
-    """Return *lines* without the indentation of the first that defines something, where they have it."""
+    """Return *lines* without the indentation of the first definition, as far as they have it."""
     first = next((line for line in lines if _BLOCK.match(line.lstrip(" \t*`"))), "")
     margin = first[: len(first) - len(first.lstrip(" \t"))]
     return [line.removeprefix(margin) for line in lines]
@@ -124,7 +124,7 @@ def _parsed(source: str) -> ast.Module | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a doubtful escape in a model's program is not ours to report
+            warnings.simplefilter("ignore")  # warnings about a model's program, such as invalid escapes
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -213,7 +213,7 @@ def _features(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Attribute):
         yield f".{node.attr}()"
     if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)):
-        # A literal too long to write out (sys.int_info.str_digits_check_threshold) is none that was asked for.
+        # An integer that is too long to print (sys.int_info.str_digits_check_threshold) is not a required one.
         yield (
             repr(node.value)
             if not isinstance(node.value, int) or abs(node.value) < 10**18

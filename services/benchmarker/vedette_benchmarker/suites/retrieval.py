@@ -15,7 +15,7 @@ _QUERIES = 2  # both found by chance: one of thirty-six
 
 
 class _Topic(Struct, frozen=True):
-    """Questions, and passages each of which answers any of them."""
+    """Questions, and passages that each answer any of them."""
 
     queries: tuple[str, ...]
     passages: tuple[str, ...]
@@ -167,7 +167,7 @@ def _item(rng: Random, among: tuple[_Topic, ...]) -> VectorItem:
 
 
 def items(rng: Random) -> Iterator[VectorItem]:
-    """Yield questions with passages from all fields, then with all from one field, which are nearer each other."""
+    """Yield questions with passages from all fields, then from one field, which are more similar to each other."""
     for mixed in cycle((True, False)):
         yield _item(rng, _ALL if mixed else rng.choice(_FIELDS))
 

@@ -1,4 +1,4 @@
-"""Items in rounds with the same mix of difficulties, so that any few items are as hard as any other few."""
+"""Yields items in rounds with the same mix of difficulties, so that any few items are as hard as any other few."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
@@ -12,7 +12,7 @@ Maker = Callable[[Random], Item]
 
 
 def rounds(rng: Random, makers: Sequence[Maker]) -> Iterator[Item]:
-    """Yield an item of each of *makers* in turn, endlessly; none twice while its maker has others to give."""
+    """Yield an item of each of *makers* in turn, without end; none repeats while its maker has others."""
     seen: set[str] = set()
     for make in cycle(makers):
         item = make(rng)
@@ -25,5 +25,5 @@ def rounds(rng: Random, makers: Sequence[Maker]) -> Iterator[Item]:
 
 
 def of(*makers: Maker) -> Callable[[Random], Iterator[Item]]:
-    """Return the items of a level that has these *makers*."""
+    """Return the items of a level with these *makers*."""
     return lambda rng: rounds(rng, makers)

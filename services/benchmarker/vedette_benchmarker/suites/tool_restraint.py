@@ -12,7 +12,7 @@ from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.tools import STOCK, TOOLS, TRAIN, WEATHER
 from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS
 
-_LATER = 8  # words to draw the others from, at least
+_LATER = 8  # minimum of words from which the others are drawn
 
 
 def _sum(rng: Random) -> Item:
@@ -55,7 +55,7 @@ def _written(rng: Random) -> Item:
 
 
 def _stated_weather(rng: Random) -> Item:
-    """Return a question that looks like one for a tool, but whose answer stands in it."""
+    """Return a question that looks like one for a tool, but contains its answer."""
     name, towns, weathers = rng.choice(NAMES), rng.sample(TOWNS, 3), rng.sample(_WEATHERS, 3)
     facts = ", ".join(f"{weather} in {town}" for town, weather in zip(towns, weathers, strict=True))
     return Item(
@@ -97,7 +97,7 @@ _WEATHERS = ("rain", "snow", "fog", "hail", "sunshine", "wind", "frost", "thunde
 
 
 def _offering(make: Maker, tools: int) -> Maker:
-    """Return a maker of the items of *make*, each with this number of useless *tools*, too."""
+    """Return a maker of the items of *make*, each with this number of useless *tools* added."""
 
     def offer(rng: Random) -> Item:
         item = make(rng)

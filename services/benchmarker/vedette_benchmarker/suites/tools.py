@@ -15,7 +15,7 @@ from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS, WEEKDAYS
 def _tool(
     name: str, description: str, **parameters: tuple[str, str] | tuple[str, str, tuple[str, ...]]
 ) -> Tool:
-    """Return a tool; each of its *parameters* has a type, what its name does not say, and at times its only values."""
+    """Return a tool. Each of its *parameters* has a type, a description, and possibly a list of allowed values."""
     properties: dict[str, dict[str, Any]] = {}
     for parameter, (kind, says, *values) in parameters.items():
         properties[parameter] = {
@@ -112,7 +112,7 @@ def _message(rng: Random) -> Wish:
 
 
 def _one(wish: Callable[[Random], Wish], others: int) -> Maker:
-    """Return a maker of a wish that takes one call, with this number of *others* next to the right tool."""
+    """Return a maker of a wish that needs one call, with this number of *others* next to the right tool."""
 
     def make(rng: Random) -> Item:
         said, call = wish(rng)
@@ -123,7 +123,7 @@ def _one(wish: Callable[[Random], Wish], others: int) -> Maker:
 
 
 def _two(rng: Random) -> Item:
-    """Return an item that takes two calls of different tools."""
+    """Return an item that needs two calls of different tools."""
     (said, call), (also, other) = (wish(rng) for wish in rng.sample((_weather, _light, _message, _alarm), 2))
     wanted = tuple(tool for tool in TOOLS if tool.name in (call.name, other.name))
     return _item(rng, f"Do two things. First: {said} Second: {also}", (call, other), wanted, 1)
@@ -143,7 +143,7 @@ def _item(rng: Random, said: str, wanted: tuple[ToolCall, ...], right: tuple[Too
 
 
 def _seats(rng: Random) -> Wish:
-    """Return a journey whose number of seats must be counted, with the towns in the other order."""
+    """Return a journey whose number of seats must be counted, with the towns in reverse order."""
     (origin, destination), people = rng.sample(TOWNS, 2), rng.sample(NAMES, rng.randint(3, 6))
     stays = people.pop()
     wish = (
@@ -154,7 +154,7 @@ def _seats(rng: Random) -> Wish:
 
 
 def _before(rng: Random) -> Wish:
-    """Return an alarm a while before a time, on the day before or the same."""
+    """Return an alarm some time before a given time, on the same day or the day before."""
     day, hour, minute = rng.randrange(7), rng.randint(7, 11), rng.choice((5, 10, 20, 25, 35, 40, 50, 55))
     early = rng.choice((75, 95, 110, 130, 145))
     at = hour * 60 + minute - early
@@ -170,7 +170,7 @@ _ORDERS = ("First", "Second", "Third", "Fourth")
 
 
 def _several(*wishes: Callable[[Random], Wish]) -> Maker:
-    """Return a maker of items that take a call for each of *wishes*."""
+    """Return a maker of items that need a call for each of *wishes*."""
 
     def make(rng: Random) -> Item:
         chosen = [wish(rng) for wish in rng.sample(wishes, len(wishes))]

@@ -1,4 +1,4 @@
-"""Words that the templates of several suites draw from."""
+"""Words for the templates of several suites."""
 
 NAMES = (
     "Ada", "Bruno", "Chen", "Dalia", "Emil", "Farah", "Goran", "Hana", "Igor", "Jonas", "Kira", "Lena", "Milo", "Nadia",

@@ -1,6 +1,6 @@
 """The content of an answer, without thoughts, Markdown, LaTeX, quotation marks, introductions and notes. Pure.
 
-Linear in the length of the text: a model may answer anything.
+Linear in the length of the text, because a model may answer anything.
 """
 
 import re
@@ -78,7 +78,7 @@ def _uncommanded(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Return what stands in the one code fence of *text*, or the text without the line that leads up to it."""
+    """Return the content of the one code fence in *text*, else the text without its introduction line."""
     fenced: list[str] = _FENCE.findall(text)
     if len(fenced) == 1:
         return fenced[0].strip()
@@ -86,13 +86,13 @@ def unwrapped(text: str) -> str:
 
 
 def alone(text: str) -> str:
-    """Return *text* without marks around it. Words around the answer stay: they were forbidden."""
+    """Return *text* without marks around it. Words around the answer stay, because the question forbade them."""
     fence = _FENCE.fullmatch(text.strip())
     return (fence[1] if fence else text).strip(_QUOTES)
 
 
 def without_lead(text: str) -> str:
-    """Return *text* without the line that leads up to it."""
+    """Return *text* without its introduction line."""
     lines = text.strip().splitlines()
     if len(lines) > 1 and (lines[0].rstrip().endswith(":") or _OPENING.match(lines[0])):
         lines = lines[1:]
@@ -100,7 +100,7 @@ def without_lead(text: str) -> str:
 
 
 def without_notes(text: str) -> str:
-    """Return *text* without the notes below it: the last paragraphs that speak of the answer or to the reader."""
+    """Return *text* without notes below it: last paragraphs about the answer, or to the reader."""
     paragraphs = re.split(r"\n\s*\n", text)
     while len(paragraphs) > 1 and _NOTE.match(paragraphs[-1]):
         paragraphs.pop()
@@ -108,7 +108,7 @@ def without_notes(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """Return *text* without anything that may stand around an answer: "The result is `4`." is "4"."""
+    """Return *text* without everything that is allowed around an answer: "The result is `4`." becomes "4"."""
     return stripped(text[_lead(text) :])
 
 
@@ -123,7 +123,7 @@ def stripped(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return *text* for comparison: case, hyphens and the amount of space do not count."""
+    """Return *text* for comparison, without differences in case, hyphens and spaces."""
     return " ".join(text.casefold().replace("-", " ").split())
 
 
@@ -133,10 +133,10 @@ def sentences(text: str) -> list[str]:
 
 
 def fences(text: str) -> list[str]:
-    """Return what the code fences of *text* hold, thoughts left out."""
+    """Return the contents of the code fences in *text*, without reasoning."""
     return _FENCE.findall(_THOUGHT.sub("", text.replace("\r\n", "\n")))
 
 
 def outside_thoughts(text: str) -> str:
-    """Return *text* without the thoughts before it, and with the line ends of Unix."""
+    """Return *text* without the reasoning before it, and with Unix line ends."""
     return _THOUGHT.sub("", text.replace("\r\n", "\n"))
