@@ -182,7 +182,7 @@ class Place:
         return lost
 
     def _is_early(self, unloads_at: datetime | None) -> bool:
-        """Return whether the model was unloaded before its unload time."""
+        """Return whether *unloads_at* is still ahead, by more than the imprecision of servers' clocks."""
         return unloads_at is not None and unloads_at - self._clock.now() > SLACK
 
     def _held(self, held: Mapping[str, Residency], before: Loaded) -> Loaded:

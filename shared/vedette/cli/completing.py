@@ -168,7 +168,7 @@ def parser(command: str) -> App:
 
 
 def offered(names: Iterable[str], begun: str) -> list[str]:
-    """Return the *names* that begin with *begun*, sorted, without names that a terminal cannot show unchanged."""
+    """Return the first *names* that begin with *begun*, sorted; names that a terminal would change are left out."""
     fitting = {
         name for name in names if name.startswith(begun) and shown(name) == name and name.isprintable()
     }

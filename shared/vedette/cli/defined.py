@@ -99,7 +99,7 @@ async def export(config: str | None, where: options.Instance, *, everything: boo
 
 
 def missing(left_out: Sequence[LeftOut], views: EndpointsReply | None) -> list[str]:
-    """Return the endpoints changed at run time that are left out here, but are in force in the running Vedette."""
+    """Return the changed endpoints left out here that are in force elsewhere; without *views*, all left out here."""
     unknown = [one.endpoint for one in left_out if one.source == "operator" and not one.wrong]
     return [name for name in unknown if views is None or any(one.endpoint == name for one in views.endpoints)]
 

@@ -362,7 +362,7 @@ async def _reserved(js: JetStreamContext, infos: Sequence[StreamInfo]) -> Findin
 
 
 async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield the state of each webhook of the local instance. Errors of the connection were reported before."""
+    """Yield the state of each webhook of the local instance. Errors are ignored, because other checks report them."""
     with suppress(VedetteError, nats.errors.Error, TimeoutError):
         operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
         async with connect(operator, name="vedette-doctor") as connection:
