@@ -217,7 +217,7 @@ def _doubt_of_standing(judge: ModelRef) -> str:
 def _compared_before(
     judge: ModelRef, use_case: str, pool: Mapping[ModelRef, Contender], models: int
 ) -> list[ModelRef] | None:
-    """Return the models that *judge* compared last, if all of them are in the *pool* and there are enough of them.
+    """Return the models that *judge* compared last, if all of them are in the *pool* and they are *models* many.
 
     So a change in the ranking does not repeat a session.
     """
