@@ -83,7 +83,7 @@ class Evaluation:
         return endpoint.settings.evaluate
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
-        """Return the highest cost of a scheduled job: every suite asked, every answer as long as allowed."""
+        """Return the maximum usage of a scheduled job: all suites, with answers of the maximum length."""
         state, suites = self._catalogue.get(info.model), self._selecting.fitting(info, ())
         first = self._selecting.first_share(state, state.known or info) if state else {}
         part = min(PART, self._settings.items)

@@ -114,9 +114,9 @@ class Measuring:
     async def _run(
         self, measure: Measure, work: Work, *, names: set[str], seen: Occupancy | None, looked: Use
     ) -> Ended:
-        """Run *measure* and count its usage, also when it fails or must wait.
+        """Run *measure* and count its usage, also if it fails or must wait.
 
-        *looked* is the usage of the requests before it; it counts too.
+        *looked* is the usage of earlier requests of this job; it is added.
         """
         endpoint, job, name = work.endpoint, work.job, work.state.model.name
         with counting() as sent:
@@ -194,9 +194,9 @@ class Measuring:
         return None
 
     async def _defer(self, endpoint: OpenEndpoint, job: Job, gives_way: GaveWay) -> None:
-        """Queue *job* again later: another user needs the server.
+        """Queue *job* again later, because another user needs the server.
 
-        It is not given back, because its host group would wait too. After a restart, the next tick queues it.
+        It is not returned to the queue, where it would block its host group. After a restart, the next tick queues it.
         """
         wait_s = gives_way.wait.total_seconds()
         self._bus.log.info(

@@ -150,7 +150,7 @@ class Queueing:
         )
 
     async def follow(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Queue the measurements that follow this one; after an operator's job none follow."""
+        """Queue the measurements that follow this one; none follow an operator's job."""
         if job.kind == "evaluate" and job.cause != "manual":
             await self._race()
         if job.cause not in ("found", "changed"):
@@ -161,7 +161,7 @@ class Queueing:
             )
 
     async def take_turns(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Rearrange the host's queue after *job*: other endpoints come first, and of new models the promising ones."""
+        """Rearrange the host's queue after *job*: other endpoints first; of new models, the promising ones first."""
         group = endpoint.settings.group
         alone = sum(one.settings.group == group for one in self._endpoints) == 1
         if alone and job.kind == "benchmark":

@@ -41,7 +41,7 @@ class Selecting:
         self._vouched = vouched
 
     def reload(self, use_cases: Mapping[str, UseCase], vouched: Sequence[Vouched]) -> None:
-        """Ask the suites that measure *use_cases* from now on."""
+        """From now on, use the suites for *use_cases*, and the ratings *vouched*."""
         self._use_cases = use_cases
         self._vouched = vouched
 
@@ -73,7 +73,7 @@ class Selecting:
         return await asyncio.to_thread(race, self._entrants(states), self._use_cases)
 
     def _entrants(self, states: Iterable[ModelState]) -> list[Entrant]:
-        """Return the models that race; of several names for the same weights at one endpoint, one."""
+        """Return the models that race. Of several names for the same weights at one endpoint, only one races."""
         by_weights: dict[tuple[str, str], ModelState] = {}
         for state in sorted(states, key=lambda one: (one.quality is None, one.model)):
             digest = state.info.digest if state.info else None
@@ -91,7 +91,7 @@ class Selecting:
         return entrant(state, askable, configured, rests=self._rests(state))
 
     def _rests(self, state: ModelState) -> bool:
-        """Return whether the model is asked nothing: it waits for its first share, or its last evaluation failed."""
+        """Return whether the model gets no questions: its first share is queued, or its last evaluation failed."""
         if state.evaluated is None or state.quality is None or not state.quality.scores:
             return True
         last = state.evaluated.event
@@ -124,7 +124,7 @@ class Selecting:
         return next((one.items for one in found if one.model == state.model), {})
 
     def scores_so_far(self, state: ModelState, info: ModelInfo) -> Mapping[str, Score]:
-        """Return the scores to which this evaluation adds its own."""
+        """Return the scores to which this evaluation adds."""
         observed, last = self._catalogue.endpoint(info.model.endpoint), state.evaluated
         version = observed.server_version if observed else None
         return (
@@ -132,7 +132,7 @@ class Selecting:
         )
 
     def _known(self, named: Sequence[str]) -> list[str]:
-        """Return the suites that *named* spells. Raises RequestError for one that is unknown here."""
+        """Return the suites that *named* spells. Raises RequestError for an unknown suite."""
         known, found = [suite.kind for suite in self._suites], []
         for name in named:
             if (kind := spelt(name, known)) is None:
@@ -141,7 +141,7 @@ class Selecting:
         return found
 
     def fitting(self, info: ModelInfo, named: Sequence[str]) -> list[Suite]:
-        """Return the suites for a model: those *named*, or all; none that needs a capability which the model lacks."""
+        """Return the suites for a model: *named*, or all; without those that need a capability that it lacks."""
         wanted = [suite for suite in self._suites if not named or suite.kind in named]
         return [suite for suite in wanted if _may_be_asked(info, suite)]
 
@@ -149,7 +149,8 @@ class Selecting:
 def next_part(suite: Suite, count: int, scores: Mapping[str, Score], job: Job) -> tuple[Suite, int]:
     """Return the level of *suite* to ask now, and how many of *count* items.
 
-    An operator's job asks a few at a time, each at the level that fits the answers so far. Any other names its levels.
+    An operator's job asks a few at a time, each at the level that fits the answers so far. Other jobs name their
+    levels.
     """
     if job.cause != "manual" or not suite.levels:
         return suite, count
