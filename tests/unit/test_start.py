@@ -9,6 +9,7 @@ import pytest
 from leaping import leaping
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.runtime.connection_errors import MAX_REPORTED, ConnectionErrors
+from vedette.runtime.process import elsewhere
 from vedette.runtime.waiting import Start, insist
 
 
@@ -104,3 +105,10 @@ def test_what_a_login_may_not_do_is_known() -> None:
         nats.errors.Error('nats: permissions violation for publish to "$js.api.consumer.msg.next.a.b"')
     )
     assert errors.refused() == 'this login on NATS may not publish to "$js.api.consumer.msg.next.a.b"'
+
+
+def test_another_port_than_usual_is_said() -> None:
+    """Who follows the README asks the usual port, which may be another Vedette's."""
+    assert elsewhere("http://127.0.0.1:40663", 7717) == " (another program has the port 7717)"
+    assert elsewhere("http://127.0.0.1:7717", 7717) == ""
+    assert elsewhere("http://127.0.0.1:40663", None) == ""  # a free port is configured

@@ -117,6 +117,7 @@ async def up(
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
         named = {f"{name}.port" for name in PORTS if getattr(settings, name).port}
+        usual = {name: port for name, port in PORTS.items() if getattr(settings, name).port is None}
         settings = _hurried(settings)
         settings = _with_ports(_with_token(with_database(settings, directory), directory))
         room_bytes = instance.room(directory)
@@ -155,9 +156,11 @@ async def up(
         say(f"history   {without_secrets(running.connection.database_url)}")
         say(f"health    {running.connection.health_url}/readyz")
         if running.connection.console_url:
-            say(f"console   {running.connection.console_url}")
+            note = elsewhere(running.connection.console_url, usual.get("console"))
+            say(f"console   {running.connection.console_url}{note}")
         if running.connection.gateway_url:
-            say(f"gateway   {running.connection.gateway_url}/v1 for OpenAI clients; model vedette/auto")
+            note = elsewhere(running.connection.gateway_url, usual.get("gateway"))
+            say(f"gateway   {running.connection.gateway_url}/v1 for OpenAI clients; model vedette/auto{note}")
         yield running
 
 
@@ -428,6 +431,11 @@ def _free_port(host: str) -> int:
 def _url(settings: Settings, name: str) -> str:
     section = getattr(settings, name)
     return web.url_of(section.host, section.port or 0)
+
+
+def elsewhere(url: str, usual: int | None) -> str:
+    """Return a note if *url* is not at the *usual* port, because another program has it."""
+    return "" if usual is None or url.endswith(f":{usual}") else f" (another program has the port {usual})"
 
 
 def _operator_token(settings: Settings) -> str:
