@@ -529,6 +529,19 @@ def test_the_expected_rate_is_that_next_to_the_requests_of_now() -> None:
     assert "1 running of 4 slots, 0.4 lasting" in speed.note
 
 
+def test_measurements_of_two_near_equals_do_not_move_the_answer_for_callers_without_a_name() -> None:
+    """Each one changes a score by a little. What is announced as the best is the same model."""
+    fleet = two_slow_hosts(40.0, 40.0)
+    for tps in (39.0, 41.0, 38.5, 40.5):
+        fleet.measure(ModelRef("a", "m:8b"), performance(tps, 2000.0))
+        assert fleet.first() == "a"
+        best = fleet.answers.winner_status("chat", None).best
+        assert best is not None
+        assert best[0].endpoint == "a"
+    fleet.measure(ModelRef("a", "m:8b"), performance(30.0, 2000.0))
+    assert fleet.first() == "b"
+
+
 def test_where_all_slots_are_taken_callers_are_spread_over_all() -> None:
     """A server with many slots is hardly slower by its load: one slot that gets free must not draw all callers."""
     full = Pressed(1.1, 1.0, 0.9)

@@ -174,10 +174,8 @@ class Answers:
             return kept
         if kept is None:
             most = request.limit + (recommend == self._recommending.best)  # the best, and its fallbacks
-            ranking = self._ranker.rank(request, field, max(most, MAX_EQUALS) if is_spread else most)
-            if is_spread:
-                ranking = self._ranker.spread(ranking)
-            if len(ranking.equals) < 2:
+            ranking = self._ranker.spread(self._ranker.rank(request, field, max(most, MAX_EQUALS)))
+            if len(ranking.equals) < 2 or not is_spread:
                 reply = encode(recommend(request, ranking, ranking.calm, self._as_of))
                 if ranking.ranked:  # else it quotes the request
                     self._keep(like, reply)

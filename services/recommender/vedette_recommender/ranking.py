@@ -23,7 +23,7 @@ from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import narrow
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, order, taking, weights
+from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, calm, order, taking, weights
 
 _NO_MASK: Final[Mask] = np.zeros(0, np.bool_)
 
@@ -98,11 +98,14 @@ class Ranker:
         pressed = self._pressed(ranking, [ranked[n].row for n in near])
         places = [near[n] for n in taking(pressed)]
         best = max(rest[n] for n in places)
-        shares = weights([best - rest[n] for n in places], [pressed[near.index(n)].busy for n in places])
+        behind = [best - rest[n] for n in places]
+        shares = weights(behind, [pressed[near.index(n)].busy for n in places])
         named = [str(self._board.model(ranked[n].row)) for n in places]
-        calm = sorted(range(len(places)), key=lambda one: (-rest[places[one]], named[one]))
         return replace(
-            ranking, equals=tuple(map(Equal, named, shares)), places=tuple(places), calm=tuple(calm)
+            ranking,
+            equals=tuple(map(Equal, named, shares)),
+            places=tuple(places),
+            calm=tuple(calm(behind, named)),
         )
 
     def _at_rest(self, ranking: Ranking, places: Sequence[Place]) -> list[float]:

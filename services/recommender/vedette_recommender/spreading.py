@@ -16,6 +16,7 @@ MAX_EQUALS: Final = 8  # among which callers are spread
 _MAX_SLOWER: Final = 1.5
 _MAX_SLOWER_IN_CROWD: Final = 4.0
 _NEARLY_IDLE: Final = 0.25  # of the slots, by the requests that last
+_SAME_POINTS: Final = 0.5  # behind the best at rest, and still the same as the best
 _PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
 _BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
 _BUSY_COUNTS: Final = 4.0
@@ -47,6 +48,14 @@ def taking(equals: Sequence[Pressed]) -> list[int]:
     if calm and any(one.lasting <= _NEARLY_IDLE and one.busy <= _BUSY for one in equals):
         return calm
     return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
+
+
+def calm(behind: Sequence[float], names: Sequence[str]) -> list[int]:
+    """Return the places of equals in the same order for every caller: by points *behind* the best, near it by name.
+
+    The scores of two equals change with every measurement. By score alone, each would take its turn as the best.
+    """
+    return sorted(range(len(names)), key=lambda n: (behind[n] if behind[n] > _SAME_POINTS else 0.0, names[n]))
 
 
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:

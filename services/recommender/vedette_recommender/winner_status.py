@@ -9,10 +9,12 @@ from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.events import AsOf, ModelLost
 from vedette.messages.queries import RecommendRequest, Rejection
 from vedette.types import ModelRef
+from vedette_recommender.field import Place
 from vedette_recommender.filtering import rules
 from vedette_recommender.near_misses import rejections
 from vedette_recommender.ranking import Ranker
 from vedette_recommender.scoreboard import Scoreboard
+from vedette_recommender.spreading import MAX_EQUALS, calm
 
 
 class WinnerStatus(Struct, frozen=True, kw_only=True):
@@ -43,8 +45,8 @@ def winner_status(
     renamed_to = catalogue.renamed_since(before, since) if before else None
     before = renamed_to or before
     request = RecommendRequest(use_case=use_case)
-    ranking, columns = ranker.rank(request, board.field(use_case, load=False), 1), board.columns
-    best = ranking.ranked[0] if ranking.ranked else None
+    ranking = ranker.rank(request, board.field(use_case, load=False), MAX_EQUALS)
+    columns, best = board.columns, _first(board, ranking.ranked)
     row = columns.rows.get(before) if before else None
     fits = row is not None and bool(ranking.narrowed.candidates[row])
     against = (
@@ -57,6 +59,14 @@ def winner_status(
         renamed_to=renamed_to,
         as_of=as_of,
     )
+
+
+def _first(board: Scoreboard, ranked: Sequence[Place]) -> Place | None:
+    """Return the best of *ranked*, as an agent without a name gets it."""
+    if not ranked:
+        return None
+    behind = [ranked[0].score - one.score for one in ranked]
+    return ranked[calm(behind, [str(board.model(one.row)) for one in ranked])[0]]
 
 
 def because(state: ModelState | None, reasons: Sequence[Rejection]) -> str:
