@@ -100,12 +100,12 @@ class Ranker:
         best = max(rest[n] for n in places)
         behind = [best - rest[n] for n in places]
         shares = weights(behind, [pressed[near.index(n)].busy for n in places])
-        named = [str(self._board.model(ranked[n].row)) for n in places]
+        models = [self._board.model(ranked[n].row) for n in places]
         return replace(
             ranking,
-            equals=tuple(map(Equal, named, shares)),
+            equals=tuple(map(Equal, map(str, models), shares)),
             places=tuple(places),
-            calm=tuple(calm(behind, named)),
+            calm=tuple(calm(behind, models)),
         )
 
     def _at_rest(self, ranking: Ranking, places: Sequence[Place]) -> list[float]:

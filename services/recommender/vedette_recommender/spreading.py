@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from vedette.types import ModelRef
+
 MAX_EQUALS: Final = 8  # among which callers are spread
 # By how many times more than that of another equal a model's load may slow it down, while it still takes callers. Where
 # none is nearly idle, there is a crowd: who leaves a busy server then meets all others who leave it at the next one.
 _MAX_SLOWER: Final = 1.5
 _MAX_SLOWER_IN_CROWD: Final = 4.0
 _NEARLY_IDLE: Final = 0.25  # of the slots, by the requests that last
-_SAME_POINTS: Final = 0.5  # behind the best at rest, and still the same as the best
+_SAME_POINTS: Final = 0.5  # between servers with the same model: chance of their measurements
 _PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
 _BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
 _BUSY_COUNTS: Final = 4.0
@@ -50,12 +52,21 @@ def taking(equals: Sequence[Pressed]) -> list[int]:
     return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
 
 
-def calm(behind: Sequence[float], names: Sequence[str]) -> list[int]:
-    """Return the places of equals in the same order for every caller: by points *behind* the best, near it by name.
+def calm(behind: Sequence[float], models: Sequence[ModelRef]) -> list[int]:
+    """Return the places of equals in the same order for every caller: by points *behind* the best.
 
-    The scores of two equals change with every measurement. By score alone, each would take its turn as the best.
+    Of several servers with the same model and nearly the same score, the first by name comes first: the scores change
+    with every measurement, and by score alone the servers would take turns.
     """
-    return sorted(range(len(names)), key=lambda n: (behind[n] if behind[n] > _SAME_POINTS else 0.0, names[n]))
+    best = dict[str, float]()
+    for points, model in zip(behind, models, strict=True):
+        best[model.name] = min(points, best.get(model.name, math.inf))
+
+    def rank(place: int) -> tuple[float, str]:
+        points, least = behind[place], best[models[place].name]
+        return least if points - least <= _SAME_POINTS else points, str(models[place])
+
+    return sorted(range(len(models)), key=rank)
 
 
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:

@@ -66,7 +66,7 @@ def _first(board: Scoreboard, ranked: Sequence[Place]) -> Place | None:
     if not ranked:
         return None
     behind = [ranked[0].score - one.score for one in ranked]
-    return ranked[calm(behind, [str(board.model(one.row)) for one in ranked])[0]]
+    return ranked[calm(behind, [board.model(one.row) for one in ranked])[0]]
 
 
 def because(state: ModelState | None, reasons: Sequence[Rejection]) -> str:
