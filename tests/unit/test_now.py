@@ -2,7 +2,10 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import msgspec
@@ -35,6 +38,7 @@ from vedette.types import (
     Watch,
 )
 from vedette.usecases import known
+from vedette_prober.load import lasting
 from vedette_recommender.answers import Answers
 from vedette_recommender.loading import TTFT_SHARING, USUAL_SHARING, Load, Pressure, shared, sharing
 from vedette_recommender.spreading import Equal, Pressed, identity, order, taking, weights
@@ -497,6 +501,52 @@ def test_requests_that_come_and_go_move_no_caller_however_much_they_slow_each_ot
         assert [fleet.first(**caller) for caller in CALLERS] == before
 
 
+def noise(random: Random, gap_s: float) -> Callable[[float], int]:
+    """Return how many of two clients are at work at a time: each rests for *gap_s* on average, then works for 4 s."""
+    ends = [(random.expovariate(1 / gap_s), False) for _ in range(2)]
+
+    def at(now: float) -> int:
+        for n, (end, works) in enumerate(ends):
+            while end <= now:
+                works = not works
+                end += random.uniform(1, 7) if works else random.expovariate(1 / gap_s)
+            ends[n] = end, works
+        return sum(works for _, works in ends)
+
+    return at
+
+
+def hour(fleet: Fleet, load_of: dict[str, Callable[[float], int]]) -> list[str]:
+    """Return the answers of an hour, one after each round of readings."""
+    answers, last = list[str](), dict[str, EndpointLoad]()
+    for n in range(360):
+        fleet.clock.advance(10.0)
+        for host, running in load_of.items():
+            now, slots = running(10.0 * n), {"waiting": 0, "slots": 4}
+            mean, lasts = lasting(now, last.get(host), fleet.clock.now())
+            event = load(host, now, at=fleet.clock.now(), mean_running=mean, lasting=lasts, **slots)
+            last[host] = event
+            fleet.apply(event)
+        answers.append(fleet.first())
+    return answers
+
+
+@pytest.mark.parametrize("gap_s", [2.0, 6.0, 20.0])
+@pytest.mark.parametrize("tps", [40.0, 38.2, 29.0, 21.7])
+def test_in_an_hour_of_noise_the_answer_hardly_changes(tps: float, gap_s: float) -> None:
+    """Two servers that are the same, or 0.2, 1.5 and 3 points apart; two others make an answer three times slower."""
+    random = Random(f"{tps} {gap_s}")
+    answers = hour(two_slow_hosts(40.0, tps), {"a": noise(random, gap_s), "b": noise(random, gap_s)})
+    assert sum(one != other for one, other in pairwise(answers)) <= 4
+
+
+@pytest.mark.parametrize("tps", [38.2, 29.0, 21.7])
+def test_two_requests_that_last_are_left_within_a_minute(tps: float) -> None:
+    answers = hour(two_slow_hosts(40.0, tps), {"a": lambda at: 2 * (at >= 1800), "b": lambda _: 0})
+    assert answers[:180] == ["a"] * 180
+    assert answers[186:] == ["b"] * len(answers[186:])
+
+
 def test_requests_that_last_move_callers_though_half_of_the_slots_are_free() -> None:
     fleet = two_slow_hosts(40.0, 40.0)
     before = [fleet.first(**caller) for caller in CALLERS]
@@ -517,11 +567,11 @@ def test_the_expected_rate_is_that_next_to_the_requests_of_now() -> None:
     """The score counts those that last: it is for callers who stay."""
     fleet = two_slow_hosts(40.0, 10.0)
     rates = {}
-    for running, lasting in ((2, 0.4), (0, 0.4), (2, 2.0)):
-        fleet.load("a", running, lasting=lasting, waiting=0, slots=4)
+    for running, lasts in ((2, 0.4), (0, 0.4), (2, 2.0)):
+        fleet.load("a", running, lasting=lasts, waiting=0, slots=4)
         found = fleet.best().recommendation
         assert found is not None
-        rates[running, lasting] = found.expected_output_tps
+        rates[running, lasts] = found.expected_output_tps
     assert rates[2, 0.4] == pytest.approx(rates[2, 2.0])
     assert rates[0, 0.4] in (None, pytest.approx(40.0))
     fleet.load("a", 1, lasting=0.4, waiting=0, slots=4)
