@@ -57,8 +57,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run tests: many wait most of the time, so five more than there are processors."""
-    return (os.cpu_count() or 1) + 5
+    """Return how many processes run tests: many wait most of the time, so three more than there are processors."""
+    return (os.cpu_count() or 1) + 3
 
 
 @pytest.fixture
