@@ -61,6 +61,12 @@ async def test_a_pause_has_its_end_and_its_reason_and_is_resumed(rig: Rig) -> No
     paused = rig.definitions.events[-1].paused
     assert isinstance(paused, Pause)
     assert (paused.by, paused.reason) == ("anna", "new driver")
+    async with rig.client() as browser:
+        shown = {path: (await browser.get(path)).text for path in ("/", "/models?endpoints=gpu", "/why/chat")}
+    assert "<b>2</b> of 4 endpoints reachable, <b>1</b> paused</a>" in shown["/"]
+    assert '<td><span class="status st-unknown">paused</span></td>' in shown["/models?endpoints=gpu"]
+    assert "<td>endpoint paused or asleep</td>" in shown["/why/chat"]
+    assert "endpoint closed" not in shown["/why/chat"]
     assert await send(rig, endpoint="gpu", action="resume", sequence="1") == 303
     assert rig.definitions.events[-1].paused is None
 

@@ -3,17 +3,18 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from samples import model_info
 from vedette.cli.asking import refuse_unknown
 from vedette.cli.defined import missing
-from vedette.cli.findings import refusal, services
+from vedette.cli.findings import pause, refusal, services
 from vedette.cli.need import option
 from vedette.errors import RequestError
 from vedette.messages.events import AsOf
 from vedette.messages.queries import EndpointsReply, EndpointView
 from vedette.runtime.telemetry import Readiness
-from vedette.types import EndpointState, Intake, LeftOut, ModelRef, Outcome
+from vedette.types import EndpointState, Intake, LeftOut, ModelRef, Origin, Outcome, Pause
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 INFOS = [
@@ -65,6 +66,18 @@ def test_doctor_says_that_new_names_are_refused() -> None:
     assert (found.what, found.ok) == ("new models of gpu", False)
     assert found.seen == "1,200 new names in its listing are ignored until 2026-11-02 12:00Z"
     assert found.remedy == "raise [probing] new_models_per_day if they are real"
+
+
+def test_doctor_lists_a_paused_endpoint_with_the_command_that_resumes_it() -> None:
+    """A pause is intended, so it is no fault."""
+    paused = Pause(since=NOW, by="anna", reason="new driver")
+    assert pause(view(None)) is None
+    assert pause(replace(view(None), origin=Origin(asleep="scaled to zero"))) is None
+    found = pause(replace(view(None), origin=Origin(paused=paused)))
+    assert found is not None
+    assert found.ok
+    assert found.seen.startswith("paused by anna: new driver")
+    assert found.remedy == "vedette endpoints resume gpu"
 
 
 def test_doctor_says_what_nats_does_not_allow() -> None:

@@ -10,7 +10,7 @@ import pytest
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
 from vedette.cli.listing import cost_rows, load_in_words
-from vedette.cli.showing import show_best, show_models
+from vedette.cli.showing import show_best, show_explanation, show_models
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
@@ -129,6 +129,29 @@ def test_models_of_a_paused_endpoint_are_no_candidates(asked: Asked) -> None:
     assert origins == {"box": None, "gpu": Origin(by="anna", paused=paused)}
     asked.defined(Defined())
     assert asked.ask("recommend.best", use_case="chat").recommendation.model == FAST
+
+
+def test_a_paused_endpoint_is_shown_where_its_models_are(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the status of its models, and as why they are rejected: a user pauses and never closes an endpoint."""
+    asked.defined(Defined(origins={"gpu": Origin(paused=Pause(since=EPOCH)), "box": Origin(asleep="scaled")}))
+    show_models(asked.ask("models.list").models, endpoints=asked.ask("endpoints.list").endpoints)
+    _, slow, fast = capsys.readouterr().out.splitlines()
+    assert "asleep" in slow
+    assert "paused" in fast
+    assert "available" not in slow + fast
+    asked.defined(Defined(origins={"gpu": Origin(paused=Pause(since=EPOCH))}))
+    show_models(asked.ask("models.list").models, endpoints=asked.ask("endpoints.list").endpoints)
+    _, slow, fast = capsys.readouterr().out.splitlines()
+    assert "available" in slow
+    assert "paused" in fast
+    show_explanation(asked.ask("recommend.explain", use_case="chat"))
+    show_best(asked.ask("recommend.best", use_case="chat"))
+    said = capsys.readouterr().out
+    assert "(1 for endpoint paused or asleep)" in said
+    assert said.count("endpoint paused or asleep") == 2
+    assert "closed" not in said
 
 
 def test_a_model_that_answered_one_run_is_a_candidate(asked: Asked) -> None:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from vedette import __version__
 from vedette.errors import NoAnswer, RequestError
-from vedette.text import figures
+from vedette.text import figures, rejected
 from vedette.text.shown import shown, shown_name
 from vedette.usecases import MEANS
 from vedette_console import api, beats, body, parameters, problems
@@ -349,6 +349,7 @@ def _templates(versions: dict[str, str]) -> Environment:
         "tokens": figures.tokens,
         "means": lambda use_case: MEANS.get(use_case, ""),
         "words": lambda text: str(text).replace("_", " "),
+        "rejected": rejected.in_words,
         "when": _when,
         "short": _short,
         "clock": _clock,

@@ -94,10 +94,13 @@ def models(
             descending=descending,
             limit=limit or (None if json else _MAX_ROWS),
         )
+        endpoints = () if json else (await client.endpoints()).endpoints
         return _print_reply(
             reply,
             json,
-            lambda: show_models(reply.models, total=reply.total, considered=reply.considered),
+            lambda: show_models(
+                reply.models, endpoints=endpoints, total=reply.total, considered=reply.considered
+            ),
             found=bool(reply.models),
         )
 

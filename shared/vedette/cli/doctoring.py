@@ -21,7 +21,7 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
 from vedette.bus.streams import FULL_REMEDY, NEARLY_FULL, used_part
 from vedette.cli import options
-from vedette.cli.findings import Finding, refusal, refused_models, services, webhook_finding
+from vedette.cli.findings import Finding, pause, refusal, refused_models, services, webhook_finding
 from vedette.cli.listing import source_in_words
 from vedette.cli.measured import show_proofs, show_transcripts
 from vedette.cli.output import document, out, styled
@@ -60,11 +60,12 @@ def doctor(
 async def _examine(model: str, where: options.Instance, as_json: bool) -> int:
     async with where.client() as client:
         reply = await client.model(model)
+        endpoints = () if as_json else (await client.endpoints()).endpoints
     (view,) = reply.models
     if as_json:
         document(reply)
         return 0
-    show_models([view])
+    show_models([view], endpoints=endpoints)
     out.print()
     show_proofs([view], "table")
     out.print()
@@ -265,6 +266,8 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
                 else "correct it at its source",
             )
     for view in reply.endpoints:
+        if finding := pause(view):
+            yield finding
         if finding := refusal(view):
             yield finding
         if view.unmeasured:

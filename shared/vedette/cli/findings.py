@@ -25,6 +25,18 @@ class Finding(Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+def pause(view: EndpointView) -> Finding | None:
+    """Return a finding if the endpoint is paused, else None. A pause is intended, so it is no fault."""
+    if view.origin is None or view.origin.paused is None:
+        return None
+    return Finding(
+        what=f"pause of {view.endpoint}",
+        ok=True,
+        seen=f"{view.origin.paused.in_words} (no measurements, no recommendations)",
+        remedy=f"vedette endpoints resume {view.endpoint}",
+    )
+
+
 def refusal(view: EndpointView) -> Finding | None:
     """Return a finding if new names of an endpoint are refused, else None."""
     if view.state is None or view.state.intake is None or not view.state.intake.refused:

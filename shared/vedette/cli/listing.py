@@ -107,8 +107,8 @@ def _server(view: EndpointView) -> str:
 
 def _outcome(view: EndpointView) -> str:
     """Return how the last contact ended, or why there is none."""
-    if view.origin is not None and (view.origin.paused or view.origin.asleep is not None):
-        return "paused" if view.origin.paused else "asleep"
+    if view.closed_state:
+        return view.closed_state
     return view.state.outcome if view.state else "not contacted yet"
 
 

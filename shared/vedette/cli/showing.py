@@ -9,6 +9,7 @@ from vedette.messages.catalogue import REFUSAL
 from vedette.messages.queries import (
     BestReply,
     Contribution,
+    EndpointView,
     ExplainReply,
     MeasuredSpeed,
     ModelView,
@@ -17,7 +18,7 @@ from vedette.messages.queries import (
     Relaxation,
 )
 from vedette.text.figures import ago, apart, counted, ms, number, percent, size, times, tokens
-from vedette.text.rejected import why_none
+from vedette.text.rejected import in_words, why_none
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef
 
@@ -28,8 +29,17 @@ _UNMEASURED = frozenset(
 _MAX_NOTED = 20
 
 
-def show_models(shown: Sequence[ModelView], *, total: int | None = None, considered: int = 0) -> None:
-    """Print models with their measurements, and how many match (*total*) of how many *considered*."""
+def show_models(
+    shown: Sequence[ModelView],
+    *,
+    endpoints: Sequence[EndpointView] = (),
+    total: int | None = None,
+    considered: int = 0,
+) -> None:
+    """Print models with their measurements, and how many match (*total*) of how many *considered*.
+
+    If one of *endpoints* is paused or asleep, its models have that instead of a status.
+    """
     if not shown:
         out.print(
             f"0 of {counted(considered, 'model matches', 'models match')}."
@@ -37,7 +47,8 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
             else 'No models are known yet. "vedette doctor" shows which endpoints are reachable.'
         )
         return
-    table(_MODELS if any(model.same_weights for model in shown) else _MODELS[:-1], shown)
+    cells = _model_cells({view.endpoint: view.closed_state for view in endpoints})
+    table(cells if any(model.same_weights for model in shown) else cells[:-1], shown)
     strange = [model for model in shown if model.notes]
     for model in strange[:_MAX_NOTED]:
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
@@ -82,20 +93,22 @@ def rate(speed: MeasuredSpeed | None) -> str:
     return number(speed.output_tps if speed else None, 1)
 
 
-_MODELS: tuple[Cell[ModelView], ...] = (
-    names("model", lambda one: one.model),
-    numbers("size", lambda one: size(one.info.parameters), 6),
-    words("quant", lambda one: one.info.quantization or "-", 8),
-    numbers("context", lambda one: tokens(one.info.context_tokens), 5),
-    words("status", _state),
-    numbers("up 24 h", lambda one: percent(one.availability.uptime_24h if one.availability else None), 4),
-    numbers("tokens/s", lambda one: rate(one.performance), 2),
-    numbers("TTFT", lambda one: ms(one.performance.ttft_ms if one.performance else None), 3),
-    numbers("cold TTFT", lambda one: ms(one.performance.ttft_cold_ms if one.performance else None), 7),
-    numbers("load", lambda one: ms(one.performance.load_ms if one.performance else None), 9),
-    numbers("runs", lambda one: _runs(one.performance) if one.performance else "-", 10),
-    words("same weights", lambda one: ", ".join(map(shown_name, one.same_weights)) or "-", 11),
-)
+def _model_cells(closed: Mapping[str, str]) -> tuple[Cell[ModelView], ...]:
+    """Return the columns of models. *closed* says which endpoints are paused or asleep."""
+    return (
+        names("model", lambda one: one.model),
+        numbers("size", lambda one: size(one.info.parameters), 6),
+        words("quant", lambda one: one.info.quantization or "-", 8),
+        numbers("context", lambda one: tokens(one.info.context_tokens), 5),
+        words("status", lambda one: closed.get(one.model.endpoint) or _state(one)),
+        numbers("up 24 h", lambda one: percent(one.availability.uptime_24h if one.availability else None), 4),
+        numbers("tokens/s", lambda one: rate(one.performance), 2),
+        numbers("TTFT", lambda one: ms(one.performance.ttft_ms if one.performance else None), 3),
+        numbers("cold TTFT", lambda one: ms(one.performance.ttft_cold_ms if one.performance else None), 7),
+        numbers("load", lambda one: ms(one.performance.load_ms if one.performance else None), 9),
+        numbers("runs", lambda one: _runs(one.performance) if one.performance else "-", 10),
+        words("same weights", lambda one: ", ".join(map(shown_name, one.same_weights)) or "-", 11),
+    )
 
 
 def _ends(at: datetime | None) -> str:
@@ -194,7 +207,7 @@ def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
 
 _REJECTIONS: tuple[Cell[Rejection], ...] = (
     names("no candidate", lambda one: one.model),
-    words("because", lambda one: one.code.replace("_", " ")),
+    words("because", lambda one: in_words(one.code)),
     words("needed", lambda one: _plain(one.need), 2),
     words("has", lambda one: _plain(one.value), 1),
 )
@@ -246,7 +259,7 @@ _CONTRIBUTIONS: tuple[Cell[Contribution], ...] = (
 
 
 def _counted(rejected: dict[str, int], considered: int) -> str:
-    reasons = ", ".join(f"{n} for {code.replace('_', ' ')}" for code, n in sorted(rejected.items()))
+    reasons = ", ".join(f"{n} for {in_words(code)}" for code, n in sorted(rejected.items()))
     return f"{considered} considered, {sum(rejected.values())} rejected" + (
         f" ({reasons})" if reasons else ""
     )

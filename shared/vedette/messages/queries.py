@@ -613,6 +613,13 @@ class EndpointView(Struct, frozen=True, kw_only=True):
         Meta(description="its origin; absent if only the configuration file defines it"),
     ] = None
 
+    @property
+    def closed_state(self) -> str:
+        """`paused` or `asleep`; empty if the endpoint is contacted."""
+        if self.origin is None or self.origin.closed is None:
+            return ""
+        return "paused" if self.origin.paused else "asleep"
+
 
 class EndpointsReply(Struct, frozen=True, kw_only=True):
     """All endpoints in force, by name, and the definitions that are not in force."""

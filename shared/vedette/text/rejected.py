@@ -37,6 +37,11 @@ _WHY = (
 )
 
 
+def in_words(code: str) -> str:
+    """Return the *code* of rejections in the words of a user, who pauses an endpoint and never closes it."""
+    return "endpoint paused or asleep" if code == "endpoint_closed" else code.replace("_", " ")
+
+
 def why_none(rejected: Mapping[str, int], considered: int) -> str:
     """Return a sentence why none of the *considered* models is a candidate, by the number *rejected* for each code."""
     if not considered:

@@ -99,6 +99,7 @@ async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object
         "has_bars": bool(view.get("bars")),
         "query": parameters.query(view.without("bars")),
         "endpoints": [one.endpoint for one in endpoints.endpoints],
+        "closed": {} if view.at else {one.endpoint: one.closed_state for one in endpoints.endpoints},
         "statuses": list(Status),
         "capabilities": list(Capability),
         "sorts": list(SortKey),

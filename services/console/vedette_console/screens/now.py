@@ -76,6 +76,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
     unevaluated: int
     endpoints: int | None
     reachable: int | None
+    paused: int
 
 
 async def now(sources: Sources, view: View) -> dict[str, object]:
@@ -94,6 +95,7 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
         unevaluated=counts.unevaluated,
         endpoints=len(endpoints.endpoints) if endpoints else None,
         reachable=sum(1 for one in endpoints.endpoints if _answers(one)) if endpoints else None,
+        paused=sum(1 for one in endpoints.endpoints if one.closed_state == "paused") if endpoints else 0,
     )
     attention = worst_first(
         *(of_endpoints(endpoints.endpoints) if endpoints else ()),
@@ -144,7 +146,7 @@ def _why(sentence: str, best: Recommendation) -> str:
 
 
 def _answers(one: EndpointView) -> bool:
-    return one.state is not None and one.state.outcome is Outcome.OK
+    return one.state is not None and one.state.outcome is Outcome.OK and not one.closed_state
 
 
 def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
@@ -152,7 +154,7 @@ def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
     found = []
     for one in endpoints:
         link = f"/endpoints#{one.endpoint}"
-        if one.state is not None and not _answers(one):
+        if one.state is not None and not _answers(one) and not one.closed_state:
             seen, remedy = advice(one.url, one.state.outcome, one.state.detail, one.state.remedy)
             found.append(Attention(kind="down", what=f"{one.endpoint}: {seen}", remedy=remedy, link=link))
         if one.unmeasured_why:
