@@ -84,11 +84,12 @@ class StateDirectoryError(VedetteError, text="{path}: {problem}"):
 
 class NotRunning(
     VedetteError,
-    text='no running Vedette was found ({problem}); start one with "vedette up", or use --state-dir or --nats',
+    text="no running Vedette was found ({problem}); {remedy}",
 ):
     """There is no Vedette to connect to."""
 
     problem: str
+    remedy: str = 'start one with "vedette up", or use --state-dir or --nats'
 
 
 class Interrupted(VedetteError, text="stopped by {number.name}"):

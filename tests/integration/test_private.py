@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import up
-from vedette.errors import ConfigurationError, StateDirectoryError
+from vedette.errors import ConfigurationError, NotRunning, StateDirectoryError
 from vedette.local import instance, private
 from vedette_recorder.store import Store
 
@@ -52,6 +52,23 @@ def test_a_directory_of_another_user_is_refused(linked: bool, tmp_path: Path) ->
         os.chown(directory, 12345, 12345)
     with pytest.raises(StateDirectoryError, match="12345"), instance.hold(directory):
         pass
+
+
+_LEFT = '{"nats_url":"","operator_url":"","database_url":"","health_url":"","pid":%d}'
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_vedette_that_is_starting_is_not_absent(is_left: bool, tmp_path: Path) -> None:
+    """Also if a killed one left its file."""
+    if is_left:
+        ended = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitpid(ended, 0)
+        (tmp_path / "connection.json").write_text(_LEFT % ended)
+    said = rf"process {os.getpid()} is starting .*; try again in a moment$"
+    with instance.hold(tmp_path), pytest.raises(NotRunning, match=said):
+        instance.find(tmp_path)
+    with pytest.raises(NotRunning, match='start one with "vedette up"'):
+        instance.find(tmp_path)
 
 
 @pytest.mark.fault("a file of the state directory is a link to elsewhere", "I7", without=("os:O_NOFOLLOW", 0))

@@ -240,7 +240,7 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
             return await _answering(what, client)
     except NotRunning as error:
         place = f"; NATS is {without_secrets(settings.nats.url)}" if settings.nats.url else ""
-        return Finding(what=what, ok=False, seen=error.problem + place, remedy='start one with "vedette up"')
+        return Finding(what=what, ok=False, seen=error.problem + place, remedy=error.remedy)
     except VedetteError as error:
         return Finding(
             what=what, ok=False, seen=str(error), remedy="see the log of the recommender and of NATS"

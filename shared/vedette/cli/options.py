@@ -102,7 +102,8 @@ class Instance:
         try:
             return self.operator()
         except NotRunning as error:
-            raise NotRunning(problem="no NATS server is named, and none runs here") from error
+            problem = "no NATS server is named, and none runs here"
+            raise NotRunning(problem=problem, remedy=error.remedy) from error
 
     def database_of(self, settings: Settings) -> str:
         """Return the URL of the database: by *settings*, else that of the local Vedette. Raises NotRunning."""

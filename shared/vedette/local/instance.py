@@ -86,8 +86,11 @@ def hold(directory: Path) -> Iterator[None]:
     try:
         _lock(descriptor, directory)
         _sign(descriptor, directory)
-        with private.umask():
-            yield
+        try:
+            with private.umask():
+                yield
+        finally:
+            os.ftruncate(descriptor, 0)  # the process may go on, or another may get its id
     finally:
         os.close(descriptor)
 
@@ -151,20 +154,34 @@ def announced(directory: Path, connection: Connection) -> Iterator[None]:
 
 
 def find(directory: Path) -> Connection:
-    """Return how to reach the instance of *directory*. Raises NotRunning if none runs."""
+    """Return how to reach the instance of *directory*. Raises NotRunning if none runs, or if it is still starting."""
     path = directory / _CONNECTION
     try:
         connection = msgspec.json.decode(path.read_bytes(), type=Connection)
     except FileNotFoundError as error:
-        raise NotRunning(problem=f"{directory} has no {_CONNECTION}") from error
+        raise _absent(directory, f"{directory} has no {_CONNECTION}") from error
     except OSError as error:
         whose = "; it belongs to another user" if isinstance(error, PermissionError) else ""
         raise NotRunning(problem=f"{path} cannot be read: {error.strerror}{whose}") from error
     except msgspec.DecodeError as error:
         raise NotRunning(problem=f"{path} cannot be read: {error}") from error
     if not _alive(connection.pid):
-        raise NotRunning(problem=f"process {connection.pid} of {path} is gone")
+        raise _absent(directory, f"process {connection.pid} of {path} is gone")
     return connection
+
+
+def _absent(directory: Path, problem: str) -> NotRunning:
+    """Return the error for *problem*, or that a process holds *directory*: it has no URLs at its start and its end."""
+    try:
+        holder = int((directory / _LOCK).read_text())
+    except (OSError, ValueError):  # another user's, or empty: no process holds it
+        return NotRunning(problem=problem)
+    # The lock itself is not tried, because a Vedette that starts at this moment would be refused.
+    if not _alive(holder):
+        return NotRunning(problem=problem)
+    return NotRunning(
+        problem=f"process {holder} is starting or stopping one in {directory}", remedy="try again in a moment"
+    )
 
 
 def _alive(pid: int) -> bool:
