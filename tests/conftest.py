@@ -30,7 +30,7 @@ from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
 
-pytest_plugins = ("faults.table", "lanes", "order")
+pytest_plugins = ("faults.table", "lanes", "limit", "order")
 
 # Tests start processes by the hundred: without bytecode each would spend seconds on compiling what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
