@@ -17,7 +17,7 @@ _MAX_SLOW_S = 1200
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail the test, or its set-up or clearing up, if it takes too long; not in a single process (`-n 0`, a debugger)."""
+    """Fail the test, or its set-up or clearing up, if it takes too long; not with `-n 0`, where a debugger may wait."""
     if not hasattr(item.config, "workerinput"):
         return (yield)
     limit_s = _MAX_S.get(lane_of(item), _MAX_SLOW_S)
