@@ -46,7 +46,7 @@ async def test_a_service_forgets_models_that_were_lost_long_ago(bus: Bus, settin
 def test_the_terminal_forgets_lost_models() -> None:
     """An hour after each loss, with the next observation of an endpoint."""
     said: list[str] = []
-    news = News(said.append, dict, since=EPOCH)
+    news = News(said.append, Settings, since=EPOCH)
     news.show(lifecycle_event("found", OLD, at=EPOCH), 1)
     news.show(lifecycle_event("lost", OLD, at=EPOCH, revision=2), 2)
     news.show(lifecycle_event("found", HERE, at=EPOCH), 3)

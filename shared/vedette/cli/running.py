@@ -1,7 +1,7 @@
 """`up` and `run`: services in this process, until it is stopped."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,8 +25,8 @@ from vedette.runtime import process
 from vedette.runtime.loop import run as run_now
 from vedette.runtime.nats_server import OWN_TIMEOUT_S
 from vedette.runtime.stopping import stop_signals
-from vedette.settings import EndpointSettings, Nats, Source
-from vedette.text.figures import counted
+from vedette.settings import Nats, Settings, Source
+from vedette.text.figures import ago, counted
 from vedette.text.shown import shown_name
 from vedette.types import EndpointState, Outcome
 
@@ -54,10 +54,10 @@ async def up(source: Source, directory: Path) -> int:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
             reloading = running.reloading
 
-            def configured() -> Mapping[str, EndpointSettings]:
-                return (reloading.current if reloading else source.started).endpoints
+            def in_force() -> Settings:
+                return reloading.current if reloading else source.started
 
-            show = News(say, configured, since=began).show
+            show = News(say, in_force, since=began).show
             if trouble := await bus.clock.trouble():
                 say(f"clock     {trouble}")
             say(f"ready     {counted(len(running.services), 'service')}; Ctrl-C stops them")
@@ -89,12 +89,12 @@ class News:
     def __init__(
         self,
         say: Callable[[str], None],
-        configured: Callable[[], Mapping[str, EndpointSettings]],
+        in_force: Callable[[], Settings],
         *,
         since: datetime,
     ) -> None:
         self._say = say
-        self._configured = configured
+        self._in_force = in_force
         self._since = since
         self._known: dict[str, Outcome] = {}
         self.catalogue = Catalogue()
@@ -112,16 +112,16 @@ class News:
 
     def _show_unmeasured(self, endpoint: str) -> None:
         """Once models were found at *endpoint*, print which of them need permission for measurements."""
-        here = {name: one for name, one in self._configured().items() if name == endpoint}
+        here = {name: one for name, one in self._in_force().endpoints.items() if name == endpoint}
         found = spending.waiting(self.catalogue, here).get(endpoint)
         if found is not None and found != self._waiting.get(endpoint):
             self._say(f"cost      {found}")
             self._waiting[endpoint] = found
 
     def _show_event(self, event: Event) -> None:
-        if isinstance(event, EndpointObserved) and self._known.get(event.endpoint) is not event.state.outcome:
-            self._known[event.endpoint] = event.state.outcome
-            self._say(f"endpoint  {event.endpoint}: {_describe(event.state)}")
+        if isinstance(event, EndpointObserved):
+            if event.at >= self._since or self._is_open(event.endpoint):
+                self._show_contact(event.endpoint, event.state)
         elif event.at < self._since:
             return
         elif isinstance(event, ModelFound):
@@ -132,6 +132,18 @@ class News:
                 self._say(f"found     {shown_name(event.model)}")
         elif isinstance(event, ModelLost) and not event.renamed_to:
             self._say(f"lost      {shown_name(event.model)} ({event.reason.replace('_', ' ')})")
+
+    def _show_contact(self, endpoint: str, state: EndpointState) -> None:
+        if self._known.get(endpoint) is not state.outcome:
+            self._known[endpoint] = state.outcome
+            before_start_s = (self._since - state.checked_at).total_seconds()
+            past = f"; last contact {ago(before_start_s)}" if before_start_s > 0 else ""
+            self._say(f"endpoint  {endpoint}: {_describe(state)}{past}")
+
+    def _is_open(self, endpoint: str) -> bool:
+        """Return whether *endpoint* is in force, and not paused or asleep."""
+        settings = self._in_force()
+        return endpoint in settings.endpoints and endpoint not in settings.defined.closed
 
 
 def _describe(state: EndpointState) -> str:
