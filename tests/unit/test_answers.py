@@ -566,6 +566,34 @@ def test_a_load_is_shown_unless_it_is_stale(
     assert load_in_words(box, EPOCH + timedelta(seconds=age_s)) == shown
 
 
+def test_what_is_expected_now_is_shown_of_every_model_of_a_ranking(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a column that is there only when it differs from rest for one of them."""
+    show_best(asked.ask("recommend.best", use_case="chat"))
+    assert "expected now" not in capsys.readouterr().out
+    load = EndpointLoad(
+        id="l",
+        at=EPOCH,
+        endpoint="box",
+        every_s=10.0,
+        source="x",
+        running=4,
+        slots=4,
+        waiting=3,
+        elapsed_ms=1.0,
+        bytes=1,
+    )
+    asked.apply(load)
+    reply: BestReply = asked.ask("recommend.best", use_case="chat")
+    (loaded,) = reply.fallbacks
+    assert loaded.model == SLOW
+    show_best(reply)
+    title, row = capsys.readouterr().out.split("else\n")[1].splitlines()[:2]
+    assert "expected now" in title
+    assert f"{loaded.expected_output_tps:.1f} tokens/s" in row
+
+
 def test_a_lost_model_is_no_candidate(asked: Asked) -> None:
     """Lost is lost, in lists and in recommendations."""
     asked.apply(lifecycle_event("lost", FAST, at=EPOCH, revision=2))

@@ -140,8 +140,8 @@ def show_best(reply: BestReply) -> None:
         f"  {', '.join(filter(None, (best.status, state)))} · {number(best.output_tps, 1)} tokens/s · "
         f"TTFT {ms(best.ttft_ms)} warm, {ms(best.ttft_cold_ms)} cold · context {number(best.context_tokens)}"
     )
-    if now := _expected_now(best):
-        out.print(f"  {now}")
+    if now := _now(best):
+        out.print(f"  expected now: {now}")
     if reply.unknown_capabilities:
         needed = " and ".join(one.replace("_", " ") for one in reply.unknown_capabilities)
         out.print(f'  whether it has {needed} is unknown; "vedette verify" checks it')
@@ -161,10 +161,11 @@ _RANKING: tuple[Cell[Recommendation], ...] = (
     numbers("TTFT", lambda one: ms(one.ttft_ms), 4),
     words("", lambda one: "as good as the best" if one.equivalent else "", 6),
 )
+_EXPECTED_NOW: Cell[Recommendation] = words("expected now", lambda one: _now(one) or "the same", 5)
 
 
-def _expected_now(one: Recommendation) -> str:
-    """Return the expectation for a call now, if it differs from the figures at rest; else an empty text."""
+def _now(one: Recommendation) -> str:
+    """Return what to expect of a call now, if it differs from the figures at rest; else an empty text."""
     output_tps = one.output_tps if one.expected_output_tps is None else one.expected_output_tps
     now, rest = (
         f"TTFT {ms(ttft_ms)}, {number(tps, 1)} tokens/s"
@@ -175,12 +176,13 @@ def _expected_now(one: Recommendation) -> str:
     loading = ", with loading" if one.resident is False else ""
     others = ", ".join(map(shown_name, one.may_unload))
     unloads = f"; its server may unload {others}" if others else ""
-    return f"expected now: {now}{loading}{unloads}"
+    return f"{now}{loading}{unloads}"
 
 
 def show_ranking(recommendations: Sequence[Recommendation], screen: Screen | None = None) -> None:
     """Print a line for each recommendation, on standard output or on *screen*."""
-    table(_RANKING, recommendations, screen=screen)
+    differ = any(map(_now, recommendations))
+    table((*_RANKING, _EXPECTED_NOW) if differ else _RANKING, recommendations, screen=screen)
 
 
 def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
@@ -220,8 +222,8 @@ def _show_contributions(one: Recommendation, screen: Screen) -> None:
     made_of = f"{one.raw_score:.1f}{multiplied} = " if multiplied else ""
     title = f"{name(one.model, screen)}: {made_of}{one.score:.1f}{_reported(one)}"
     table(_CONTRIBUTIONS, one.contributions, title=title, screen=screen)
-    if now := _expected_now(one):
-        screen.print(now)
+    if now := _now(one):
+        screen.print(f"expected now: {now}")
     if one.measured_as:
         screen.print(measured_as(one.model, one.measured_as, screen))
     if one.retires_at:
