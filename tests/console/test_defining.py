@@ -62,9 +62,11 @@ async def test_a_pause_has_its_end_and_its_reason_and_is_resumed(rig: Rig) -> No
     assert isinstance(paused, Pause)
     assert (paused.by, paused.reason) == ("anna", "new driver")
     async with rig.client() as browser:
-        shown = {path: (await browser.get(path)).text for path in ("/", "/models?endpoints=gpu", "/why/chat")}
+        pages = ("/", "/models?endpoints=gpu", "/models/gpu/qwen3:8b", "/why/chat")
+        shown = {path: (await browser.get(path)).text for path in pages}
     assert "<b>2</b> of 4 endpoints reachable, <b>1</b> paused</a>" in shown["/"]
     assert '<td><span class="status st-unknown">paused</span></td>' in shown["/models?endpoints=gpu"]
+    assert '<p class="facts"><span class="status st-unknown">paused</span>' in shown["/models/gpu/qwen3:8b"]
     assert "<td>endpoint paused or asleep</td>" in shown["/why/chat"]
     assert "endpoint closed" not in shown["/why/chat"]
     assert await send(rig, endpoint="gpu", action="resume", sequence="1") == 303

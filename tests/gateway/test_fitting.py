@@ -93,5 +93,5 @@ def test_without_the_reasons_it_may_pass() -> None:
     relax = Relaxation(constraint="constraints.statuses", model=ModelRef("gpu", "a"))
     told = unfit("agent", reply(relax=relax, rejected={"status": 1}), None)
     assert (told.status, told.code) == (503, "no_model")
-    assert "1 by status" in told.message
+    assert "1 for status" in told.message
     assert "relax constraints.statuses, and gpu/a fits" in told.message

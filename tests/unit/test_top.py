@@ -20,13 +20,15 @@ from scripted import Scripted
 from unit.test_live import CHAT, FOUND, NOW, A, B, feed_of
 from vedette.cli import viewing
 from vedette.cli.fitting import Column
-from vedette.cli.live.fleet import row
+from vedette.cli.live.fleet import Fleet, row
 from vedette.cli.live.grid import Grid
 from vedette.cli.live.screen import Panel, Probe, Top
 from vedette.cli.options import HERE
 from vedette.errors import ConfigurationError, RequestError
 from vedette.messages.events import Progress
-from vedette.types import ModelRef
+from vedette.messages.queries import EndpointView
+from vedette.settings import Origin
+from vedette.types import ModelRef, Pause
 
 SIZES = ((60, 20), (80, 24), (160, 50))
 HOSTILE = (
@@ -340,3 +342,18 @@ def test_a_pipe_is_no_screen() -> None:
 def test_rows_show_a_dash_for_what_is_not_known() -> None:
     view = Scripted(*FOUND).view(A)
     assert row(replace(view, availability=None, performance=None, resident=None), NOW)[2:] == ("-",) * 5
+
+
+async def test_models_at_an_endpoint_that_is_not_contacted_have_that_instead_of_a_status() -> None:
+    """Also after a reply for one model, until the endpoint is resumed."""
+    source, fleet = Scripted(*FOUND), Fleet()
+    views = await source.models()
+    here = EndpointView(
+        endpoint=A.endpoint, provider="ollama", url="http://x", group="x", models=1, state=None
+    )
+    fleet.listed(views, [replace(here, origin=Origin(paused=Pause(since=NOW)))], NOW)
+    assert fleet.rows[A][1] == "paused"
+    fleet.add_view(A, source.view(A), NOW)
+    assert fleet.rows[A][1] == "paused"
+    fleet.listed(views, [here], NOW)
+    assert fleet.rows[A][1] == source.view(A).status.replace("_", " ")

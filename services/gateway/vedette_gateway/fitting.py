@@ -9,6 +9,7 @@ from typing import Final
 
 from vedette.messages.queries import ExplainReply, Rejection, Relaxation, TopReply
 from vedette.text.figures import number
+from vedette.text.rejected import in_words
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef, Status
 from vedette_gateway.problems import Problem
@@ -75,7 +76,7 @@ def _too_long(use_case: str, relax: Relaxation) -> Problem:
 def _not_now(use_case: str, reply: TopReply) -> str:
     relax = reply.relax
     remedy = f"; relax {relax.constraint}, and {shown_name(relax.model)} fits" if relax else ""
-    rejected = ", ".join(f"{n} by {code}" for code, n in reply.rejected.items())
+    rejected = ", ".join(f"{n} for {in_words(code)}" for code, n in reply.rejected.items())
     known = f" of {reply.considered} models" if reply.considered else ""
     return f"no model{known} fits {use_case} now ({rejected or 'none is known'}){remedy}"
 
@@ -134,7 +135,7 @@ def _reason(one: Rejection) -> str:
     is_unknown = one.code.endswith(_UNKNOWN)
     if _is_ability(one):
         return f"{one.need} {'unknown' if is_unknown else 'missing'}"
-    what = one.code.removesuffix(_UNKNOWN).replace("_", " ")
+    what = in_words(one.code.removesuffix(_UNKNOWN))
     if is_unknown:
         return f"{what} unknown"
     return what if one.value is None else f"{what} {one.value}"

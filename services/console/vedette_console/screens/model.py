@@ -10,6 +10,7 @@ from msgspec.structs import fields, replace
 from vedette.errors import NoAnswer
 from vedette.messages.queries import (
     AvailabilityHistory,
+    EndpointsReply,
     HistoryRequest,
     ModelView,
     PerformanceHistory,
@@ -74,6 +75,7 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
     reply, unknown = await past.model(sources, view.model, view.at)
     (one,) = reply.models
     up, fast = await _history(sources, one.model, view.at)
+    closed = await _closed(sources, one.model.endpoint) if view.at is None else ""
     # Winners and changes of other times than now are not kept.
     recent = sources.changes.since(sources.clock.now() - KEPT_FOR) if view.at is None else []
     winners = sources.changes.winners if view.at is None else {}
@@ -81,6 +83,7 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
         "at": view.at,
         "unknown": unknown,
         "one": one,
+        "closed": closed,
         "facts": facts(one),
         "figures": figures(one),
         "up": up,
@@ -98,6 +101,12 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
         "as_of": reply.as_of,
         **working.jobs(sources, model=str(one.model)),
     }
+
+
+async def _closed(sources: Sources, endpoint: str) -> str:
+    """Return `paused` or `asleep`, or an empty text where *endpoint* is contacted."""
+    reply = await sources.asking.ask("endpoints.list", EndpointsReply)
+    return next((one.closed_state for one in reply.endpoints if one.endpoint == endpoint), "")
 
 
 async def _history(

@@ -38,14 +38,18 @@ class Fleet:
         self.winners: dict[str, BestReply | None] = {}  # by use case; None: not asked yet
         self.announced: dict[str, AnswerChanged] = {}  # the last winner change of a use case
         self.endpoints: tuple[EndpointView, ...] = ()
+        self._closed: dict[str, str] = {}  # by endpoint: `paused`, `asleep`, or empty
         self.silent_since: datetime | None = None  # None: Vedette replies
         self.version = 0  # counts the changes
 
     def listed(self, reply: ModelsReply, endpoints: Iterable[EndpointView], now: datetime) -> None:
         """Replace all models and endpoints with *reply*, which lists all models, and *endpoints*."""
-        self.views = {view.model: view for view in reply.models}
-        self.rows = {view.model: row(view, now) for view in reply.models}
         self.endpoints = tuple(endpoints)
+        self._closed = {one.endpoint: one.closed_state for one in self.endpoints}
+        self.views = {view.model: view for view in reply.models}
+        self.rows = {
+            view.model: row(view, now, self._closed.get(view.model.endpoint, "")) for view in reply.models
+        }
         self.version += 1
 
     def add_view(self, model: ModelRef, view: ModelView | None, now: datetime) -> None:
@@ -55,7 +59,7 @@ class Fleet:
             self.rows.pop(model, None)
         else:
             self.views[model] = view
-            self.rows[model] = row(view, now)
+            self.rows[model] = row(view, now, self._closed.get(model.endpoint, ""))
         self.version += 1
 
     def best(self, use_case: str, reply: BestReply | None) -> None:
@@ -77,12 +81,12 @@ class Fleet:
         return next((view.group for view in self.endpoints if view.endpoint == endpoint), None)
 
 
-def row(view: ModelView, now: datetime) -> Row:
-    """Return *view* as cells of the table MODELS."""
+def row(view: ModelView, now: datetime, closed: str = "") -> Row:
+    """Return *view* as cells of the table MODELS; *closed* is shown instead of its status: paused, asleep."""
     speed = view.performance
     return (
         one_line(shown_name(view.model)),
-        view.status.replace("_", " ") + (" (stale)" if view.stale else ""),
+        closed or view.status.replace("_", " ") + (" (stale)" if view.stale else ""),
         {True: "yes", False: "no", None: "-"}[view.resident],
         rate(speed),
         ms(speed.ttft_ms if speed else None),
