@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from nats.aio.client import Client as NatsClient
 from nats.js.client import JetStreamContext
 
+from recorded import all_recorded
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette.messages import ids
 from vedette.messages.codec import encode
-from vedette.messages.consumers import recording
 from vedette.messages.events import (
     EndpointObserved,
     Event,
@@ -74,8 +74,7 @@ def _observed(endpoint: str, at: datetime) -> EndpointObserved:
 
 async def recorded(js: JetStreamContext) -> bool:
     """Return whether recorders have acknowledged everything that there is."""
-    infos = [await js.consumer_info(stream, recording(stream).name) for stream in STREAMS]
-    return not any(info.num_pending or info.num_ack_pending for info in infos)
+    return await all_recorded(js, *STREAMS)
 
 
 class Publisher:

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from eventually import eventually
+from recorded import all_recorded
 from samples import lifecycle_event, probe_event, report_event
 from vedette.bus.bus import Bus
 from vedette.errors import MessageTooLarge
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.codec import encode
-from vedette.messages.consumers import recording
 from vedette.messages.events import Event
 from vedette.messages.forgetting import MAX_LOST_PER_ENDPOINT
 from vedette.settings import Database, Settings
@@ -49,14 +49,6 @@ async def on(bus: Bus, model: ModelRef) -> int:
     return await bus.streams.count("MODELS", subjects.of_model("*", model))
 
 
-async def all_recorded(bus: Bus) -> bool:
-    for stream in ("MODELS", "REPORTS"):
-        info = await bus.js.consumer_info(stream, recording(stream).name)
-        if info.num_pending or info.num_ack_pending:
-            return False
-    return True
-
-
 @pytest.mark.fault("names come and go without end", "I6")
 async def test_models_lost_long_ago_leave_streams_and_current_state(
     bus: Bus, settings: Settings, store: Store, url: str
@@ -72,7 +64,7 @@ async def test_models_lost_long_ago_leave_streams_and_current_state(
     compaction = Compaction(bus=bus, store=store, cutoff=before)
     async with recorder.serve(msgspec.structs.replace(settings, database=Database(url=url))):
         await publish(bus, *events())
-        await eventually(lambda: all_recorded(bus), what="all recorded")
+        await eventually(lambda: all_recorded(bus.js, "MODELS", "REPORTS"), what="all recorded")
         assert (await on(bus, LOST), await on(bus, BACK), await on(bus, HERE)) == (3, 3, 2)
     # No recorder runs: this is in the stream and not in the database.
     await publish(bus, lifecycle_event("found", BACK, at=NOW, revision=3))

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from eventually import eventually
+from recorded import all_recorded
 from require import missing
 from samples import benchmark_event, lifecycle_event, model_info, probe_event, report_event
 from vedette import log
@@ -108,11 +109,6 @@ async def counts(store: Store) -> list[int]:
     return [await store.count(table) for table in HISTORY]
 
 
-async def all_recorded(bus: Bus) -> bool:
-    infos = [await bus.js.consumer_info(stream, "recorder") for stream in RECORDED]
-    return not any(info.num_pending or info.num_ack_pending for info in infos)
-
-
 @pytest.mark.fault("broker's store wiped", "I1")
 async def test_a_wiped_broker_gets_its_state_back_from_the_database(
     store: Store, url: str, tmp_path: Path
@@ -125,7 +121,7 @@ async def test_a_wiped_broker_gets_its_state_back_from_the_database(
         recommender.serve(settings),
     ):
         await publish(bus, *events())
-        await eventually(lambda: all_recorded(bus), what="all recorded")
+        await eventually(lambda: all_recorded(bus.js, *RECORDED), what="all recorded")
         before = await told(server)
         rows = await counts(store)
     assert before[1] == FAST
@@ -141,7 +137,7 @@ async def test_a_wiped_broker_gets_its_state_back_from_the_database(
         assert last.headers is not None
         assert last.headers["Nats-Msg-Id"] == events()[-2].id
         async with recorder.serve(settings), recommender.serve(settings):
-            await eventually(lambda: all_recorded(bus), what="all recorded again")
+            await eventually(lambda: all_recorded(bus.js, *RECORDED), what="all recorded again")
             assert await told(server) == before
         assert await counts(store) == rows
         created = (await bus.js.stream_info("MODELS")).created
@@ -159,13 +155,13 @@ async def test_what_was_found_anew_is_not_lost_again_by_an_old_loss(
     directory = tmp_path / "nats"
     async with broker(directory, url) as (_, bus, settings), recorder.serve(settings):
         await publish(bus, *events())
-        await eventually(lambda: all_recorded(bus), what="all recorded")
+        await eventually(lambda: all_recorded(bus.js, *RECORDED), what="all recorded")
     shutil.rmtree(directory / "jetstream")
     async with broker(directory, url) as (_, bus, settings):
         async with recorder.serve(settings):
             for model in (SLOW, GONE):
                 await publish(bus, lifecycle_event("found", model, at=at(8), **described(model)))
-            await eventually(lambda: all_recorded(bus), what="all recorded")
+            await eventually(lambda: all_recorded(bus.js, *RECORDED), what="all recorded")
         rebuilt = await restore(bus, store)
         assert rebuilt == Rebuilt(restored=7, present=2, outdated=2)
         for model in (FAST, SLOW, GONE):
@@ -191,7 +187,7 @@ async def test_what_operators_defined_comes_back_first(store: Store, url: str, t
             paused = definitions.pause(author=anna, now=NOW, until=None)
             await definitions.define(bus, "gpu", paused, anna, expected=held.sequence)
             await definitions.define(bus, "old", definitions.remove, anna, expected=0)
-            await eventually(lambda: all_recorded(bus), what="all recorded")
+            await eventually(lambda: all_recorded(bus.js, *RECORDED), what="all recorded")
     shutil.rmtree(directory / "jetstream")
     async with broker(directory, url) as (_, bus, settings):
         await definitions.define(bus, "hub", definitions.add({"url": "http://new:1"}), anna, expected=0)
@@ -219,7 +215,7 @@ async def test_a_stream_that_is_not_there_is_named(
     chosen = msgspec.structs.replace(settings, database=Database(url=url))
     async with recorder.serve(chosen):
         await publish(bus, *events()[:1])
-        await eventually(lambda: all_recorded(bus), what="recorded")
+        await eventually(lambda: all_recorded(bus.js, *RECORDED), what="recorded")
     await bus.js.delete_stream("MODELS")
     with pytest.raises(ProvisioningError, match="vedette provision"):
         await restore(bus, store)

@@ -15,6 +15,7 @@ from nats.js.errors import NotFoundError
 from structlog.testing import capture_logs
 
 from eventually import eventually, until_ready
+from recorded import all_recorded
 from samples import lifecycle_event, probe_event, stored
 from vedette.bus.bus import Bus
 from vedette.bus.provisioning import provision
@@ -326,7 +327,7 @@ async def test_a_stream_that_is_shorter_than_what_was_recorded_is_read_again(
                 info = await bus.js.consumer_info("MODELS", "recorder")
             except NotFoundError:
                 return False  # it is being made anew
-            return info.created > before.created and info.num_pending == info.num_ack_pending == 0
+            return info.created > before.created and await all_recorded(bus.js, "MODELS")
 
         await eventually(read_again, what="read again")
     assert await store.position("MODELS") == Position(stream_created_at=created, sequence=3)

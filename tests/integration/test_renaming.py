@@ -13,6 +13,7 @@ from nats.aio.client import Client as Connection
 
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
+from recorded import all_recorded
 from samples import benchmark_event, probe_event, rating_event, report_event
 from vedette import log
 from vedette.bus.bus import Bus
@@ -22,7 +23,6 @@ from vedette.endpoints import Endpoints, open_endpoints
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.codec import decode_event, encode
-from vedette.messages.consumers import recording
 from vedette.messages.events import Event, Job, JobCause
 from vedette.messages.queries import (
     AvailabilityHistory,
@@ -376,14 +376,6 @@ async def _does_nothing(*_: object) -> None: ...
 # --- The record ------------------------------------------------------------------------------------------------
 
 
-async def recorded(bus: Bus) -> bool:
-    for stream in ("MODELS", "REPORTS"):
-        info = await bus.js.consumer_info(stream, recording(stream).name)
-        if info.num_pending or info.num_ack_pending:
-            return False
-    return True
-
-
 async def rows(store: Store, endpoint: str) -> dict[str, int]:
     """Return how many rows of history are of *endpoint*, by table."""
     found = {}
@@ -417,14 +409,14 @@ async def test_history_goes_on_under_the_new_name(
         *(probe_event(OLD, at=datetime.now(UTC) - timedelta(days=n), job_id=f"early-{n}") for n in (9, 8)),
     )
     async with recorder.serve(recording_here):
-        await eventually(lambda: recorded(bus), what="recorded")
+        await eventually(lambda: all_recorded(bus.js, "MODELS", "REPORTS"), what="recorded")
         await store.pack(datetime.now(UTC))
     await measure(bus, OLD)  # recorded only after the rename
     async with replica(bus, gpu_box=ollama.url) as after:
         await after.discover("gpu-box")
     at_rename = datetime.now(UTC)
     async with recorder.serve(recording_here):
-        await eventually(lambda: recorded(bus), what="recorded")
+        await eventually(lambda: all_recorded(bus.js, "MODELS", "REPORTS"), what="recorded")
 
     assert await rows(store, "gpu") == {}
     assert await rows(store, "gpu-box") == {
