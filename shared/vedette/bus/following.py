@@ -48,7 +48,7 @@ class Following:
                 if self.delivered == seen:
                     raise
 
-    async def current(self) -> bool:
+    async def current(self, js: JetStreamContext) -> bool:
         """Return whether all messages that are in the stream now were read."""
         if self.subscription is None or not self.warm.is_set():
             return False
@@ -57,7 +57,14 @@ class Following:
         except nats.js.errors.NotFoundError:
             return False  # it is being recreated
         sent = info.delivered.consumer_seq if info.delivered else 0
-        return info.num_pending == 0 and sent in (0, self.delivered)
+        if info.num_pending or sent not in (0, self.delivered):
+            return False
+        try:
+            # The broker counts a message for a consumer a moment after it has stored it.
+            await js.get_msg(self.stream, self.sequence + 1, self.subject, direct=True, next=True)
+        except nats.js.errors.NotFoundError:
+            return True
+        return False
 
 
 class Followings:
@@ -150,4 +157,4 @@ class Followings:
 
     async def current(self) -> bool:
         """Return whether all followed streams were read to their end. False after a lost connection, and in a burst."""
-        return all([await following.current() for following in self.all])
+        return all([await following.current(self._js) for following in self.all])
