@@ -210,6 +210,16 @@ class Up:
         """Return what it said on standard error, once it has ended."""
         return (await self._process.stderr.read()).decode()
 
+    async def last_words(self) -> str:
+        """End it; return what it printed, what it said on standard error, and the end of its broker's log."""
+        await self.stop(signal.SIGKILL)
+        said, log = "", self._directory / "nats" / "nats-server.log"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10):  # a child of it may have the pipe open
+                said = await self.complaints()
+        broker = log.read_text()[-4000:] if log.exists() else ""
+        return "\n".join(["it printed:", *self.lines, "and said:", said, "its broker logged:", broker])
+
     @property
     def connection(self) -> Connection:
         """How to reach it, as every command finds it."""
@@ -280,6 +290,9 @@ async def started(directory: Path, *arguments: str, **environment: str) -> Async
     running = Up(process, directory)
     try:
         yield running
+    except Exception as error:
+        error.add_note(await running.last_words())
+        raise
     finally:
         await running.stop(signal.SIGKILL)
         process.close()
