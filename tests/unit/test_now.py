@@ -170,6 +170,17 @@ def test_what_a_server_works_on_makes_it_slower_and_the_reply_moves_away() -> No
     assert fleet.first() == "a"
 
 
+def test_what_would_make_a_loaded_model_win_is_said_with_its_load() -> None:
+    """A faster server is no remedy for one that is busy: who reads it sees that it is."""
+    fleet = Fleet(("a", "b"))
+    fleet.load("a", 2, waiting=0, slots=4, lasting=2.0)
+    follows = fleet.explain(limit=2).summary[1]
+    assert follows.startswith("a/m:8b follows")
+    assert "2 running of 4 slots" in follows.partition("it would win with")[2]
+    fleet.load("a", 0, waiting=0, slots=4, lasting=0.0)
+    assert "slots" not in fleet.explain(limit=2).summary[1]
+
+
 def test_a_deadline_counts_what_is_expected_now() -> None:
     fleet = Fleet(("a", "b"))
     fleet.load("a", 4, waiting=3, slots=4)

@@ -209,8 +209,8 @@ class Account:
             return self._quality_note(raw)
         if place in (SPEED, TTFT) and math.isnan(raw):
             return f"not measured: expected {self._expected_speed(place)}"
-        if place in (SPEED, TTFT) and (now := self._now(place, raw)):
-            return "; ".join(filter(None, (now, beside)))
+        if slowed := self.slowed(place):
+            return "; ".join(filter(None, (slowed, beside)))
         if place in (PRICE, CONTEXT) and math.isnan(raw):
             return f"not known: counts as {self._known[place].expected[0]:.2f}"
         return beside
@@ -224,11 +224,14 @@ class Account:
         counted = "thinks" if quality and quality.thoughts else "is expected to think"
         return f"it {counted} for {tokens:,.0f} tokens before an answer"
 
-    def _now(self, place: int, raw: float) -> str:
-        """Return what was measured at rest, what is expected now, and why; nothing where they are the same."""
-        facts, unit = self.facts, self.unit("speed" if place == SPEED else "ttft")
+    def slowed(self, place: int) -> str:
+        """Return the speed or the TTFT at rest, the expected one, and why; empty where they are the same."""
+        if place not in (SPEED, TTFT):
+            return ""
+        facts, signal = self.facts, SIGNALS[place]
+        unit, raw = self.unit(signal), self.evidence(signal).raw[0].item()
         rest = facts.output_tps if place == SPEED else facts.ttft_ms
-        if rest is None or rest == raw or self.field.use_case.embeds:
+        if rest is None or math.isnan(raw) or rest == raw or self.field.use_case.embeds:
             return ""
         shown = [f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (rest, raw)]
         load = self.columns.loads.get(facts.model.endpoint)

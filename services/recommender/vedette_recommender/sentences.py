@@ -8,6 +8,7 @@ from vedette.text.figures import apart, plural
 from vedette.text.rejected import why_none
 from vedette.text.shown import quoted_name
 from vedette.types import Capability, ModelRef, Signal
+from vedette.usecases import SIGNALS
 from vedette.usecases.estimating import Scale
 from vedette_recommender.bounds import BOUNDS
 from vedette_recommender.explain import Account
@@ -145,7 +146,7 @@ def _rival(
     improve: Improvement | None,
 ) -> str:
     margin, name = standing.score - second.score, quoted_name(account.facts.model)
-    change = f"; it would win with {_changed(improve)}" if improve else _beyond(second)
+    change = f"; it would win with {_changed(improve, account)}" if improve else _beyond(second)
     if second.equivalent:
         behind = f"less than {_MIN_SHOWN_POINTS}" if margin and tied(standing, second) else f"{margin:.1f}"
         return f"{name} is its equal: {behind} points behind, within the error band{change}."
@@ -155,7 +156,8 @@ def _rival(
     return f"{name} follows {margin:.1f} points behind{mostly}{change}."
 
 
-def _changed(improve: Improvement) -> str:
+def _changed(improve: Improvement, account: Account) -> str:
+    """Return the change in words; of a speed or a TTFT also why it is not as at rest."""
     if improve.signal == "status" or isinstance(improve.to, str) or improve.raw is None:
         return f"the status {improve.to}"
     if improve.unit in ("fraction", "probability"):
@@ -165,7 +167,10 @@ def _changed(improve: Improvement) -> str:
         to, raw = apart(improve.to, improve.raw, 0, fixed=True)
         return f"a {_said(improve.signal)} of {to} tokens instead of {raw}"
     to, raw = apart(improve.to, improve.raw, 4)
-    return f"a {_said(improve.signal)} of {to} {improve.unit} instead of {raw}"
+    slowed = account.slowed(SIGNALS.index(improve.signal))
+    return f"a {_said(improve.signal)} of {to} {improve.unit} instead of {raw}" + (
+        f" ({slowed})" if slowed else ""
+    )
 
 
 def advice(
