@@ -18,10 +18,10 @@ class HasReadiness(Protocol):
         """Return why it is not ready, or None when it is."""
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 280.0, what: str = "it") -> T:
+async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 600.0, what: str = "it") -> T:
     """Return the first truthy result of *ask*; fail after *within_s* with the last one.
 
-    The default is many times what any test waits for on a quiet machine, and less than `limit.py` grants a test.
+    The default is a hundred times what any test waits for on a quiet machine.
     """
     result: T | None = None
     wait_s, longest_s = _AGAIN_AFTER_S

@@ -10,8 +10,8 @@ import pytest
 
 from lanes import lane_of
 
-# Longer than `eventually` waits: a test that waits with it says what for.
-_MAX_S = {"fast": 300}
+# Longer than `eventually` waits, which says what for.
+_MAX_S = {"fast": 700}
 _MAX_SLOW_S = 1200
 
 
