@@ -76,7 +76,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
 CA_VARIABLE = "VEDETTE_NATS_CA_FILE"
 _RETRY_AFTER_S = 0.25
-# Longer than a recorder reads its database for, and than a recommender asks recorders for.
+# Longer than a recorder reads its database for (4 s), so that its error arrives.
 _HISTORY_TIMEOUT_S = 5.0
 _PAST_TIMEOUT_S = 30.0
 _PAST = frozenset({"recommend.asof", "models.asof"})
@@ -103,7 +103,8 @@ class Client:
     *url* is the URL of NATS. The default is VEDETTE_NATS_URL, else the Vedette that runs in *state_dir* (by default
     the user's own). *credentials* is a `.creds` file. *ca_file* has the authority of the server's certificate
     (`tls://`; the default is VEDETTE_NATS_CA_FILE, else the system's). *timeout_s* is the time that one attempt waits
-    for a reply; there are two attempts. Queries of history wait longer.
+    for a reply; there are two attempts. Queries of history wait longer. Every query connects first if there is no
+    connection, and then also raises what `connect` raises.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Client:
         self._watching: WeakSet[Watching] = WeakSet()
 
     async def connect(self) -> None:
-        """Connect. Raises NotRunning when nothing is known to connect to, BusUnreachable when it is not there."""
+        """Connect. Raises NotRunning if no URL is given and none runs here, BusUnreachable if no server replies."""
         url = self._url or os.environ.get(URL_VARIABLE)
         self._connection = await open_connection(
             Nats(url=url or self._url_here(), credentials=self._credentials, ca_file=self._ca_file),
@@ -139,7 +140,7 @@ class Client:
         return instance.find(instance.state_directory(self._state_dir)).nats_url
 
     def _url_now(self) -> str | None:
-        """Return the same, or None while none runs."""
+        """Return the URL of the Vedette that runs on this machine, or None while none runs."""
         try:
             return self._url_here()
         except NotRunning:
@@ -221,7 +222,7 @@ class Client:
                 return msgspec.structs.replace(reply, models=tuple(models))
 
     async def model(self, model: ModelRef | str) -> ModelsReply:
-        """Return one model (`endpoint/name`) whole. Raises RequestError when there is none of that name."""
+        """Return one model (`endpoint/name`) with all fields. Raises RequestError if it is unknown, and NoAnswer."""
         return await self._ask(MODELS_GET, {"model": model})
 
     async def endpoints(self) -> EndpointsReply:
@@ -237,9 +238,9 @@ class Client:
         until: datetime | None = None,
         buckets: int | None = None,
     ) -> AvailabilityHistory:
-        """Return how *model*, or all at *endpoint*, answered probes, over the last 24 h by default.
+        """Return how probes of *model*, or of all models at *endpoint*, ended, over the last 24 h by default.
 
-        A model of which nothing is recorded has no probes. Raises RequestError and NoAnswer.
+        A model without records has no probes. Raises RequestError and NoAnswer.
         """
         wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
         return await self._ask(HISTORY_AVAILABILITY, wanted)
@@ -253,9 +254,9 @@ class Client:
         until: datetime | None = None,
         buckets: int | None = None,
     ) -> PerformanceHistory:
-        """Return how fast *model*, or all at *endpoint*, were, over the last 7 days by default.
+        """Return how fast *model*, or all models at *endpoint*, were, over the last 7 days by default.
 
-        A model of which nothing is recorded has no points. Raises RequestError and NoAnswer.
+        A model without records has no points. Raises RequestError and NoAnswer.
         """
         wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
         return await self._ask(HISTORY_PERFORMANCE, wanted)
@@ -270,9 +271,9 @@ class Client:
         limit: int | None = None,
         after: ModelRef | None = None,
     ) -> SummariesReply:
-        """Return how *models* (those at *endpoint*, or all) did over the last 24 h, in a line each.
+        """Return a summary of each of *models* (by default all, or all at *endpoint*), over the last 24 h by default.
 
-        The next page begins *after* the `next` of the one before. Raises RequestError and NoAnswer.
+        For the next page, pass the `next` of this reply as *after*. Raises RequestError and NoAnswer.
         """
         wanted = _given(endpoint=endpoint, since=since, until=until, limit=limit, after=after)
         if models:
@@ -282,13 +283,14 @@ class Client:
     async def history_asof(
         self, at: datetime, *, limit: int | None = None, after: ModelRef | None = None
     ) -> PastReply:
-        """Return a page of the catalogue as it stood at the time *at*. Raises RequestError and NoAnswer."""
+        """Return a page of the catalogue as of *at*; *after* as in `history_models`. Raises as it does."""
         return await self._ask(HISTORY_ASOF, _given(at=at, limit=limit, after=after))
 
     async def asof(self, use_case: str, at: datetime, **wanted: Unpack[Wanted]) -> RecommendPastReply:
         """Return what would have been recommended for *use_case* at the time *at*, explained.
 
-        History is read for it, which takes a while where there are many models. Raises as `best`.
+        A recorder reads its history for this. With many models that takes seconds: an attempt waits 30 s. Raises
+        as `best`.
         """
         request = {**_recommendation(use_case, wanted), "at": at}
         return await self._ask(RECOMMEND_ASOF, request)
@@ -303,9 +305,10 @@ class Client:
         limit: int | None = None,
         offset: int | None = None,
     ) -> ModelsPastReply:
-        """Return the models as of the time *at*, as many as go into one reply; or the one *model*, whole.
+        """Return the models as of *at*, as many as fit into one reply; or only *model*, with all its fields.
 
-        History is read for it, which takes a while where there are many models. Raises RequestError and NoAnswer.
+        A recorder reads its history for this. With many models that takes seconds; an attempt waits 30 s. Raises
+        RequestError and NoAnswer.
         """
         wanted = _given(at=at, model=model, endpoint=endpoint, text=text, limit=limit, offset=offset)
         return await self._ask(MODELS_ASOF, wanted)
@@ -324,8 +327,8 @@ class Client:
     ) -> ReportReply:
         """Report how a call to *model* ended: `ok`, or the class of the error (`types.Outcome`).
 
-        A report over the limits is not counted, and the reply says why; you need to do nothing. A report is sent only
-        once, so that it never counts twice. Raises RequestError and NoAnswer.
+        A report over the limits is not counted, and the reply says why; you need to do nothing. After a timeout, the
+        report is not sent again, so that it never counts twice. Raises RequestError and NoAnswer.
         """
         outcome_fields = {
             "model": model,
@@ -363,9 +366,9 @@ class Client:
         return made
 
     def follow_models(self) -> AsyncIterator[Followed]:
-        """Yield every model that is there, then each that comes, changes or goes, without a gap, until closed.
+        """Yield every present model, then every model that is found, changed or lost, without a gap.
 
-        Close the client, or the iterator, to end it.
+        Close the client, or the iterator, to end it. Raises FellBehind if its reader is too slow.
         """
         return follow(self.watch(events=FOLLOWED), self.models)
 
@@ -399,7 +402,7 @@ def _waits(
 
 
 class SyncClient:
-    """The client for programs without an event loop: each method waits for what that of `Client` returns.
+    """The client for programs without an event loop: each method waits for the result of the method of `Client`.
 
         with SyncClient() as vedette:
             best = vedette.best("chat").recommendation
@@ -437,11 +440,11 @@ class SyncClient:
     report = _waits(Client.report)
 
     def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Iterator[Event]:
-        """Yield what happens, as `Client.watch` does, from when the first is asked for."""
+        """Yield events as `Client.watch` does. It subscribes when you ask for the first event."""
         return self._thread.iterate(self._client.watch(events=events, use_cases=use_cases))
 
     def follow_models(self) -> Iterator[Followed]:
-        """Yield every model that is there, then what becomes of them, as `Client.follow_models` does."""
+        """Yield every present model, then their changes, as `Client.follow_models` does."""
         return self._thread.iterate(self._client.follow_models())
 
     def close(self) -> None:
@@ -459,7 +462,7 @@ class SyncClient:
 
 
 def patience_s(subject: str, usual_s: float) -> float:
-    """Return for how many seconds a reply on *subject* is waited for: *usual_s*, longer where a database is read."""
+    """Return how many seconds to wait for a reply on *subject*: *usual_s*, or longer if it comes from a database."""
     if subject in _PAST:
         return _PAST_TIMEOUT_S
     return max(usual_s, _HISTORY_TIMEOUT_S) if subject.startswith("history.") else usual_s
@@ -473,7 +476,10 @@ async def ask(
     *,
     timeout_s: float,
 ) -> T:
-    """Return the reply to *payload*; a query that is `repeatable` is asked twice. Raises RequestError and NoAnswer."""
+    """Return the reply to *payload*, with at most two attempts. Raises RequestError and NoAnswer.
+
+    A query that is not `repeatable` gets the second attempt only if no service received the first.
+    """
     encoded = await ask_encoded(connection, subject, payload, timeout_s=timeout_s)
     try:
         answer = _REPLIES[subject].decode(encoded)
@@ -486,7 +492,7 @@ async def ask(
 
 
 async def ask_encoded(connection: NatsClient, subject: str, payload: bytes, *, timeout_s: float) -> bytes:
-    """Return the reply as `ask` does, in JSON as it came. Raises RequestError and NoAnswer."""
+    """Return the undecoded reply (JSON), by the same attempts as `ask`. Raises RequestError and NoAnswer."""
     query = _QUERIES[subject]
     while True:
         message = await _request(connection, query, payload, timeout_s)
@@ -511,7 +517,7 @@ async def _request(connection: NatsClient, query: Query[Any, Any], payload: byte
         # No responders: safe to send again. A timeout: the request may have been processed.
         if not query.repeatable and isinstance(error, nats.errors.TimeoutError):
             raise _silence(query.subject, timeout_s) from error
-        # A service that is just being replaced, or a connection that is just being restored.
+        # The service may be restarting, or the connection may be reconnecting.
         await asyncio.sleep(_RETRY_AFTER_S)
     try:
         return await connection.request(query.subject, payload, timeout=timeout_s, headers=headers)
@@ -531,7 +537,7 @@ def _recommendation(use_case: str, wanted: Wanted) -> dict[str, Any]:
     request: dict[str, Any] = {"use_case": use_case}
     constraints: dict[str, Any] = {}
     for name, value in wanted.items():
-        # What is neither of the request nor a limit goes along, so that the answer names it.
+        # An unknown name is sent as a constraint: the recommender's error then names it.
         (request if name in _REQUEST_FIELDS else constraints)[name] = value
     if constraints:
         request["constraints"] = constraints

@@ -32,19 +32,20 @@ class Author(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-# From the last definition of an endpoint to the fields of the next.
+# From the last definition of an endpoint to the fields of the next. May raise RequestError.
 Change = Callable[[EndpointDefined | None], dict[str, Any]]
 
 
 def add(settings: Mapping[str, Any]) -> Change:
-    """Return the definition of an endpoint with *settings* only, without a base in the file or a source."""
+    """Return the change that defines an endpoint by *settings* only, without a base in the file or a source."""
     return lambda _: {"action": "add", "settings": dict(settings), "whole": True}
 
 
 def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
     """Return the change of some keys; keys in *unset* get the values of the base definition again.
 
-    Credentials set at run time before do not follow a URL to another host or port.
+    If the URL moves to another host or port, credentials that were set at run time are removed. The change raises
+    RequestError for a key of *unset* that is not set at run time, and for a removed endpoint.
     """
 
     def change(held: EndpointDefined | None) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
         if missing := [key for key in unset if key not in before]:
             problem = f"{missing[0]} is not set at run time, so it cannot be unset"
             raise RequestError(code="invalid_value", message=problem, field=missing[0])
-        # Where the URL before is not of this definition, it is not known here: the new one counts as another.
+        # A URL of the base definition is not known here, so any new URL counts as another host.
         moved = "url" in unset or addresses.leads_elsewhere(settings.get("url"), str(before.get("url", "")))
         lost = (CREDENTIALS & before.keys()) - settings.keys() - set(unset) if moved else set[str]()
         left = {key: value for key, value in before.items() if key not in {*unset, *lost}}
@@ -69,7 +70,7 @@ def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
 
 
 def pause(*, author: Author, now: datetime, until: datetime | None) -> Change:
-    """Return the change to a pause, until it is resumed or until a time."""
+    """Return the change that pauses an endpoint until *until*, or without a time until `resume`."""
     paused = Pause(since=now, by=author.by, reason=author.reason, until=until)
     return lambda held: {**_kept(held), "action": "pause", "paused": paused}
 
@@ -87,7 +88,7 @@ def remove(_: EndpointDefined | None) -> dict[str, Any]:
 
 
 def restore(_: EndpointDefined | None) -> dict[str, Any]:
-    """Return the change after which all is as if no operator had changed the endpoint."""
+    """Return the change that undoes all changes by operators."""
     return {"action": "restore"}
 
 
@@ -109,7 +110,7 @@ def _kept(held: EndpointDefined | None) -> dict[str, Any]:
 
 
 async def last(bus: Bus, name: str) -> Versioned[EndpointDefined] | None:
-    """Return the last definition of the endpoint *name*, with its sequence."""
+    """Return the last definition of the endpoint *name* with its sequence, or None. Raises RequestError."""
     held = await bus.streams.last(STREAM, subject(name))
     if held is None or not isinstance(held.event, EndpointDefined):
         return None
@@ -117,7 +118,10 @@ async def last(bus: Bus, name: str) -> Versioned[EndpointDefined] | None:
 
 
 async def history(bus: Bus, name: str) -> list[EndpointDefined | EndpointAppeared]:
-    """Return the history of *name* in the streams, oldest first: who changed what, and how it appeared."""
+    """Return the history of *name* in the streams, oldest first: changes by operators and appearances.
+
+    Raises RequestError.
+    """
     found: list[EndpointDefined | EndpointAppeared] = []
     for stream, matching in ((STREAM, subject(name)), (APPEARED, f"endpoint.appeared.*.{name}")):
         stored = await bus.streams.first_from(stream, 1, matching)
@@ -139,7 +143,8 @@ def subject(name: str) -> str:
 async def define(bus: Bus, name: str, change: Change, author: Author, *, expected: int) -> EndpointDefined:
     """Publish *change* of the endpoint *name*, whose last definition had the sequence *expected*; 0: it had none.
 
-    Raises RequestError when it was changed meanwhile, saying by whom, and what nats-py raises.
+    Raises RequestError if it was changed meanwhile (the message names the author), or if *change* refuses; also the
+    errors of nats-py.
     """
     now = bus.clock.now()
 

@@ -36,7 +36,7 @@ _HTTPX: Final[Mapping[str, Outcome | None]] = {
     "RemoteProtocolError": Outcome.RESET,
     "DecodingError": Outcome.GARBAGE,
 }
-# By the library's first module name and the name of the exception; the most special class decides.
+# By the library's first module name and the name of the exception; the most specific class decides.
 _BY_LIBRARY: Final[Mapping[str, Mapping[str, Outcome | None]]] = {
     "openai": {
         "APITimeoutError": Outcome.TIMEOUT,
@@ -69,7 +69,7 @@ _BY_LIBRARY: Final[Mapping[str, Mapping[str, Outcome | None]]] = {
     "urllib": {"URLError": Outcome.UNREACHABLE},
     "http": {"HTTPException": Outcome.RESET},
 }
-# They talk to the server themselves. Agents' libraries also run the caller's tools, so their frames show nothing.
+# These libraries talk to the server. Agents' libraries also run the caller's tools, so their frames show nothing.
 _ON_THE_WIRE: Final = frozenset(
     {"openai", "httpx", "httpcore", "aiohttp", "requests", "urllib3", "urllib", "http"}
 )
@@ -78,9 +78,9 @@ _NO_URLS: Final = frozenset({"litellm"})
 
 
 def outcome_of(error: BaseException, base_url: str | None = None) -> Outcome | None:
-    """Return the class of *error*, or None if it is no failure of the model at *base_url*.
+    """Return the class of *error*, or None if it is not a failure of the model at *base_url*.
 
-    Then it is a bug, a cancellation, or of something else than the call: a file, JSON, another server.
+    None means a bug, a cancellation, or an error outside the call, such as a file, JSON or another server.
     """
     if not isinstance(error, Exception) or isinstance(error, asyncio.CancelledError):
         return None
@@ -91,7 +91,7 @@ def outcome_of(error: BaseException, base_url: str | None = None) -> Outcome | N
             return None
         return _by_status(error) or _by_name(known)
     if not _on_the_wire(error.__traceback__):
-        # The caller's deadline cancels what the library waits for.
+        # The caller's own deadline (`asyncio.timeout`) cancelled the library.
         cause = error.__cause__
         if not isinstance(error, TimeoutError) or not isinstance(cause, asyncio.CancelledError):
             return None

@@ -6,8 +6,8 @@
                 reply = await call.openai().chat.completions.create(model=call.name, messages=messages)
                 call.used(reply.usage)
 
-The body runs for the best model. If the call fails in a way that another model may avoid, the body runs for the next
-fallback. An exception that does not come from the call is raised at once, and nothing is reported. Any client of an
+The body runs for the best model. If the call fails, whatever its outcome, the body runs for the next fallback. An
+exception that does not come from the call is raised at once, and nothing is reported. Any client of an
 OpenAI-compatible server can be used: for `openai`, `litellm` and `pydantic_ai`, install only the library itself.
 """
 
@@ -26,12 +26,15 @@ from vedette.messages.queries import Recommendation
 from vedette.settings import Secret
 from vedette.types import ModelRef, Outcome
 
-# What servers without a key are sent by clients that insist on one.
+# The key for servers that need none: OpenAI clients do not start without one.
 NO_KEY: Final = "none"
 
 
 class Call:
-    """One attempt to call a recommended model. Enter it around the call; it reports the outcome."""
+    """One attempt to call a recommended model. Enter it around the call; it reports the outcome.
+
+    `outcome` is None until the call has ended, and after an exception that does not come from the call.
+    """
 
     def __init__(
         self,
@@ -65,12 +68,12 @@ class Call:
 
     @property
     def base_url(self) -> str:
-        """The base URL for OpenAI clients."""
+        """The base URL for OpenAI clients; empty if they cannot call this model."""
         return self.recommendation.base_url or ""
 
     @property
     def api_key(self) -> str:
-        """The key, from where the recommendation says that it is. Raises ConfigurationError where it is not."""
+        """The key, from the variable or file that the recommendation names. Raises ConfigurationError."""
         reference = self.recommendation.key_ref
         if reference is None:
             return NO_KEY
@@ -78,12 +81,12 @@ class Call:
         return Secret(**{kind: place}).read(f"the key of {self.model.endpoint}")
 
     def first_token(self) -> None:
-        """Note that the first token has come, for the time to it; calls that do not stream need not."""
+        """Note that the first token has arrived, so that the report has its time. Only calls that stream need this."""
         if self._first is None:
             self._first = time.perf_counter()
 
     def used(self, usage: object = None, *, prompt: int | None = None, output: int | None = None) -> None:
-        """Note the tokens of the call: what the server's `usage` says, or numbers."""
+        """Note the tokens of the call: from the server's *usage*, or *prompt* and *output*, which take priority."""
         counts = {
             "prompt_tokens": _first_of(usage, "prompt_tokens", "input_tokens") if prompt is None else prompt,
             "output_tokens": _first_of(usage, "completion_tokens", "output_tokens")
@@ -125,9 +128,9 @@ class Call:
     # What agents call with ------------------------------------------------------------------------------------
 
     def openai(self, **options: Any) -> Any:
-        """Return an `openai.AsyncOpenAI` for the model's server, until the call is left; *options* go to it.
+        """Return an `openai.AsyncOpenAI` for the model's server, with *options*. It is closed when the call ends.
 
-        It makes one attempt by default: the next one is another model's.
+        By default it does not retry: the next attempt is a call of the next model.
         """
         from openai import AsyncOpenAI
 
@@ -155,8 +158,8 @@ class Call:
 async def calls(client: Client, use_case: str, **wanted: Unpack[Wanted]) -> AsyncIterator[Call]:
     """Yield a call of the best model for *use_case*, then of each fallback, until one succeeds.
 
-    The error of the last one is raised at its place. Only models that OpenAI clients can call are tried. Raises
-    NoCandidate if there are none, and the errors of `Client.best`.
+    If the last one fails, its error leaves its `async with`. Only models that OpenAI clients can call are tried.
+    Raises NoCandidate if there are none, and the errors of `Client.best`.
     """
     reply = await client.best(use_case, **wanted)
     shown = [one for one in (reply.recommendation, *reply.fallbacks) if one is not None]

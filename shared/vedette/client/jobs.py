@@ -24,7 +24,7 @@ from vedette.types import ModelRef
 
 _PROGRESS = msgspec.json.Decoder(Progress)
 _LOOK_EVERY_S = 2.0
-_GONE_ROUNDS = 3  # a job that left the queue publishes its end at once, or its worker died
+_GONE_ROUNDS = 3  # looks; the final status of a removed job arrives sooner, unless its worker died
 _UNSERVED_ROUNDS = 2  # a worker asks again a moment after its request has expired
 
 
@@ -47,7 +47,7 @@ class Operation:
         self._clock = clock
         self._began = clock.monotonic()
         self._last_progress_at: dict[str, float] = {}  # monotonic seconds, by the job's id
-        self._unserved: dict[str, int] = {}  # for how many looks no worker of a durable was there
+        self._unserved: dict[str, int] = {}  # by durable: at how many looks in a row it had no worker
         self._bus = Bus(connection, name="operator", clock=clock, log=log.logger("operator"))
 
     async def request(
@@ -60,7 +60,11 @@ class Operation:
         pool: tuple[ModelRef, ...] = (),
         max_usd: Mapping[ModelRef, float] = MappingProxyType({}),
     ) -> list[Job]:
-        """Queue a job of *kind* for each target; where one is queued or running already, that one counts."""
+        """Queue a job of *kind* for each target, and return the jobs.
+
+        If the same job is already queued or running for a target, that job is returned instead. *max_usd* limits the
+        cost of each model's job, in US dollars.
+        """
         now = self._clock.now()
         return [
             await self._bus.publisher.enqueue(
@@ -82,7 +86,7 @@ class Operation:
         ]
 
     def asked(self, job: Job) -> Progress:
-        """Return the progress of a job that was just asked for."""
+        """Return the progress `queued` of a job that was just queued."""
         return self._progress(job, "queued", "queued")
 
     async def follow(self, jobs: Sequence[Job]) -> AsyncIterator[tuple[Job, Progress]]:
@@ -121,7 +125,7 @@ class Operation:
         return self._clock.monotonic() - self._last_progress_at.get(job_id, self._began)
 
     async def _read_silent(self, jobs: Sequence[Job], gone: dict[str, int]) -> list[tuple[Job, Progress]]:
-        """Return why the silent ones of *jobs* wait; one request for each queue."""
+        """Return, for those of *jobs* without recent progress, why they wait; it reads each queue once."""
         quiet = [job for job in jobs if self._silent_s(job.id) >= _LOOK_EVERY_S]
         looked = []
         for durable, waiting in groupby(sorted(quiet, key=_durable_name), key=_durable_name):
@@ -141,7 +145,7 @@ class Operation:
                         looked.append((job, self._progress(job, "failed", problem)))
                 elif not unserved or self._unserved[durable] >= _UNSERVED_ROUNDS:
                     waits = wait(job, queue, silent_s)
-                    # Else its last progress says more.
+                    # A running job's last progress says more than `wait`.
                     if waits.waits_for or job.id not in self._last_progress_at:
                         looked.append((job, self._waiting(job, waits)))
         return looked
@@ -149,7 +153,7 @@ class Operation:
     async def _queue(self, durable: Durable, waiting: Sequence[Job]) -> Queue:
         in_hand, asking = await self._bus.jobs.workers(durable)
         jobs = await self._bus.jobs.queued(durable)
-        if jobs is None:  # too many to list: ours alone, and no position that can be trusted
+        if jobs is None:  # too many to list: only these jobs, so positions are not right
             held = [await self._bus.streams.last("JOBS", job.subject) for job in waiting]
             jobs = [one.event for one in held if one is not None and isinstance(one.event, Job)]
         return Queue(jobs=jobs, in_hand=in_hand, asking=asking)
@@ -185,7 +189,7 @@ def _durable_name(job: Job) -> str:
 
 @asynccontextmanager
 async def operating(connection: NatsClient) -> AsyncIterator[Operation]:
-    """Listen to the progress of all jobs, so that nothing is missed of those asked for in the context."""
+    """Subscribe to the progress of all jobs first, so that no progress of a job queued in the context is missed."""
     subscription = await connection.subscribe("progress.*")
     await barrier(connection)
     try:

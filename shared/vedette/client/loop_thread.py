@@ -10,7 +10,7 @@ _CLOSE_TIMEOUT_S = 10.0
 
 
 class LoopThread:
-    """Runs coroutines for callers that wait for them. It starts with the first one."""
+    """Runs coroutines for callers that wait for them. The thread starts with the first coroutine."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
@@ -27,7 +27,7 @@ class LoopThread:
             raise
 
     def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
-        """Yield what *source* yields, then close it."""
+        """Yield what *source* yields; close it at its end, or when the caller stops."""
 
         async def following() -> T:
             return await anext(source)
@@ -45,7 +45,7 @@ class LoopThread:
                 self.wait(close())
 
     def end(self, last: Coroutine[Any, Any, None]) -> None:
-        """Run *last*, then end the thread, if it was started."""
+        """Run *last*, then end the thread, if it was started. Raises TimeoutError if *last* takes longer than 10 s."""
         with self._starting:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is None or thread is None:

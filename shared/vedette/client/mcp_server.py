@@ -1,7 +1,7 @@
-"""What an MCP host may ask of Vedette: which model to use, why, which there are, and the outcome of a call.
+"""The MCP server: tools that recommend a model, explain why, list models, and report the outcome of a call.
 
-Each tool is one query of the client. It returns the reply with the same fields that a program sees, but for texts that
-model servers wrote: a model reads those, so they are escaped, shortened and marked as data.
+Each tool is one query of the client, and returns all fields of the reply. Texts that model servers wrote are escaped,
+shortened and marked as data, because a model reads them.
 """
 
 import inspect
@@ -158,7 +158,7 @@ async def _marked(asked: Any) -> dict[str, Any]:
 
 
 async def _replied(asked: Any) -> dict[str, Any]:
-    """Return the reply as plain values with safe texts. Raises ToolError with what is wrong and what to do."""
+    """Return the reply as plain values with safe texts. Raises ToolError with the message of the error."""
     try:
         reply: dict[str, Any] = as_data(msgspec.to_builtins(await asked))
     except VedetteError as error:
@@ -167,7 +167,7 @@ async def _replied(asked: Any) -> dict[str, Any]:
 
 
 def as_data(value: Any) -> Any:
-    """Return *value* with every text escaped, in one line and short; names that are sentences are cut most."""
+    """Return *value* with each text escaped, shortened and in one line, except URLs and key names of the operator."""
     if isinstance(value, str):
         return shortened(" ".join(shown(value).split()), MAX_TEXT_CHARACTERS)
     if isinstance(value, list | tuple):

@@ -15,23 +15,23 @@ from vedette.types import ModelInfo, ModelRef
 FOLLOWED: Final = ("model.found", "model.changed", "model.lost")
 _LOOK_EVERY_S: Final = 1.0
 
-# Returns the whole catalogue. Raises NoAnswer where there is none now.
+# Returns the whole catalogue. Raises NoAnswer or BusUnreachable; `follow` then tries again.
 Listing = Callable[[], Awaitable[ModelsReply]]
 
 
 class Followed(Struct, frozen=True, kw_only=True):
-    """A model that is there, as `info` says, or that is gone: then there is no `info`."""
+    """A present model with its description `info`, or a lost model: then `info` is None."""
 
     model: ModelRef
     info: ModelInfo | None
-    revision: int  # counts what became of the model
+    revision: int  # of the model: each found, changed and lost event raises it by one
 
 
 async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed]:
-    """Yield every model that is there, then each that comes, changes or goes, once, until closed.
+    """Yield every present model, then each found, changed or lost model once, until closed.
 
-    It subscribes first and lists then, so that nothing falls between the two; after a break of the connection it lists
-    again and yields what is another since. Raises FellBehind when its reader is too slow.
+    It subscribes before it lists, so that no event is missed. After the connection broke, it lists again and yields
+    the differences. Raises FellBehind if its reader is too slow.
     """
     held: dict[ModelRef, int] = {}
     async with watching:

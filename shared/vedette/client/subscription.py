@@ -18,16 +18,16 @@ from vedette.messages.channels import COPIED_FROM, PUBLIC_ANSWERS
 from vedette.messages.codec import decode_event
 from vedette.messages.events import AnswerChanged, Event
 
-# An agent's own logging decides what becomes of a warning; structlog is set up in Vedette's processes only.
+# Standard logging, which an agent configures itself; structlog is set up only in Vedette's processes.
 _log = logging.getLogger("vedette.watching")
-MAX_WAITING = 10_000  # events; a probe of as many models
+MAX_WAITING = 10_000  # events: one probe of 10,000 models
 
 
 _STREAM, _SUBJECT, _SEQUENCE = "Nats-Stream", "Nats-Subject", "Nats-Sequence"
 
 
 def repeated(message: Msg) -> bool:
-    """Return whether *message* has the headers by which the broker repeats an event of its subject from a stream."""
+    """Return whether the headers of *message* show that the broker copied it from the stream of its subject."""
     headers = message.headers or {}
     named, kind = headers.get(_SUBJECT, ""), message.subject
     if kind.startswith(PUBLIC_ANSWERS):
@@ -41,11 +41,11 @@ def repeated(message: Msg) -> bool:
 class Watching:
     """The events of public subjects, in the order in which they came, for one reader.
 
-    It receives from when it is entered, else from when the first event is asked for, until it is left or its
-    client is closed. It takes only what the broker repeats from a stream: what any other program sends to these
-    subjects is passed over, and takes no room. The public copies are not kept by the broker: what happens while
-    the connection is broken is missed, and a warning on the logger `vedette.watching` says between which events.
-    A reader that is too slow gets all that was kept for it, then FellBehind.
+    It subscribes when it is entered, or else when the first event is asked for. It ends when it is left or when
+    its client is closed. It yields only events that the broker copied from a stream, and ignores messages that other
+    programs send to these subjects. The broker does not store the copies: events are missed while the connection is
+    broken. The logger `vedette.watching` then gets a warning before the next event. A reader that is too slow gets
+    the events that were kept for it, then FellBehind.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Watching:
 
     @property
     def reconnects(self) -> int:
-        """How often the connection was restored: what happened meanwhile was missed."""
+        """How often the connection was restored. Events before each time may be missing."""
         return self._connection.stats["reconnects"] if self._connection is not None else 0
 
     def end(self) -> None:
@@ -107,7 +107,7 @@ class Watching:
             self._waiting.put_nowait(None)
 
     async def close(self) -> None:
-        """Receive no more."""
+        """Unsubscribe. Events that were received before can still be read."""
         self.end()
         subscriptions, self._subscriptions = self._subscriptions, []
         with suppress(nats.errors.Error):  # closed with its connection

@@ -1,4 +1,4 @@
-"""Why a queued job waits: for its turn, a worker, or its next attempt. Pure."""
+"""Why a queued job waits: for its turn or for a worker. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -9,7 +9,7 @@ from vedette.messages.events import Job, JobKind
 from vedette.text.figures import counted
 
 WaitsFor = Literal["turn", "worker", "retry"]
-# A worker repeats the last progress of its running jobs three times as often.
+# A worker repeats the last progress of its running jobs every 20 s, three times as often.
 SILENT_AFTER_S = 60.0
 SERVICES: dict[JobKind, str] = {
     "discover": "discoverer",
@@ -31,7 +31,7 @@ _MEASUREMENTS = ("benchmark", "verify", "evaluate", "judge")
 
 
 class Queue(Struct, frozen=True, kw_only=True):
-    """The unfinished jobs of one durable, oldest first; how many workers have one, and how many ask for one."""
+    """The unfinished jobs of one durable, oldest first; how many are in progress; how many workers ask for one."""
 
     jobs: Sequence[Job]
     in_hand: int
@@ -39,7 +39,7 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 class Wait(Struct, frozen=True, kw_only=True):
-    """Why a job waits, in a line for people and in fields for programs."""
+    """Why a job waits: a line for people, and fields for programs. `behind` describes the running job before it."""
 
     message: str
     waits_for: WaitsFor | None = None
@@ -49,7 +49,10 @@ class Wait(Struct, frozen=True, kw_only=True):
 
 
 def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
-    """Return why *job* in *queue* waits. *silent_s*: for how long no progress of a job arrived."""
+    """Return why *job*, one of the jobs in *queue*, waits.
+
+    *silent_s*: seconds since the last progress of each job, by its id. `waits_for` is None if a worker has *job*.
+    """
     service, place = SERVICES[job.kind], [queued.id for queued in queue.jobs].index(job.id)
     running = queue.jobs[: queue.in_hand]
     waits_for: WaitsFor | None = "turn"

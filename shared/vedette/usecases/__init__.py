@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from vedette.settings import CustomUseCase, Settings
 from vedette.types import Bound, Capability, Signal
 
-# In the order in which contributions are added up. The context is last because what it is worth depends on what
-# a request wants: all that comes before can be added up beforehand, and the sum is the same to the last bit.
+# In the order in which contributions are added up. The context is last because its utility depends on the request:
+# the sum of the others can be cached, and the total is the same to the last bit.
 SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price", "context")
 
 
@@ -21,28 +21,28 @@ class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     answer_s: float | None = None  # seconds until a typical answer is complete
     answer_usd: float | None = None  # US dollars for a typical answer
-    quality: float | None = None  # of the best expected quality there is, the least fraction
-    context_tokens: float | None = None  # the least context that holds a typical call and its answer
+    quality: float | None = None  # minimum, as a fraction of the best quality among the candidates
+    context_tokens: float | None = None  # minimum context: a typical call and its answer
 
 
 class UseCase(Struct, frozen=True, kw_only=True):
     """A use case: weights by signal, the capabilities that a candidate needs, the kinds that measure its quality."""
 
     name: str
-    means: str = ""  # what a model does for it, for people who see the name for the first time
+    means: str = ""  # the task, for people who do not know the name; empty if configured
     weights: dict[Signal, float]
     requires: tuple[Capability, ...]
     kinds: dict[str, float]  # evaluation kinds, and how much each counts for its quality
-    like: str  # the built-in use case whose typical call, and whose published figures, are nearest
+    like: str  # the most similar built-in use case: its typical call and published figures are used
     tokens: tuple[int, int]  # of a typical call: input and output
     wanted_context: int  # tokens; more is worth nothing, unless the request asks for more
-    half_output_tps: float  # the speed that earns one half
-    half_ttft_ms: float  # the time to the first token that earns one half
+    half_output_tps: float  # output tokens per second with a utility of one half; not for embedding models
+    half_ttft_ms: float  # time to the first token with a utility of one half
     bounds: Bounds
 
     @property
     def embeds(self) -> bool:
-        """Whether the models wanted are embedding models, whose speed is counted in texts."""
+        """Whether this use case needs embedding models. Their speed is measured in texts per second."""
         return Capability.EMBEDDING in self.requires
 
 
@@ -64,7 +64,7 @@ def _built_in(
     answer_usd: float | None = None,
     quality: float = 0.5,
 ) -> UseCase:
-    """Return a row of the table below. Without *answer_s* no caller waits for an answer, and its length is no bound."""
+    """Return a row of the table below. Without *answer_s*, the time of an answer and the context have no bound."""
     context = None if answer_s is None else float(sum(tokens))
     return UseCase(
         name=name,
@@ -81,8 +81,8 @@ def _built_in(
     )
 
 
-# The weights are in the order of SIGNALS. Which kinds of evaluation count, and how much, is our proposal: a kind counts
-# most where it asks for the very thing, less where it asks for what that thing takes.
+# The weights are in the order of SIGNALS. The weights of the kinds are our choice: a kind that
+# tests the task itself counts most, a kind that tests a skill for it counts less.
 BUILT_IN: dict[str, UseCase] = {
     row.name: row
     for row in (
@@ -251,9 +251,9 @@ _ALL_ALIKE = {kind: 1.0 for kinds in KINDS.values() for kind in kinds}
 
 
 def known(configured: Mapping[str, CustomUseCase]) -> dict[str, UseCase]:
-    """Return all use cases: the built-in ones, with those *configured* added or in their place.
+    """Return all use cases by name: the *configured* ones, and the built-in ones whose names are not configured.
 
-    One configured under a built-in name keeps that one's capabilities, kinds and bounds unless it names its own.
+    One that replaces a built-in use case keeps its capabilities, kinds and bounds unless it has its own.
     """
     return BUILT_IN | {name: _own(name, custom) for name, custom in configured.items()}
 
@@ -272,7 +272,7 @@ def _own(name: str, custom: CustomUseCase) -> UseCase:
 
 
 def _nearest(custom: CustomUseCase) -> str:
-    """Return the built-in use case that asks for the same: by capabilities, then by kinds of suites; else chat."""
+    """Return the most similar built-in use case, by shared capabilities, then by kinds of suites; else chat."""
 
     def alike(name: str) -> tuple[int, float]:
         built_in = BUILT_IN[name]
@@ -284,7 +284,7 @@ def _nearest(custom: CustomUseCase) -> str:
 
 
 def bounds_with(bounds: Bounds, own: Mapping[Bound, float]) -> Bounds:
-    """Return *bounds* with those in *own* in their place; zero lifts one."""
+    """Return *bounds* with the values of *own* instead; a value of zero removes the bound."""
     return replace(bounds, **{name: value or None for name, value in own.items()}) if own else bounds
 
 

@@ -27,17 +27,18 @@ from vedette.usecases.levels import DIFFICULTIES, LEVEL_SPREAD, STANDARD_PLACE
 
 Floats = NDArray[np.float64]
 
-# Between the abilities of one model in two kinds of suites, in logits: what a kind that was not asked leaves open.
+# Standard deviation between the abilities of one model in different kinds of suites, in logits. It applies to kinds
+# without answers.
 KIND_SPREAD: Final = 0.4
-# By how many logits suites may be easier or harder than what is published lets expect: standard deviation.
+# How much easier or harder suites may be than published results suggest: standard deviation in logits.
 EASE_SPREAD: Final = 0.7
-# Between the shares of right answers that one model reaches in several published tests of what a use case asks, in
-# logits; editions of one test are one. Measured from the published facts of Vedette (tests/unit/test_own_tasks.py).
+# Standard deviation between the results of one model in several published tests for a use case, in logits. Editions
+# of one test count as one test. Measured from the published facts of Vedette (tests/unit/test_own_tasks.py).
 TEST_SPREAD: Final = 1.09
 TEST_FREEDOM: Final = (
     4  # degrees of freedom that this counts for: some models differ more between tests than others
 )
-MAX_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
+MAX_RAISED: Final = 1.0  # logits; a difference beyond it is attributed to the suites (`Scale.eased`)
 
 _SURE: Final = 1.96  # standard deviations: 95 % of a normal distribution
 _MIN_SHARE: Final = 0.01  # an expectation is never nearer to none or all right answers
@@ -58,10 +59,10 @@ _STANDARD: Final[Floats] = np.array(STANDARD_MIX).reshape(-1, 1)
 class Answered(NamedTuple):
     """The sums of a model's answers for one use case; NaN and 0 if there are none."""
 
-    rate: float  # of right answers, by the weights of the kinds, whatever their level
-    effective: float  # answers to one question each that would say as much
+    rate: float  # share of right answers, weighted by kind, at all levels together
+    effective: float  # number of answers to one kind of question with the same information
     trials: int  # questions that were asked
-    logit: float = 0.0  # of a right answer at the standard level
+    logit: float = 0.0  # log odds of a right answer at the standard level
     mix: Mix = STANDARD_MIX
 
 
@@ -168,15 +169,16 @@ def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[
 
 
 def _variance(seen: Answered) -> float:
-    """Return how unsure chance leaves the logit of these answers."""
+    """Return the variance by chance of the logit of these answers."""
     slope: float = _slope(np.array([seen.logit]), np.array(seen.mix).reshape(-1, 1))[0].item()
     return 1.0 / (seen.effective * slope)
 
 
 def _between(suites: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the variance between tests for a model with these logits and variances by suite, and its freedom.
+    """Return the variance between tests for a model, and its degrees of freedom.
 
-    It is what is published of other models, together with what the suites differ more than chance explains.
+    *suites* has the logit and its variance for each suite. The result combines the variance of other models
+    (TEST_SPREAD) with the differences between these suites that chance does not explain.
     """
     middle = math.fsum(logit for logit, _ in suites) / len(suites)
     free = len(suites) - 1
@@ -186,7 +188,7 @@ def _between(suites: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _surely(freedom: float) -> float:
-    """Return how many standard deviations to each side hold 95 % of Student's t [Cornish-Fisher, four terms]."""
+    """Return the half width of the central 95 % of Student's t, in standard deviations [Cornish-Fisher, four terms]."""
     z, n = _SURE, freedom
     return (
         z
@@ -197,7 +199,7 @@ def _surely(freedom: float) -> float:
 
 
 class Estimated(NamedTuple):
-    """The quality that counts, and the share of it that comes from answers."""
+    """The estimated quality (0 to 1), and the share of it that comes from answers (0 to 1)."""
 
     quality: Floats
     confidence: Floats
@@ -281,7 +283,7 @@ def interval(
 
 
 def log_odds(quality: Floats) -> Floats:
-    """Return the logits of *quality*, which is kept away from 0 and 1."""
+    """Return the logits of *quality*, which is first limited to 0.01 to 0.99."""
     sure = np.clip(quality, _MIN_SHARE, 1.0 - _MIN_SHARE)
     found: Floats = np.log(sure / (1.0 - sure))
     return found
@@ -295,7 +297,7 @@ def expectation(expected: Floats, spread: Floats, scale: Scale) -> Floats:
 def rate_for(
     quality: float, effective: float, expected: float, spread: float, scale: Scale, mix: Mix = STANDARD_MIX
 ) -> float:
-    """Return the rate of right answers by which the estimate would be *quality*: above 1 where none is enough."""
+    """Return the rate of right answers that makes the estimate *quality*; below 0 or above 1 if no rate does."""
     middle, deviation = _expectation(np.array(expected), np.array(spread))
     wanted = math.log(quality / (1.0 - quality))
     rate = sum(
@@ -312,7 +314,7 @@ def shown(logit: Floats, mix: Floats) -> Floats:
 
 
 def _slope(logit: Floats, mix: Floats) -> Floats:
-    """Return by how much that share changes with the logit; the information of one answer."""
+    """Return the derivative of `shown` by the logit: the information of one answer."""
     parts = ((part, _share(logit - hard)) for part, hard in _present(mix))
     found: Floats = np.asarray(sum(part * share * (1.0 - share) for part, share in parts))
     return found

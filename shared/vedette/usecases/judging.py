@@ -45,7 +45,7 @@ def judged(
 ) -> Worth:
     """Return what *judgements* (by model) add to *quality*, which rests on *effective* checked answers.
 
-    A session of which one model is left adds nothing, and so does one that does not count.
+    A session adds nothing if it does not count, or if fewer than two of its models have checked answers.
     """
     rate, more = np.zeros_like(quality), np.zeros_like(quality)
     sessions: dict[str, list[int]] = {}
@@ -61,7 +61,7 @@ def judged(
             )
             target = logit[among].mean() + SLOPE * (strength - strength.mean())
             share = _shown(target + scale.eased, mix, among)
-            # Before any answer, strengths around their mean are surer than each alone.
+            # The prior precision of a strength minus the session's mean, which varies less than the strength.
             before = 1.0 / (STRENGTH_SPREAD**2 * (1.0 - 1.0 / len(places)))
             surer = np.maximum(0.0, np.maximum(error, _MIN_ERROR) ** -2 - before)
             answers = surer / (SLOPE**2 * np.maximum(share * (1.0 - share), _MIN_SHARE))
@@ -80,7 +80,7 @@ def _strengths(judgements: Sequence[Judgement | None], places: Sequence[int]) ->
 
 
 def together(rate: Floats, effective: Floats, judge: Worth) -> tuple[Floats, Floats]:
-    """Return checked answers and those that a judge's session counts as, as one rate and one number."""
+    """Return the rate and the number of checked answers together with those that a judge's session counts as."""
     total, counts = effective + judge.effective, judge.effective > 0
     mixed = rate * effective + judge.rate * judge.effective
     return np.where(counts, np.divide(mixed, total, out=np.zeros_like(total), where=counts), rate), total
@@ -97,7 +97,7 @@ class Able(NamedTuple):
 def ability(
     scores: Sequence[Mapping[str, Score]], expected: Sequence[tuple[float, float]], use_case: UseCase
 ) -> list[Able]:
-    """Return what is known of models by their *scores* and by what is *expected* of them (with its deviation)."""
+    """Return the quality of models, from their *scores* and their *expected* quality (value and standard deviation)."""
     if not scores:
         return []
     answers = [estimating.answered(one, use_case.kinds) for one in scores]

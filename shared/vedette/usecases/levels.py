@@ -40,7 +40,7 @@ def _keys(kind: str) -> tuple[tuple[int, str], ...]:
 
 
 def of(found: Mapping[str, T], kind: str) -> list[tuple[int, T]]:
-    """Return what is *found* of a *kind* at each level: the place of the level, easiest first, and the value."""
+    """Return the values of *found* for *kind*, each with the place of its level in DIFFICULTIES, easiest first."""
     return [(place, found[name]) for place, name in _keys(kind) if name in found]
 
 
@@ -58,7 +58,7 @@ def fitting(answers: Mapping[str, tuple[float, float]], kind: str, declared: Col
 
 @lru_cache(maxsize=100_000)
 def _ability(given: tuple[tuple[float, float, float], ...]) -> float:
-    """Return the mode of an ability by difficulty and its right and all answers there: all in logits."""
+    """Return the most likely ability (logits). *given*: difficulty (logits), right answers and all answers."""
     low, high = -_FARTHEST, _FARTHEST
     for _ in range(_HALVINGS):
         half = (low + high) / 2

@@ -9,7 +9,7 @@ from vedette.usecases.utility import Number
 # Of a model that thinks, before an answer to a short question. The mean of 24 published models is 441: 183 to 777
 # (vedette.knowledge.thoughts).
 THOUGHT_TOKENS: Final = 420
-_PRIOR_ANSWERS: Final = 3  # that the expectation counts for
+_PRIOR_ANSWERS: Final = 3  # answers: the weight of the expectation
 
 
 def thought_tokens(
@@ -27,8 +27,9 @@ def thought_tokens(
 
 
 def half_output_tps(use_case: UseCase, thoughts: Number) -> Number:
-    """Return the tokens per second that earn one half, with this number of *thoughts* (tokens) before each answer.
+    """Return the tokens per second with a utility of one half, with *thoughts* (tokens) before each answer.
 
-    A caller waits for all tokens: those of a typical answer come as late as they would at that speed without thoughts.
+    A caller waits for thoughts, too. At this speed, a typical answer ends when it would end without thoughts at the
+    speed of the use case.
     """
     return use_case.half_output_tps * (1.0 + thoughts / max(1, use_case.tokens[1]))

@@ -1,6 +1,6 @@
 """What a speed, a time or a price is worth, between 0 and 1. Pure.
 
-Halves are the values that earn a utility of one half; `docs/adr/0004-scoring-constants.md` gives the reasons.
+A half is the value with a utility of one half; `docs/adr/0004-scoring-constants.md` gives the reasons.
 """
 
 from typing import Any, Final
@@ -23,6 +23,6 @@ def falling(value: Number, half: float) -> Number:
 
 
 def blended(input_usd_per_mtok: Number, output_usd_per_mtok: Number) -> Number:
-    """Return the price of a million tokens, three of four of them input."""
+    """Return the price of a million tokens (US dollars), three quarters of them input."""
     into, out_of = PRICE_BLEND
     return (into * input_usd_per_mtok + out_of * output_usd_per_mtok) / sum(PRICE_BLEND)
