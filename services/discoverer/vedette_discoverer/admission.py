@@ -43,7 +43,7 @@ def admit(
 
 
 def _current(intake: Intake | None, now: datetime) -> Intake:
-    """Return *intake*, or a new one when its day is over, or lies ahead as after a wrong clock."""
+    """Return *intake*, or a new one if its day is over or, after a wrong clock, in the future."""
     if intake is None or not (intake.since <= now < intake.since + _WINDOW):
         return Intake(since=now)
     return intake

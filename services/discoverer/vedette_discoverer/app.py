@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             appearing.require(changed)
             before = endpoints.defined
             reloaded = await endpoints.reload(changed)
-            # Also without a difference here: what another replica did with a definition that came and went is lost.
+            # Also if the endpoints here are the same: another replica may have lost models meanwhile.
             if any(reloaded) or endpoints.defined != before:
                 service.bus.spawn(discovery.on_reload({*reloaded.added, *reloaded.changed}))
             await appearing.take_on(changed)

@@ -99,7 +99,7 @@ _OTHER_KINDS = tuple(
         ("a part of a model", r"(?<![-_.:])mmproj|eagle3|speculator|dflash|medusa-head"),
     )
 )
-# Words that models of pictures and video have in their names, and so have models that answer questions on them.
+# Words in names of image and video models, and of models that answer questions about images and video.
 _PICTURES = tuple(
     (what, re.compile(rf"(?:^|[-_/.:]){word}(?:[-_:.\d@]|$)"))
     for what, word in (("an image model", "image"), ("a video model", "video"))
@@ -209,7 +209,7 @@ NAME_RULES = (
     ),
 )
 
-# The interface that each kind of model has; it has none of the others'.
+# The only interface of each kind of model; chat models can complete text as well.
 _INTERFACES: dict[Kind, Capability] = {
     "chat": C.CHAT,
     "completion": C.COMPLETION,
@@ -231,8 +231,9 @@ def infer(described: Described, name: str) -> tuple[Kind, dict[str, Claim]]:
 def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
     """Return the kind of a model, and what it is; None where that is unknown.
 
-    Evidence, strongest first: what the server declares, names (its own, then that of what it was made from), what
-    else that server runs.
+    Evidence, strongest first: a declared kind other than completion; names of other kinds (the model's own, then that
+    of its origin); what the server declares of completion and chat; a base model's name; the usual kind of this server;
+    a chat model's name.
     """
     if described.kind not in ("unknown", "completion"):
         return described.kind, f"a {described.kind} model"
@@ -245,7 +246,7 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
             continue
         if other := other_kind(written):
             return "unknown", other
-    if described.kind == "completion":  # so are embedding models to a server that only sees no chat template
+    if described.kind == "completion":  # also any model without a chat template, so names come first
         return described.kind, "a completion model"
     chats = described.claims.get(C.CHAT)
     if chats is not None:
@@ -260,7 +261,7 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
 
 
 def _file_or_repository(origin: str) -> str:
-    """Return the last part of a path, whose folders mean nothing; a repository whole."""
+    """Return the file name of a path, or the whole name of a repository."""
     return origin.rstrip("/").rpartition("/")[2] if origin.startswith(("/", ".", "~")) else origin
 
 
@@ -285,7 +286,7 @@ def _by_name(rules: list[NameRule], kind: Kind) -> Iterator[tuple[Capability, Cl
 
 
 def _fits(capability: Capability, kind: Kind) -> bool:
-    """Return whether a model of *kind* can have *capability* at all: a name alone makes no other interface."""
+    """Return whether a model of *kind* can have *capability*. A name cannot give it the interface of another kind."""
     if capability in _INTERFACES.values():
         return _INTERFACES.get(kind) is capability
     return kind in ("chat", "completion")

@@ -9,7 +9,7 @@ from vedette.messages.catalogue import ModelState
 from vedette.messages.events import Job, Lifecycle, LossReason, ModelChanged, ModelFound, ModelLost
 from vedette.types import FieldChange, ModelInfo
 
-# Where a fact came from, and why a description failed, is no change of the model.
+# The source of a fact and the reason of a failed description are not changes of the model.
 _NOT_COMPARED = frozenset({"sources", "description_error"})
 
 
@@ -36,7 +36,7 @@ def seen(state: ModelState, info: ModelInfo, *, job: Job, now: datetime) -> Life
             info=info,
             revision=revision,
             again=known is not None,
-            # Measurements of an earlier model are those of another server.
+            # Earlier measurements are of another server.
             afresh=known is not None and known.url != info.url,
         )
     info = _keep_known(known, info)
@@ -69,7 +69,7 @@ def gone(state: ModelState, *, reason: LossReason, job: Job, now: datetime) -> L
 
 
 def _keep_known(known: ModelInfo, info: ModelInfo) -> ModelInfo:
-    """Return *known* where the same weights could just not be described this time."""
+    """Return *known* if the weights are the same and only the description failed this time; else *info*."""
     if known.described and not info.described and known.digest == info.digest:
         return known
     return info

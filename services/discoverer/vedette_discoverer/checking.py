@@ -11,7 +11,7 @@ from vedette_discoverer.sources.opening import sources
 
 
 def problems(settings: Settings) -> Iterator[ConfigurationError]:
-    """Yield the problems of sources of endpoints, as far as they are known without contact."""
+    """Yield the problems of the sources of endpoints that can be found without a connection."""
     discovery = settings.discovery
     try:
         list(sources(discovery, providers=providers.names(), clock=SystemClock()))

@@ -13,7 +13,7 @@ from vedette_discoverer.prices import costs_nothing, listed_price
 
 
 async def price_of(endpoint: OpenEndpoint, name: str, described: Described) -> Price | None:
-    """Return the price of *name*: as configured, else of the service, else the list price if it is not free."""
+    """Return the price of *name*: as configured, else as the service reports, else the list price of a paid service."""
     if endpoint.settings.price is not None:
         return endpoint.settings.price.price
     if described.price is not None:
@@ -32,15 +32,16 @@ def compose(
     *,
     price: Price | None = None,
 ) -> ModelInfo:
-    """Return the facts of a listed model: its description, then its listing, then its name.
+    """Return the facts of a listed model: from its description, else from its listing, else from its name.
 
-    A fact without the shape of its field is left out: a server may send anything.
+    *problem* says why the server did not describe the model. Values are not checked here: providers drop those of a
+    wrong shape.
     """
     kind, claims = infer(described, entry.name)
     configured = endpoint.settings
     identity, facts, sources = _facts(entry, described)
     if kind != "embedding":
-        facts.pop("embedding_dimensions", None)  # the width of a layer inside, which gives no vectors away
+        facts.pop("embedding_dimensions", None)  # the width of an inner layer: the model returns no vectors
     free, why = costs_nothing(
         configured.price,
         facts.get("free"),
@@ -68,7 +69,7 @@ def compose(
 
 
 def _facts(entry: Listing, described: Described) -> tuple[Identity, dict[str, Any], dict[str, str]]:
-    """Return which model *entry* is, its facts by field of ModelInfo, and the source of each: reports before names."""
+    """Return which model *entry* is, its facts by field of ModelInfo, and the source of each. Reports replace names."""
     reported = {"locality": described.locality, **entry.facts, **described.facts}
     identity = identify(
         entry.name,

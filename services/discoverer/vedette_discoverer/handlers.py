@@ -47,18 +47,18 @@ class Discovery:
             )
 
     async def on_start(self) -> None:
-        """Queue endpoints never observed or newly configured; lose the models of those no longer configured.
+        """Queue discoveries of new and changed endpoints; lose the models of endpoints that are no longer configured.
 
-        Waits until this process's clock may be used; tries until NATS takes it.
+        Waits until the clock of this process is right, and retries until NATS accepts the jobs.
         """
         await self.on_reload(())
 
     async def on_reload(self, opened: Collection[str]) -> None:
-        """Do as at the start, and queue the endpoints that were *opened*."""
+        """Do the same as `on_start`, and queue discoveries of the *opened* endpoints."""
         await self._bus.clock.until_right()
         while True:
             try:
-                # Only then are models that running jobs have published among those to lose.
+                # Otherwise models that running jobs have just published would not be lost.
                 if await self._bus.followings.current():
                     await self._catch_up(opened)
                     return
@@ -69,7 +69,7 @@ class Discovery:
     async def _catch_up(self, opened: Collection[str]) -> None:
         now, configured = self._clock.now(), self._endpoints.urls
         present = [(state, state.info.url) for state in self._catalogue.present() if state.info is not None]
-        # Their models are listed under the name that their server has now, if it has one: that job decides.
+        # URLs of former names: the discovery of the new name decides what happens to their models.
         former = {url for state, url in present if configured.get(state.model.endpoint) != url}
         for endpoint in self._endpoints:
             observed = self._catalogue.endpoint(endpoint.name)
@@ -92,7 +92,7 @@ class Discovery:
                 await self._lifecycles.lose_removed(state, now)
 
     async def on_job(self, job: Job, endpoint: OpenEndpoint) -> None:
-        """Discover *endpoint*. Raises Deferred for one that appeared, and whose server may still be starting."""
+        """Discover *endpoint*. Raises Deferred if a source found it and its server may still be starting."""
         reason = self._why_paused(endpoint, job)
         if reason:
             await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: paused: {reason}")
@@ -101,7 +101,7 @@ class Discovery:
         contact = await endpoint.contact()
         state = await observe(self._bus, endpoint, contact, job, also=self._admitting(contact.listing, job))
         if contact.listing is None:
-            await self._lifecycles.end_former(endpoint, job)  # they are taken over when the endpoint answers
+            await self._lifecycles.end_former(endpoint, job)  # their models move when it is reachable
             origin = self._endpoints.defined.origins.get(job.endpoint)
             again_s = contact_again_s(job, contact.outcome, origin, self._clock.now())
             if again_s is not None:
@@ -127,7 +127,7 @@ class Discovery:
 
     def _why_paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause in ("manual", "start"):
-            return None  # a person asks, or a secret may just have been replaced
+            return None  # a person started it, or a secret may be new
         return pause(self._catalogue.endpoint(endpoint.name), endpoint.settings, self._clock.now())
 
     def _admitting(
@@ -156,7 +156,7 @@ class Discovery:
 
     async def _describe_all(self, endpoint: OpenEndpoint, listing: list[Listing], job: Job) -> list[ModelRef]:
         """Describe all listed models and publish changes; return the found models, newest last."""
-        # Its own come first, so that another job here need not wait for the whole of this one.
+        # This job's own slots first, so that other jobs at this endpoint get slots before it has ended.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
         found: list[ModelRef] = []
         done = 0
@@ -177,9 +177,9 @@ class Discovery:
         return found
 
     async def _have_probed(self, endpoint: OpenEndpoint, found: list[ModelRef], job: Job) -> None:
-        """Queue one first probe of all models here that have had none; it is named after the newest.
+        """Queue one probe job for all models here that were never probed; it has the name of the newest.
 
-        The catalogue also has models from an earlier attempt that did not reach this step.
+        That includes models that an earlier attempt of the job found before it failed.
         """
         held = [state for state in self._catalogue.of_endpoint(endpoint.name) if state.health is None]
         waiting = [state.model for state in sorted(held, key=lambda state: state.sequence)] + found

@@ -29,6 +29,6 @@ _BY_FIRST_LINE = {
 
 
 def identifier(said: str) -> str:
-    """Return the identifier of the licence that *said* names, or *said* where none is recognised."""
+    """Return the identifier of the licence *said*: an identifier or a title. Any other text is returned unchanged."""
     plain = " ".join(said.split()).casefold()
     return _BY_ID.get(plain) or _BY_FIRST_LINE.get(plain) or said

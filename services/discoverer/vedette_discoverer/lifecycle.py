@@ -22,7 +22,7 @@ _LOOK_AGAIN_S, _LOOK_AGAIN_TIMES = 0.1, 100
 
 
 class Lifecycles:
-    """Publishes lifecycle events, each by compare-and-set on the model as a whole."""
+    """Publishes lifecycle events, each by compare-and-set on all messages of its model."""
 
     def __init__(self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints, clock: Clock) -> None:
         self._bus = bus
@@ -31,7 +31,7 @@ class Lifecycles:
         self._clock = clock
 
     async def take(self, info: ModelInfo, job: Job) -> Lifecycle | None:
-        """Publish the change by *info*: found, changed, or renamed."""
+        """Publish the change of the model by *info*: found, changed or renamed. Return the event, or None."""
         now, configured = self._clock.now(), self._endpoints.urls
         was, source = await self._former(info, configured, job, now)
         held = self._catalogue.get(info.model)
@@ -44,13 +44,16 @@ class Lifecycles:
     async def _former(
         self, info: ModelInfo, configured: renaming.Configured, job: Job, now: datetime
     ) -> tuple[Former | None, ModelState | None]:
-        """Return what *info* was known as, and its state then: read again while another job gives its name away."""
+        """Return the former name of *info* and its state, or None twice; read again while another job changes them.
+
+        Raises Conflict after 100 attempts.
+        """
         for _ in range(_LOOK_AGAIN_TIMES):
             was = renaming.former(self._catalogue, configured, info)
             if was is None:
                 return None, None
             if was.until is None and was.model.endpoint in configured:
-                # Its name is to be another's: one loss ends it, for both jobs, so that both have the same time.
+                # Another server gets its name. Both jobs must use the same loss, with the same time.
                 await self._end(was.model, info.url, job, now)
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
@@ -61,7 +64,7 @@ class Lifecycles:
         raise Conflict(subject=subjects.of_model("*", info.model), attempts=_LOOK_AGAIN_TIMES)
 
     async def _make_way(self, info: ModelInfo, job: Job, now: datetime) -> None:
-        """Lose the model that has the name of *info* on another server, so that the two differ in the stream."""
+        """Lose the model of another server under the name of *info*, so that the stream separates the two."""
 
         def step(state: ModelState) -> Lifecycle | None:
             elsewhere = state.info is not None and state.info.url != info.url
@@ -76,8 +79,8 @@ class Lifecycles:
     ) -> Lifecycle | None:
         """Move the model and its state to its new name; then end the former name.
 
-        What was measured is published first: until `found`, nothing is there under the new name. After a crash, the
-        next job does what is left.
+        Measurements are published first: the new name does not exist before `found`. After a crash, the next job
+        continues.
         """
         target = await self._bus.streams.read_model(info.model)
 
@@ -106,7 +109,7 @@ class Lifecycles:
         await self._bus.publisher.advance_model(model, step, known=await self._bus.streams.read_model(model))
 
     async def _bring(self, measured: ModelEvent, *, after: int) -> None:
-        """Publish *measured* unless something came after the sequence *after*: then another replica was here."""
+        """Publish *measured*, unless there is a message after the sequence *after*: then another replica did it."""
 
         def step(held: Versioned[ModelEvent] | None) -> ModelEvent | None:
             same = held is not None and msgspec.structs.replace(held.event, id=measured.id) == measured
@@ -126,7 +129,7 @@ class Lifecycles:
         await self._publish(was.model, lambda s: renaming.left(s, to=info, until=was.until, job=job))
 
     async def end_former(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """End what is still there under a former name of *endpoint*: half done, of other weights, or not listed."""
+        """Lose models that remain under a former name of *endpoint*: half moved, with other weights, or not listed."""
         configured, url, now = self._endpoints.urls, endpoint.settings.url, self._clock.now()
         for state in list(self._catalogue.present()):
             former = state.model.endpoint
@@ -154,7 +157,7 @@ class Lifecycles:
         await self._publish(state.model, lambda s: gone(s, reason="endpoint_removed", job=job, now=now))
 
     async def lags(self, endpoint: str) -> bool:
-        """Return whether the streams say something of *endpoint* that this process has yet to take on."""
+        """Return whether the streams have a definition of *endpoint* that this process has not applied yet."""
         seen = self._endpoints.defined.seen
         if seen is None:
             return False

@@ -1,4 +1,4 @@
-"""Which model the name in a listing means. Published facts use the same reading of names. Pure."""
+"""Which model the name in a listing means, read as `vedette.knowledge` reads names in published facts. Pure."""
 
 from vedette.knowledge.names import Identity, Parsed, identify, parse
 

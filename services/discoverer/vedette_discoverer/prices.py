@@ -13,11 +13,11 @@ from vedette.settings import Rates
 from vedette.types import Locality, Price
 
 _PACKAGE = "genai_prices"
-_TOKENS = 1000  # below every tier: the base price
+_TOKENS = 1000  # so few that the lowest tier applies
 
 
 def listed_price(name: str, *, url: str) -> Price | None:
-    """Return the list price of *name* at the service behind *url*, or None where it is in no table."""
+    """Return the list price of *name* at the service behind *url*; None without the package or an entry for it."""
     if find_spec(_PACKAGE) is None:
         return None
     package = import_module(_PACKAGE)
@@ -39,7 +39,8 @@ def costs_nothing(
 ) -> tuple[bool, str | None]:
     """Return whether a call is known to cost nothing, and why, unless the provider *declared* so itself.
 
-    Configured *rates* decide, then the provider's word, then what holds for all models of the endpoint. Pure.
+    Configured *rates* take priority, then what the provider *declared*, then the endpoint's *features* and *locality*.
+    Pure.
     """
     if rates is not None:
         free = not (rates.input_usd_per_mtok or rates.output_usd_per_mtok)

@@ -19,7 +19,7 @@ from vedette.types import ModelInfo, ModelRef
 Configured = Mapping[str, str]
 E = TypeVar("E", ModelEvent, ModelReported)
 
-# What a server without digests says of the weights. What either side does not say is no difference.
+# What servers without digests report of the weights. A field that one side lacks is no difference.
 _DETAILS = (
     "family",
     "architecture",
@@ -47,7 +47,7 @@ class Former(Struct, frozen=True, kw_only=True):
 
 
 def agrees(old: ModelInfo, new: ModelInfo) -> bool:
-    """Return whether the two, of one name on one server, have the same weights, as far as the server shows."""
+    """Return whether *old* and *new*, of the same name and server, have the same weights, as far as is reported."""
     if old.digest is not None or new.digest is not None:
         return old.digest == new.digest
     pairs = ((getattr(old, field), getattr(new, field)) for field in _DETAILS)
@@ -55,7 +55,7 @@ def agrees(old: ModelInfo, new: ModelInfo) -> bool:
 
 
 def heir(catalogue: Catalogue, configured: Configured, name: str, url: str) -> str | None:
-    """Return which endpoint takes over the model *name* of a former one at *url*: the first that has none yet."""
+    """Return the endpoint at *url* that takes over the model *name*: the first by name that lacks it; else None."""
     at_url = (endpoint for endpoint in sorted(configured) if configured[endpoint] == url)
     return next((endpoint for endpoint in at_url if not _has(catalogue, endpoint, name, url)), None)
 
@@ -83,9 +83,9 @@ def former(catalogue: Catalogue, configured: Configured, info: ModelInfo) -> For
 
 
 def _is_open(state: ModelState, life: Former, target: ModelRef, same_url: bool) -> bool:
-    """Return whether *target* may take *life* of *state* over: two names for one URL are two endpoints.
+    """Return whether *target* may take over *life* of *state*: not if both names are configured with one URL.
 
-    To its own name it comes back after that was given away, or when a rename was broken off that would have done so.
+    A model returns to its own name after another model had that name, or after an interrupted rename to it.
     """
     if state.model != target:
         return not same_url
@@ -112,10 +112,10 @@ def _took(state: ModelState, life: Former) -> bool:
 
 
 def _lives(state: ModelState, info: ModelInfo) -> Iterator[Former]:
-    """Yield what *state* is and, where another model has its name since, was: as far as it agrees with *info*."""
+    """Yield the current model of *state*, and the model that had its name before, if they agree with *info*."""
     now, lost = state.lifecycle, state.lost
     if now is not None and state.renamed_to is None and _same(now.event, info):
-        # What comes after a loss may be what an attempt that was broken off had brought along for the next.
+        # Messages after a loss may be copies that an interrupted rename made for the next model.
         through = None if state.present else now.sequence
         yield Former(model=state.model, sequence=now.sequence, through=through, until=state.lost_at)
     if now is None or lost is None or now.sequence == lost.sequence:
@@ -130,7 +130,7 @@ def _same(event: Lifecycle, info: ModelInfo) -> bool:
 
 
 def makes_way(catalogue: Catalogue, configured: Configured, state: ModelState) -> bool:
-    """Return whether *state*, of an endpoint that has another URL now, is to be given to the one that has its URL."""
+    """Return whether *state* must leave its name: its endpoint has a new URL, and another endpoint has the old one."""
     info, endpoint = state.info, state.model.endpoint
     if not state.present or info is None or configured.get(endpoint) in (None, info.url):
         return False
@@ -140,7 +140,7 @@ def makes_way(catalogue: Catalogue, configured: Configured, state: ModelState) -
 def found(
     target: ModelState, info: ModelInfo, *, source: ModelState, was: Former, job: Job, now: datetime
 ) -> ModelFound:
-    """Return the event that says that *source* is *target* from now on, described as *info*."""
+    """Return the event that moves *source* to the name *target*, described as *info*."""
     revision = target.revision + 1
     return ModelFound(
         id=ids.derive(job.at, subjects.of_model("found", info.model), job.id, str(revision)),
@@ -168,10 +168,9 @@ def measured(source: ModelState, target: ModelState) -> Iterator[ModelEvent]:
 
 
 def renamed(event: E, target: ModelState) -> E:
-    """Return *event* of a former name as *target*'s.
+    """Return *event* of a former name as an event of *target*.
 
-    Replicas give it the same id. A later rename gives it another: the broker would take it for a duplicate of what has
-    been replaced since.
+    All replicas give it the same id. A later rename gives it another id, or the broker would drop it as a duplicate.
     """
     now_of = msgspec.structs.replace(event, model=target.model, renamed_from=event.model)
     repeated = ids.derive(event.at, now_of.subject, event.id, str(target.sequence))
@@ -179,7 +178,7 @@ def renamed(event: E, target: ModelState) -> E:
 
 
 def left(state: ModelState, *, to: ModelInfo, until: datetime, job: Job) -> ModelLost | None:
-    """Return the end of the former name *state*, or None where it has ended or another server's model has it."""
+    """Return the loss of the former name *state*; None if it has moved before, or is now of another server."""
     if state.info is None or state.renamed_to is not None or state.info.url != to.url:
         return None
     revision = state.revision + 1

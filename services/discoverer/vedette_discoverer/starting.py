@@ -24,9 +24,9 @@ _STARTING: Final = frozenset(
 
 
 def contact_again_s(job: Job, outcome: Outcome, origin: Origin | None, now: datetime) -> float | None:
-    """Return the seconds until *job* is tried again, whose contact ended with *outcome*; None if it is not.
+    """Return the seconds until *job* is tried again after a contact with *outcome*; None if it is not tried again.
 
-    Only the first job of an endpoint that appeared (*origin*) is, for a while. Others wait for their schedule.
+    Only the first job of an endpoint from a source (*origin*) is, within STARTS_WITHIN. Others wait for their schedule.
     """
     appeared = origin is not None and origin.seen_as != ""
     may_start = job.cause == "start" and outcome in _STARTING and is_within(job.at, now, STARTS_WITHIN)

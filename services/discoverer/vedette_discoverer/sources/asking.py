@@ -22,7 +22,7 @@ Path = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){0,8}/?\Z
 
 
 class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """The annotations of one object; `provider` alone makes a Service an endpoint."""
+    """The annotations of one object. `provider` is enough to make a Service an endpoint."""
 
     ignore: Literal["true", "false"] = "false"
     provider: Word | None = None
@@ -86,7 +86,10 @@ def models_of(text: str | None) -> tuple[str, ...]:
 
 
 def settings_of(found: Asked, *, provider: str, url: str, group: str | None = None) -> dict[str, Any]:
-    """Return the keys of `[endpoints.NAME]` that *found* gives at *url*; *group* where it asks for no host group."""
+    """Return the keys of `[endpoints.NAME]` that *found* gives at *url*, with *group* as the host group.
+
+    *provider* applies if *found* names none.
+    """
     settings = {
         "provider": found.provider or provider,
         "url": url,

@@ -1,4 +1,4 @@
-"""Endpoints of SRV records (RFC 2782): each target of a name is one."""
+"""Endpoints from SRV records (RFC 2782): each target of a name is one endpoint."""
 
 import asyncio
 import ipaddress
@@ -43,7 +43,7 @@ class Names:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Do nothing: each question has its own socket."""
+        """Do nothing: each DNS query has its own socket."""
         yield
 
     async def view(self) -> View:
@@ -79,7 +79,7 @@ def _resolver(settings: Srv) -> dns.asyncresolver.Resolver:
 
 
 def endpoints(pool: str, settings: Srv, targets: Iterable[Target]) -> Iterator[Wanted]:
-    """Yield an endpoint for each of *targets*; the root (".") says that the service is not offered."""
+    """Yield an endpoint for each of *targets*, at most 1,000. The target "." means that the service is not offered."""
     for target in sorted({one for one in targets if one.host not in ("", ".")})[:_MAX_TARGETS]:
         yield Wanted(
             name=named(pool, target.host, str(target.port)),
@@ -93,7 +93,7 @@ def endpoints(pool: str, settings: Srv, targets: Iterable[Target]) -> Iterator[W
 
 
 def place_of(server: str) -> tuple[str, int]:
-    """Return address and port of a DNS server as it is written. Raises ValueError."""
+    """Return the address and port of *server*, such as `10.0.0.53` (port 53) or `[::1]:5353`. Raises ValueError."""
     found = _PORT.match(server)
     host = (found["six"] or found["host"]) if found else server.strip("[]")
     ipaddress.ip_address(host)

@@ -1,6 +1,6 @@
 """Endpoints of containers on the local Docker engine, by their labels `vedette.dev/…`.
 
-https://docs.docker.com/reference/api/engine/ (`GET /containers/json`); Podman answers the same.
+https://docs.docker.com/reference/api/engine/ (`GET /containers/json`); Podman has the same API.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ from vedette_discoverer.sources.shapes import at, mapping, sequence, words
 from vedette_discoverer.sources.view import Refused, Unfit, View, Wanted
 
 _MAX_CONTAINERS: Final = 1000
-_ANYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - what an engine says, not where we listen
+_ANYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - addresses that an engine reports; nothing listens there
 
 
 class Containers:
@@ -35,7 +35,7 @@ class Containers:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Have the engine's socket open for requests."""
+        """Keep the engine's socket open for requests."""
         async with open_engine(self._settings.socket, clock=self._clock) as self._engine:
             yield
 
@@ -106,7 +106,7 @@ def _in_network(
 
 
 def _chosen(ports: list[Mapping[str, Any]], ask: Asked, does: str, how: str) -> Mapping[str, Any]:
-    """Return the one of *ports* with the number (inside the container) that is asked for, or the only one."""
+    """Return the port with the wanted number (inside the container), or the only one of *ports*. Raises Unfit."""
     numbers = sorted({one["PrivatePort"] for one in ports if isinstance(one.get("PrivatePort"), int)})
     wanted = int(ask.port) if ask.port and ask.port.isdecimal() else None
     if ask.port and wanted is None:

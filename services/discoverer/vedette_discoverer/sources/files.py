@@ -29,9 +29,9 @@ _NAMESPACE: Final = "default"  # llm-d's own default
 
 
 class Files:
-    """The endpoints that the files of a directory name, read again every few seconds.
+    """The endpoints in the files of a directory, read again every few seconds.
 
-    If the directory cannot be read, or a file has a mistake, the endpoints that were read from it before stay.
+    If the directory or a file cannot be read or parsed, its earlier endpoints stay. An entry with a mistake is refused.
     """
 
     name = "directory"  # "file" is the configuration file
@@ -86,7 +86,7 @@ def _content(file: Path) -> str:
 
 
 def read(name: str, text: str) -> Iterator[Wanted | Refused]:
-    """Yield the endpoints of the file *name*, and those with a mistake. Raises Unfit where it has no list of them."""
+    """Yield the endpoints and the refused entries of the file *name*. Raises Unfit if it has no list of endpoints."""
     suffix = Path(name).suffix
     parse = {".toml": _toml, ".json": _json}.get(suffix, _yaml)
     document = parse(text)
@@ -169,7 +169,10 @@ def _entries(file: str, endpoints: Sequence[Any]) -> Iterator[Wanted | Refused]:
 
 
 def _of_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of one of llm-d's entries: its pods are vLLM's, and decode ones are called."""
+    """Return the settings of one of llm-d's entries. Its labels are not read, so prefill pods become endpoints as well.
+
+    Raises Unfit.
+    """
     address, port = str(entry.get("address") or ""), str(entry.get("port") or "")
     if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", address):
         raise Unfit(f"address {address!r} is not an IP address or a host")

@@ -1,4 +1,4 @@
-"""Names of endpoints that appear: legal, and the same each time. Pure."""
+"""Names of endpoints that appear: allowed, and the same each time. Pure."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ _OTHER: Final = re.compile(r"[^a-z0-9]+")
 def named(*parts: str) -> str:
     """Return the name that *parts* give, joined by hyphens: a-z, 0-9 and hyphens, at most 63 characters.
 
-    One that is too long ends with a digest of the whole, so that two of them do not become one.
+    A name that is too long is cut and ends with a digest of *parts*, so that two long names stay different.
     """
     whole = "-".join(parts)
     name = _OTHER.sub("-", whole.lower()).strip("-") or "endpoint"

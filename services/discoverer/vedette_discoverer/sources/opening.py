@@ -18,7 +18,7 @@ class Source(Protocol):
     every_s: float
 
     def open(self) -> AbstractAsyncContextManager[None]:
-        """Get it ready for `view`. Nothing that is away keeps it from opening."""
+        """Get it ready for `view`. It opens even while the place that it reads is unreachable."""
         ...
 
     async def view(self) -> View:

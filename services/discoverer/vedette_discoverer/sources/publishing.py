@@ -65,11 +65,11 @@ class Appearing:
         self._logged: dict[str, set[str]] = {}
 
     def require(self, settings: Settings) -> None:
-        """Raise ConfigurationError where the sources of *settings* cannot be opened."""
+        """Raise ConfigurationError if a source of *settings* needs a library that is not installed."""
         list(sources(settings.discovery, providers=self._providers, clock=self._clock))
 
     async def take_on(self, settings: Settings) -> None:
-        """Look at the sources of *settings* from now on. Raises ConfigurationError, and changes nothing."""
+        """Read the sources of *settings* from now on. If it raises ConfigurationError, it has changed nothing."""
         if settings.discovery == self._settings:
             return
         opened: list[Source] = list(sources(settings.discovery, providers=self._providers, clock=self._clock))
@@ -81,7 +81,7 @@ class Appearing:
         ]
 
     async def close(self) -> None:
-        """Look no more."""
+        """Stop reading all sources."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -96,7 +96,10 @@ class Appearing:
         return f"endpoints that appear: {'; '.join(said[:_MAX_NOTED])}{more}"
 
     async def _keep(self, source: Source, settings: Discovery) -> None:
-        """Look and publish until cancelled. Nothing that happens here ends it."""
+        """Read *source* and publish differences, until cancelled. Errors of a round are logged.
+
+        A source that is off ends when it has no endpoint left.
+        """
         await self._bus.clock.until_right()
         shown = _OfSource(self._published, source.name)
         missing: dict[str, float] = {}
@@ -133,7 +136,7 @@ class Appearing:
                 await asyncio.sleep(wait_s)
 
     async def _publish(self, shown: "_OfSource", name: str, one: Shown) -> str | None:
-        """Publish *one*; return why the broker does not take it, which leaves out this one alone."""
+        """Publish *one*. If the broker refuses it, return why: the other endpoints are published all the same."""
         try:
             await shown.publish(name, one)
         except (MessageTooLarge, nats.js.errors.APIError) as error:
@@ -141,7 +144,7 @@ class Appearing:
         return None
 
     def _say(self, source: Source, view: View, unpublished: Sequence[str]) -> None:
-        """Log each problem once, some of each view, and that there is none any more."""
+        """Log each new problem, at most 20 of one view, and log when all problems are gone."""
         found = [*problems(view), *unpublished]
         before = self._problems.get(source.name, [])
         logged = self._logged.get(source.name, set()) & set(found)
@@ -159,7 +162,7 @@ class Appearing:
 
 
 class _Published:
-    """The published endpoints of all sources, by all discoverers."""
+    """The endpoints of all sources in the stream, published by any discoverer."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self.bus = bus
@@ -169,7 +172,7 @@ class _Published:
         self._is_open = False
 
     async def open(self) -> None:
-        """Read the stream whole, and follow it from then on."""
+        """Read the whole stream, and follow it from then on."""
         async with self._opening:
             if not self._is_open:
                 following = await self.bus.followings.follow(STREAM, "endpoint.appeared.*.*", self._apply)
@@ -197,11 +200,11 @@ class _OfSource:
         return {name: shown_by(event) for (source, name), event in held if source == self.source}
 
     def owners(self) -> Mapping[str, str]:
-        """Return which origin has which name."""
+        """Return the origin of each live endpoint, by its name."""
         return {name: one.origin for name, one in self.last.items() if one.live}
 
     async def open(self) -> None:
-        """Read the published endpoints; from time to time delete old ones."""
+        """Read the published endpoints. At most once an hour, delete those that have been gone for two days."""
         await self._published.open()
         now_s = self._clock.monotonic()
         if self._forgot_at is None or now_s - self._forgot_at > _FORGET_EVERY_S:
@@ -217,7 +220,7 @@ class _OfSource:
                 self._published.held.pop(key, None)
 
     async def publish(self, name: str, one: Shown) -> None:
-        """Publish *one*, unless the stream says the same by now."""
+        """Publish *one*, unless the stream has the same state, or has no such endpoint and *one* is gone."""
         now = self._clock.now()
 
         def step(held: Versioned[EndpointAppeared] | None) -> EndpointAppeared | None:
@@ -230,7 +233,7 @@ class _OfSource:
         subject = f"endpoint.appeared.{self.source}.{name}"
         event = await self._bus.publisher.advance(STREAM, subject, step)
         if event is None and one.state == "gone":
-            self._published.held.pop((self.source, name), None)  # the stream has none, or says so in a moment
+            self._published.held.pop((self.source, name), None)  # it is gone in the stream, too
         elif event is not None:
             self._published.held[self.source, name] = event
             self._bus.log.info(
@@ -244,7 +247,7 @@ class _OfSource:
 
 
 def event_of(source: str, name: str, one: Shown, now: datetime) -> EndpointAppeared:
-    """Return the event that says *one* at *now*; its id follows from what it says."""
+    """Return the event with the state *one* at *now*. Its id follows from the time and the state."""
     content = hashlib.sha256(msgspec.json.encode(one, order="sorted")).hexdigest()
     return EndpointAppeared(
         id=ids.derive(now, "endpoint.appeared", source, name, content),

@@ -44,10 +44,10 @@ def turnover(
     grace_s: float,
     at_once: bool = True,
 ) -> Turnover:
-    """Return what follows from *view* for what is *shown*; *missing* is that of the turnover before.
+    """Return the states to publish after *view*. *shown* has the published states, *missing* is from the last turnover.
 
-    *view* has one endpoint for each name (`view.settled`). Unless *at_once*, what is not found is there until the grace
-    is over.
+    *view* has one endpoint for each name (`view.settled`). Unless *at_once*, a missing endpoint keeps its state until
+    the grace period is over.
     """
     found = {
         one.name: Shown(
@@ -73,7 +73,7 @@ def turnover(
             since = missing.get(name, now_s)
             if now_s - since < grace_s:
                 still[name] = since
-                # Said once: another replica may see it still, or again.
+                # Published once: another replica may still find it.
                 if at_once and name not in missing and name not in refused:
                     changed[name] = _not_found(before, grace_s)
                 continue

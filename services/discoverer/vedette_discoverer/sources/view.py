@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 MAX_REASON: Final = 300  # characters
-# Of one source: each is an endpoint in every process, and their last messages are read at once.
+# Of one source: every process holds each endpoint, and reads all of them when it starts.
 MAX_ENDPOINTS: Final = 1000
 State = Literal["there", "asleep"]
 
@@ -45,17 +45,17 @@ class View(Struct, frozen=True, kw_only=True):
     wanted: tuple[Wanted, ...] = ()
     refused: tuple[Refused, ...] = ()
     unseen: Mapping[str, str] = {}
-    notes: tuple[str, ...] = ()  # what an operator should know, and what changes no endpoint
+    notes: tuple[str, ...] = ()  # for operators; they change no endpoint
 
 
 class Unfit(ValueError):
-    """Why an object cannot be an endpoint, in words for its owner."""
+    """Why an object cannot be an endpoint, as a sentence for the owner of the object."""
 
 
 def settled(view: View, owners: Mapping[str, str]) -> View:
-    """Return *view* with one endpoint for each name, that of its owner, else the first by origin; at most 1,000.
+    """Return *view* with one endpoint for each name, at most 1,000. The others are refused.
 
-    *owners* are the origins that have a name already. The others are refused.
+    The endpoint whose origin owns the name is kept, else the first by origin. *owners*: origins by name.
     """
     by_name: dict[str, list[Wanted]] = {}
     for wanted in sorted(view.wanted, key=lambda one: one.origin):

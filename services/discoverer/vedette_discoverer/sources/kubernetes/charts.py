@@ -1,4 +1,4 @@
-"""Services that well-known charts make: recognised by their labels and selectors, without an annotation. Pure data.
+"""Services of well-known charts, recognised by their labels and selectors without an annotation. Pure data.
 
 Each row names its source, read on 2026-11-30.
 """
@@ -48,7 +48,7 @@ def _of_stack(labels: Labels, component: str) -> bool:
 
 
 def _engine(labels: Labels, selector: Labels) -> bool:
-    # Until 2026 the Services of engines had labels of the values alone; the selector has always had the release.
+    # Until 2026, Services of engines had only labels from the values; the selector has always named the release.
     return _of_stack(labels, "serving-engine") or {"helm-release-name", "model"} <= selector.keys()
 
 
@@ -64,7 +64,7 @@ def _release(labels: Labels, selector: Labels) -> str | None:
 def _of_llm_d(labels: Labels, selector: Labels) -> bool:
     serving = any({**labels, **selector}.get(label) == "true" for label in _LLM_D_SERVING)
     role = selector.get("llm-d.ai/role", labels.get("llm-d.ai/role"))
-    return serving and role != "prefill"  # a prefill pod answers only to its decode pod
+    return serving and role != "prefill"  # only decode pods call a prefill pod
 
 
 CHARTS: Final = (

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """A kind of object. `required`: without it, nothing is known of a namespace."""
+    """A kind of object. `required`: until it is listed, nothing in its namespace changes."""
 
     name: str
     plural: str

@@ -9,12 +9,12 @@ from vedette_discoverer.sources.view import Unfit
 
 
 def service_host(name: str, namespace: str, domain: str) -> str:
-    """Return the name in DNS of a Service: without the cluster's *domain*, resolvers add it."""
+    """Return the DNS name of a Service. If *domain* is empty, resolvers add the domain of the cluster."""
     return f"{name}.{namespace}.svc" + (f".{domain}" if domain else "")
 
 
 def url_at(scheme: str, host: str, port: int | None, path: str = "") -> str:
-    """Return the URL of a server; the port is left out where the scheme has it anyway."""
+    """Return the URL of a server, without the default port of its scheme."""
     bracketed = f"[{host}]" if ":" in host else host
     usual = port is None or port == {"http": 80, "https": 443}[scheme]
     return f"{scheme}://{bracketed}{'' if usual else f':{port}'}{path.rstrip('/')}"
@@ -35,7 +35,7 @@ def _is_domain(text: str) -> bool:
 
 
 def allowed(url: str, namespace: str, hosts: Sequence[str]) -> str:
-    """Return *url* if an object of *namespace* may lead there. Raises Unfit."""
+    """Return *url* if an object of *namespace* may have it, else raise Unfit. *hosts*: patterns of allowed hosts."""
     if problem := addresses.wrong_with(url):
         raise Unfit(f"its URL {problem}")
     parts = urlsplit(url)

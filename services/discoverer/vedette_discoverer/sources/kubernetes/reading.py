@@ -37,7 +37,7 @@ from vedette_discoverer.sources.shapes import at, mapping, sequence, words
 from vedette_discoverer.sources.view import Refused, Unfit, View, Wanted
 
 _OPENAI: Final = "openai-compatible"
-MAX_REFUSED: Final = 20  # of a namespace: its objects leave room for those of others
+MAX_REFUSED: Final = 20  # of one namespace, so that there is room for those of other namespaces
 ZERO: Final = "scaled to zero"
 NONE_READY: Final = "none of its pods is ready"
 _STOPPED: Final = "stopped by serving.kserve.io/stop"
@@ -54,10 +54,10 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 class _Found(Struct, frozen=True, kw_only=True):
-    """An endpoint, with its pods and their selector: these show which endpoints share a processor."""
+    """An endpoint, with its pods and their selector, which show the endpoints that share a host group."""
 
     wanted: Wanted
-    grouped: bool  # whether its host group was asked for
+    grouped: bool  # whether its host group is already set
     selector: Mapping[str, str] = {}
     pods: frozenset[str] = frozenset()
 
@@ -115,7 +115,7 @@ def _made(
     state: tuple[str, str] | None = None,
     selector: Mapping[str, str] | None = None,
 ) -> _Found:
-    """Return an endpoint of *world* at *url*; *stands* is what its state follows from, unless *state* is given."""
+    """Return an endpoint of *world* at *url*. Its state is *state* (name, reason), else that of the pods *stands*."""
     asked_group = f"{world.namespace}/{ask.host_group}" if ask.host_group else None
     settings = asking.settings_of(ask, provider=provider, url=url, group=asked_group or group)
     if models and "models" not in settings:
@@ -164,7 +164,7 @@ def _service(world: World, thing: Object, ask: Asked, rules: Rules) -> Iterator[
             return
         release = chart.behind(labels_of(thing), selector)
         if release is not None and release in _routers(world):
-            return  # its router is the endpoint; vedette.dev/provider makes it one all the same
+            return  # its router is the endpoint; with vedette.dev/provider, this Service is one, too
     provider = ask.provider or (chart.provider if chart else _OPENAI)
     if spec.get("type") == "ExternalName":
         yield _external(world, thing, ask, provider, rules)
@@ -173,7 +173,7 @@ def _service(world: World, thing: Object, ask: Asked, rules: Rules) -> Iterator[
     port = _port(spec, ask, chart, labels_of(thing))
     scheme = _scheme(port, ask)
     number = _number(port)
-    if spec.get("clusterIP") == "None":  # headless: DNS leads to the pods, whose port it is then
+    if spec.get("clusterIP") == "None":  # headless: DNS gives addresses of pods, so the port of the pods
         number = stands.ports.get(str(port.get("name") or ""), _target(port) or number)
     if ask.replicas == "each":
         yield from _each(world, thing, ask, rules, stands, provider, scheme, port)
@@ -191,7 +191,7 @@ def _service(world: World, thing: Object, ask: Asked, rules: Rules) -> Iterator[
 
 
 def _is_part(thing: Object) -> bool:
-    """Return whether the Service is a part of an object that is read itself: KServe copies annotations to its own."""
+    """Return whether KServe or Knative made the Service. KServe copies annotations to its Services."""
     owners = map(mapping, sequence(at(thing, "metadata", "ownerReferences")))
     groups = (str(owner.get("apiVersion", "")).partition("/")[0] for owner in owners)
     return any(group == "serving.kserve.io" or group.endswith(".knative.dev") for group in groups)
@@ -227,7 +227,7 @@ def _each(
     scheme: str,
     port: Mapping[str, Any],
 ) -> Iterator[_Found]:
-    """Yield an endpoint for each pod that is ready, under the name that DNS has for it, if any."""
+    """Yield an endpoint for each ready pod, by its name in DNS if it has one, else by its address."""
     name = name_of(thing)
     number = stands.ports.get(str(port.get("name") or ""), _target(port) or _number(port))
     headless = at(thing, "spec", "clusterIP") == "None"
@@ -256,7 +256,7 @@ def _without(pod: str, service: str) -> str:
 def _port(
     spec: Mapping[str, Any], ask: Asked, chart: Chart | None, labels: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """Return the port of a Service: as asked, as its chart has it, called http, or its only one. Raises Unfit."""
+    """Return the port of a Service: the requested one, its chart's, one named http, or its only one. Raises Unfit."""
     ports = [one for one in map(mapping, sequence(spec.get("ports"))) if one.get("protocol", "TCP") == "TCP"]
     if ask.port is not None:
         for one in ports:
@@ -295,7 +295,7 @@ def _target(port: Mapping[str, Any]) -> int | None:
 
 
 def _scheme(port: Mapping[str, Any], ask: Asked) -> str:
-    """Return https where it is asked for, or the Service says so of its port."""
+    """Return the requested scheme; else https if the port of the Service shows it, else http."""
     if ask.scheme:
         return ask.scheme
     protocol = str(port.get("appProtocol") or "").lower()
@@ -359,7 +359,7 @@ def _stopped(thing: Object) -> tuple[str, str] | None:
 
 
 def _address(world: World, urls: Iterable[Any], rules: Rules) -> str | None:
-    """Return the first of *urls* where the object may lead, or None where it has none yet. Raises Unfit."""
+    """Return the first of *urls* that is allowed, or None if there is no URL yet. Raises Unfit if none is allowed."""
     problem: Unfit | None = None
     for url in urls:
         if not isinstance(url, str):
@@ -437,7 +437,7 @@ def _pool_selector(thing: Object) -> dict[str, str]:
 
 
 def _model(world: World, thing: Object, ask: Asked, rules: Rules) -> Iterator[_Found]:
-    """Yield a Model of KubeAI: one endpoint each, because a call through KubeAI wakes the one that it names."""
+    """Yield a Model of KubeAI: each is one endpoint, because a call through KubeAI wakes the Model that it names."""
     features = set(sequence(at(thing, "spec", "features")))
     if ask.provider is None and features and not features & _GENERATES:
         return
@@ -475,7 +475,7 @@ def _state_of_model(thing: Object) -> tuple[str, str]:
 
 
 def _in_groups(namespace: str, found: Sequence[_Found]) -> Iterator[Wanted]:
-    """Yield the endpoints; those in front of the same pods are in one host group, so that they take turns."""
+    """Yield the endpoints. Endpoints with the same pods get one host group, so that they are measured in turn."""
     groups = _groups(found)
     for place, one in enumerate(found):
         members = groups[place]
@@ -499,7 +499,7 @@ def _groups(found: Sequence[_Found]) -> list[set[int]]:
 
 
 def _share(one: _Found, other: _Found) -> bool:
-    """Return whether the same pods stand behind both: by address, or since one selects what the other does."""
+    """Return whether both have the same pods: by an address, or because one selector includes the other."""
     if one.pods & other.pods:
         return True
     selects = one.selector.items(), other.selector.items()

@@ -72,7 +72,7 @@ class _Known:
 
 
 class Watching:
-    """The objects in the namespaces of a cluster; `run` keeps them current."""
+    """The objects in the namespaces of a cluster, current while `open` is."""
 
     name = "kubernetes"
     every_s = 1.0
@@ -108,7 +108,7 @@ class Watching:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def view(self) -> View:
-        """Return what is seen now: the same as before, unless an object has changed. Raises what ended the watch."""
+        """Return the current view: the same object until something changes. Raises the error that ended the watch."""
         if self._running is not None and self._running.done():
             self._running.result()
         if self._problem is not None:
@@ -137,7 +137,7 @@ class Watching:
             ),
             self._rules,
         )
-        # What was listed before is as it was then; what never was is neither there nor gone.
+        # A kind that was listed before keeps its last objects. A kind that was never listed is unseen.
         unseen = {
             scope.origin: known.problem or ""
             for scope, known in scopes.items()
@@ -156,7 +156,7 @@ class Watching:
             try:
                 config = configuration(self._settings, self._service_account)
                 namespaces = self._settings.namespaces or (config.namespace or "default",)
-                # Each has connections of its own: a client has a limit for all of its watches.
+                # One client for each namespace: a client limits the connections of all its watches.
                 clients = {namespace: _client(config) for namespace in namespaces}
                 break
             except (ConfigError, OSError, KeyError, ValueError) as error:
@@ -207,7 +207,7 @@ class Watching:
         known.tried, known.absent, known.problem = True, absent, now
 
     async def _follow(self, client: AsyncClient, scope: Scope, known: _Known) -> None:
-        """List and watch until it is time to list again, or the watch ends. Raises what the list leads to."""
+        """List and watch, until it is time to list again or the watch ends. Raises the errors of the list."""
         resource, version = await self._list(client, scope, known)
         try:
             async with asyncio.timeout(self._relist_s):
@@ -268,13 +268,13 @@ def _client(config: SingleConfig) -> AsyncClient:
 
 
 def _resource(kind: Kind, group: str, version: str) -> Any:
-    """Return the resource whose objects are plain mappings, of kinds that lightkube has models for as well."""
+    """Return a resource whose objects are plain mappings, even for kinds that lightkube has models for."""
     information = create_api_info(group, version, kind.name, kind.plural)
     return type(kind.name, (GenericNamespacedResource,), {"_api_info": information})
 
 
 def _trimmed(thing: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an object without what is long and never read: who wrote which field, and what was applied last."""
+    """Return an object without long parts that nothing reads: managed fields, and the annotations of kubectl."""
     metadata = {
         key: value
         for key, value in (at(thing, "metadata") or {}).items()

@@ -75,7 +75,7 @@ def behind(world: World, service: str) -> Behind | None:
                 ports.setdefault(str(port.get("name") or ""), number)
         for endpoint in map(mapping, sequence(one.get("endpoints"))):
             pod = _pod(world, endpoint)
-            # A pod of two address families is in a slice of each.
+            # A pod with two address families is in two slices.
             if pod is not None and (pod.pod or pod.address) not in pods:
                 pods[pod.pod or pod.address] = pod
     return Behind(pods=tuple(pods.values()), ports=ports)
