@@ -28,7 +28,7 @@ _TIMEOUT_S: Final = 5.0
 
 
 class Made(Struct, frozen=True, kw_only=True):
-    """A new key. `toml` is its entry in the configuration, which has its SHA-256 alone."""
+    """A new key. `toml` is its entry for the configuration, with only the SHA-256 of the key."""
 
     name: str
     key: str

@@ -39,16 +39,16 @@ _BASE: Final = re.compile(r"\A/+v1/+")
 _AZURE: Final = re.compile(
     r"\A/+openai/+(?:v1/+|deployments/(?P<deployment>[^/].*?)/(?=(?:chat/)?completions\Z|embeddings\Z))?"
 )
-_LAST_WORDS_S: Final = 1.0  # for the error event of a stream that is cut off
+_LAST_WORDS_S: Final = 1.0  # seconds to send the error event of a stream when the gateway stops
 _DEPLOYMENT: Final = "vedette.deployment"
 _BUG: Final = Problem(500, "internal", "the gateway could not reply; its log says why")
 _LIST_S: Final = 8.0  # for all pages of the list together; Open WebUI waits 10 s for a list
 _BODY_S: Final = 60.0  # for the body of a request to arrive
-_CHARACTERS_A_TOKEN: Final = 4  # where the server reports no usage
+_CHARACTERS_A_TOKEN: Final = 4  # if the server reports no usage
 # Limits for a server's token counts: a wrong count would use up its caller's daily budget.
 _TOKENS_A_CHARACTER: Final = 2
-_MAX_ANSWER_TOKENS: Final = 262_144  # where the request has no limit, thoughts that are not shown included
-_UNSEEN_TOKENS: Final = 65_536  # of a prompt: pictures by their URL, what a server adds
+_MAX_ANSWER_TOKENS: Final = 262_144  # if the request has no limit; including hidden thoughts
+_UNSEEN_TOKENS: Final = 65_536  # of a prompt, beyond its bytes: pictures by URL, texts that a server adds
 
 
 class Entrance:
@@ -65,11 +65,11 @@ class Entrance:
         self._callers.reload(settings)
         self._keys = settings.keys
         self._origins = frozenset(settings.origins)
-        # Without keys a page of another site could have a browser on this machine send requests.
+        # Without keys, a page of another site could make a browser on this machine send requests.
         self._hosts = None if settings.keys else Hosts(settings.host)
 
     def caller(self, headers: Mapping[str, str], address: str) -> Caller:
-        """Return the caller of a request with *headers* from *address*. Raises Problem."""
+        """Return the caller of a request with *headers* (names in lower case) from *address*. Raises Problem."""
         host = headers.get("host", "")
         if self._hosts and not self._hosts.allows(host):
             raise Problem(421, "wrong_host", f'nothing is served as "{host}" without an API key')
@@ -85,7 +85,7 @@ class Entrance:
         return origin in self._origins
 
     def headers(self, caller: Caller) -> dict[str, str]:
-        """Return what a reply says of what *caller* has left: of the day, and of the minute where that is less."""
+        """Return the headers on the budgets of *caller*: of the day, or of the minute if that has less left."""
         headers = self._usage.headers(caller)
         left = self._callers.left(caller.name, self._now())
         if left is not None:
@@ -124,7 +124,7 @@ class Posted:
         self._blame = Blame()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reply to one request; end it upstream as soon as its caller is gone."""
+        """Reply to one request. Close the connection to the model as soon as the caller is gone."""
         headers, client = _headers(scope), scope.get("client")
         try:
             caller = self._entrance.caller(headers, client[0] if client else "")
@@ -138,7 +138,7 @@ class Posted:
         except (Problem, RequestError) as error:
             await self._refuse(send, error, tried, caller)
         except ConnectionError:
-            raise  # a reply that has begun: only a connection that breaks off says that the rest is missing
+            raise  # only a broken connection shows that a reply is incomplete
         except Exception as error:  # noqa: BLE001 - a bug, which uvicorn would not log here
             self._log.error("request.failed", path=scope["path"], exc_info=error)
             await _send_problem(send, _BUG, _BUG.headers)
@@ -225,9 +225,9 @@ class Posted:
     async def _pass_on(
         self, begun: Begun, headers: Mapping[str, str], send: Send, watch: "_Watch", stall_s: float
     ) -> str:
-        """Send the reply as it comes, with the *headers*; return how that ended.
+        """Send the reply as it comes, with the *headers*; return `ok`, or `broken` if the model failed in a stream.
 
-        A caller that reads nothing for *stall_s* is disconnected and frees its place.
+        Raises ConnectionError for other failed replies, and for a caller that reads nothing for *stall_s* seconds.
         """
         send_read = _reading(send, stall_s)
 
@@ -256,18 +256,18 @@ class Posted:
             watch.stop()
             problem = Problem(502, str(error.outcome), f"{begun.candidate.model}: {error.detail}")
             if not begun.is_stream:
-                # Its beginning is sent: only a connection that breaks off says that the rest is missing.
+                # Its beginning is sent, so only a broken connection shows that the rest is missing.
                 raise ConnectionError(problem.message) from error
             await send_read(
                 {"type": "http.response.body", "body": b"\n\n" + problem.event, "more_body": False}
             )
             return "broken"
-        watch.stop()  # after the last message every caller counts as gone
+        watch.stop()  # after the last message, `receive` reports a disconnect in any case
         await send_read({"type": "http.response.body", "body": b"", "more_body": False})
         return "ok"
 
     def _count(self, begun: Begun, wanted: Wanted, use_case: str | None, caller: Caller) -> None:
-        """Report how the call ended, and count its tokens and what it cost, estimated where the server does not say."""
+        """Report how the call ended, and count its tokens and cost, estimated if the server reports no usage."""
         account, price = begun.account(), begun.candidate.price
         self._reporting.ended(begun, use_case, caller.name)
         metrics.CALLS.labels(begun.candidate.model.endpoint, begun.outcome or "gone").inc()
@@ -286,26 +286,26 @@ class Posted:
 
 
 def believed(reported: int | None, *, most: int | None) -> int | None:
-    """Return the tokens that a server *reported*, or as many as there can be at *most* where that is known."""
+    """Return the tokens that a server *reported*, at most *most* (None: no limit)."""
     return reported if reported is None or most is None else min(reported, most)
 
 
 def _max_prompt(wanted: Wanted) -> int | None:
-    """Return how many tokens the prompt can have; None if the server stores the conversation."""
+    """Return the maximum tokens of the prompt; None if the server stores the conversation."""
     if wanted.fields.keys() & {"previous_response_id", "conversation"}:
         return None
     return sum(memoryview(value).nbytes for value in wanted.fields.values()) + _UNSEEN_TOKENS
 
 
 def _max_output(wanted: Wanted, characters: int) -> int | None:
-    """Return how many tokens an answer of *characters* can have; None where there may be several answers."""
+    """Return the maximum tokens of an answer of *characters*; None if the request may ask for several answers."""
     if wanted.fields.keys() & {"n", "best_of"}:
         return None
     return max(wanted.max_tokens or _MAX_ANSWER_TOKENS, characters * _TOKENS_A_CHARACTER)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Return the headers of a request, in lower case; of one that came twice the first."""
+    """Return the headers of a request, with names in lower case. Of a repeated header, the first counts."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         found.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -313,7 +313,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _reading(send: Send, stall_s: float) -> Send:
-    """Return *send* with a deadline. Raises ConnectionError where the caller reads nothing for *stall_s*."""
+    """Return *send* with a deadline: it raises ConnectionError if the caller reads nothing for *stall_s* seconds."""
 
     async def sent(message: Message) -> None:
         try:
@@ -327,7 +327,7 @@ def _reading(send: Send, stall_s: float) -> Send:
 
 
 async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -> bytes | None:
-    """Return the body of a request, or None where its caller left. Raises Problem where it is too large or packed."""
+    """Return the body of a request, or None if its caller left. Raises Problem if it is too large or compressed."""
     if headers.get("content-encoding", "identity").casefold() not in ("", "identity"):
         raise Problem(415, "unsupported_encoding", "the body is compressed; send it without Content-Encoding")
     said = headers.get("content-length", "")
@@ -346,7 +346,7 @@ async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -
 
 
 class _Watch:
-    """Cancels the task of a request when its caller is gone, until it is stopped."""
+    """Cancels the task of a request when its caller is gone. After `stop` it does not."""
 
     def __init__(self, receive: Receive) -> None:
         self.task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -360,8 +360,8 @@ class _Watch:
         self.task.cancel()
 
     def stop(self) -> None:
-        """Let the task end by itself."""
-        # Frames of a cancelled task hold this object: with a way back, each request stays until the collector comes.
+        """Stop watching, so that the task is not cancelled."""
+        # Frames of a cancelled task refer to this object. A reference back would keep each request until a collection.
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
@@ -369,7 +369,7 @@ class _Watch:
 
 async def _send_problem(send: Send, problem: Problem, headers: Mapping[str, str]) -> None:
     body = problem.body
-    with suppress(OSError, RuntimeError):  # where a reply has begun, the server ends the connection instead
+    with suppress(OSError, RuntimeError):  # if a reply has begun, the server closes the connection instead
         await send(
             {
                 "type": "http.response.start",
@@ -445,7 +445,7 @@ class Listed:
             async with asyncio.timeout(self._within_s):
                 return await self._finding.listed()
         except (TimeoutError, NoAnswer):
-            return []  # the virtual ones are known all the same
+            return []  # the reply still lists the virtual models
 
 
 def _response(problem: Problem) -> Response:
@@ -453,10 +453,10 @@ def _response(problem: Problem) -> Response:
 
 
 class _Unknown:
-    """Every other path, by any method: an ASGI application."""
+    """Any other path and method: an ASGI application."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reply where the API is."""
+        """Reply 404 with the base URL of the API."""
         await _unknown(Request(scope))(scope, receive, send)
 
 
@@ -506,7 +506,7 @@ class _Joined:
 
 
 def route(path: str) -> tuple[str, str | None]:
-    """Return the *path* that is served, and the model that it names where it is one of Azure's. Pure."""
+    """Return the path that serves *path*, and the model in it if it is a path of Azure's clients. Pure."""
     path = f"/{path.strip('/')}"
     if azure := _AZURE.match(path):
         return f"/v1/{path[azure.end() :]}", azure["deployment"]
@@ -514,7 +514,7 @@ def route(path: str) -> tuple[str, str | None]:
 
 
 class _Origins(CORSMiddleware):
-    """Lets pages of the sites that are configured now call the API from a browser."""
+    """Lets pages of the configured origins call the API from a browser; a reload applies at once."""
 
     def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
         super().__init__(
@@ -527,7 +527,7 @@ class _Origins(CORSMiddleware):
         self._entrance = entrance
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Return whether pages of *origin* may."""
+        """Return whether pages of *origin* may call the API."""
         return self._entrance.is_origin(origin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

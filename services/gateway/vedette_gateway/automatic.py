@@ -12,11 +12,11 @@ from vedette_gateway.features import SHOWN, WEIGHTS, of_form, of_words
 from vedette_gateway.said import Said, said
 from vedette_gateway.wanted import Wanted
 
-_FAST_TOKENS: Final = 20  # such a short answer to a short request is wanted at once
+_FAST_TOKENS: Final = 20  # a short request with at most this limit wants a fast answer
 _FAST_BYTES: Final = 2000
-_OF_SYSTEM: Final = 0.6  # what words of the system's message count, next to those of the question
+_OF_SYSTEM: Final = 0.6  # weight of words in the system message; words of the question have 1
 _OF_EDGES: Final = 0.4
-_OF_BEFORE: Final = 0.6  # and those of the question before, where this one is short
+_OF_BEFORE: Final = 0.6  # and of words in the previous question, if this one is short
 _SHORT_CHARACTERS: Final = 100
 # Characters of a text to embed: in all, of the system's message, of the question.
 _EMBEDDED: Final = 600
@@ -25,7 +25,7 @@ _EMBEDDED_QUESTION: Final = 400
 
 
 class Guess(Struct, frozen=True):
-    """A use case, its confidence (0 to 1), and its reason. *shares*: those of all possible use cases, 1 in total."""
+    """A use case, its confidence (0 to 1), and its reason. *shares*: the share of each use case, 1 in total."""
 
     use_case: str
     confidence: float
@@ -39,7 +39,7 @@ def guess(wanted: Wanted, known: Collection[str]) -> Guess:
 
 
 def of_kind(wanted: Wanted, known: Collection[str]) -> Guess | None:
-    """Return the use case that follows from the kind of a request."""
+    """Return the use case that the API, the capabilities or the length of a request show, or None."""
     rules = (
         (wanted.api == "embeddings", "embedding", 1.0, "the API"),
         (Capability.VISION in wanted.capabilities, "vision", 1.0, "a picture"),
@@ -109,7 +109,7 @@ def _features(found: Said, *, wants_json: bool) -> dict[str, float]:
 
 
 def scored(features: Mapping[str, float], known: Collection[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return by use case of those *known* what *features* sum up to, and what counts most for it."""
+    """Return, by *known* use case, the points of *features*, and the reason with the most points."""
     scores: dict[str, float] = {}
     most: dict[str, tuple[float, str]] = {}
     for needed, use_case, weight in _TABLE:

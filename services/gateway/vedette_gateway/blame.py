@@ -1,7 +1,7 @@
 """Which failed calls count against their models, and not against the request. Pure, except for its memory.
 
-Otherwise one bad request, which a client sends again and again, would make the best model look broken for all callers,
-because a few failures within seconds count as a change.
+Otherwise one bad request that a client repeats would make the best model look broken for all callers, because a few
+failures within seconds count as a change of the model.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from vedette_gateway.wanted import Wanted
 
 _REMEMBERED_S: Final = 60.0
 _MAX_REMEMBERED: Final = 10_000
-_AGREED: Final = 2  # models that fail a request in the same way, until the request is taken for the cause
+_AGREED: Final = 2  # models that must fail with a server error before the request counts as the cause
 
 
 class Blame:
@@ -51,7 +51,10 @@ class Blame:
 
 
 def _may_be_by_request(attempt: Attempt) -> bool:
-    """Return whether the request can be why the server failed. A 503 that is no full server: none runs there."""
+    """Return whether the request may have caused the server error.
+
+    A server error with status 503 means that no server runs there.
+    """
     is_absent = attempt.refusal is not None and attempt.refusal.status == 503
     return attempt.outcome is Outcome.SERVER_ERROR and not is_absent
 

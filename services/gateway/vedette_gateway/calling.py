@@ -23,13 +23,13 @@ from vedette_gateway.problems import Problem
 from vedette_gateway.upstreams import Aside, Upstream, Upstreams, is_of_the_request
 from vedette_gateway.wanted import Wanted
 
-_SLOWER: Final = 5.0  # how many times slower than expected a model may be before the next is tried
-_USUAL_OUTPUT_TOKENS: Final = 2048  # of a reply in one piece whose request names no limit
+_SLOWER: Final = 5.0  # times the expected duration, before the next model is tried
+_USUAL_OUTPUT_TOKENS: Final = 2048  # of a reply in one piece, if the request has no limit
 _MAX_PRELUDE_BYTES: Final = 64 * 1024
 _MAX_DETAIL: Final = 200
-# Of refusals: clients send a request again after other ones, such as the 501 of an API that is missing.
+# Statuses of refusals that are passed on. Clients would retry after others, such as 501 for a missing API.
 _REFUSALS: Final = frozenset({400, 403, 404, 405, 413, 415, 422})
-_AGREED: Final = 2  # servers that refuse a request itself, until it is taken for wrong
+_AGREED: Final = 2  # servers that must refuse a request before it counts as wrong
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     ttft_ms: float | None = None
     output_tps: float | None = None
     price: Price | None = None
-    equivalent: bool = False  # as good as the first, within the error band
+    equivalent: bool = False  # not distinguishable from the best by its score
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     detail: str = ""
     refusal: Refusal | None = None
     retry_after_s: float | None = None
-    called: bool = True  # False: the gateway itself had no free connection, which is no failure of the model
+    called: bool = True  # False: the endpoint had no free slot, so the model did not fail
 
     def __str__(self) -> str:
         detail = f" ({self.detail[:_MAX_DETAIL]})" if self.detail else ""
@@ -80,7 +80,7 @@ class Begun:
         self.is_stream = stream
         self.sent_at = sent_at
         self.ended_at: float | None = None
-        self.outcome: Outcome | None = None  # None: the caller is gone, or it is still in progress
+        self.outcome: Outcome | None = None  # None: in progress, or the caller disconnected
         self._observed = observed
         self._account: Account | None = None  # of a reply that has ended
         self._prelude: list[bytes] = []
@@ -89,7 +89,7 @@ class Begun:
         self._stall_s = stall_s
 
     async def first(self) -> None:
-        """Read up to the first event, or the first bytes of a reply in one piece. Raises ProviderError."""
+        """Read until the first event of a stream, or the first bytes of another reply. Raises ProviderError."""
         size = 0
         async for chunk in self._chunks:
             self._observed.take(time.monotonic(), chunk)
@@ -109,16 +109,16 @@ class Begun:
                 raise error
 
     async def _rest(self) -> None:
-        """Read the rest of a reply in one piece that is an error, whatever its status."""
+        """Read the rest of a reply in one piece. Its beginning is an error, whatever its status."""
         async for chunk in self._chunks:
             self._observed.take(time.monotonic(), chunk)
             self._prelude.append(chunk)
 
     async def pass_to(self, send: Callable[[bytes], Awaitable[None]], *, read_within_s: float) -> None:
-        """Give *send* the reply as it comes.
+        """Pass the reply to *send* as it comes.
 
-        Raises ProviderError where the reply breaks off, stalls, or takes too long, and ConnectionError where *send*
-        takes longer than *read_within_s*.
+        Raises ProviderError if the reply breaks off, stalls or takes too long, and ConnectionError if *send* takes
+        longer than *read_within_s*.
         """
         try:
             await self._pass_all(send, read_within_s)
@@ -149,7 +149,7 @@ class Begun:
                     try:
                         await send(chunk)
                     finally:
-                        self._observed.take(at, chunk)  # when the caller has it
+                        self._observed.take(at, chunk)  # after the caller has it
         except TimeoutError:
             if sends:
                 problem = f"the caller read nothing for {read_within_s:g} s"
@@ -157,7 +157,7 @@ class Begun:
             raise ProviderError(Outcome.TIMEOUT, "nothing more came in time") from None
 
     def account(self) -> Account:
-        """Return the measurement of the reply so far."""
+        """Return what was measured of the reply so far: times, tokens, and its error."""
         return self._account or self._observed.account()
 
 
@@ -179,10 +179,10 @@ class Calls:
         *,
         may_lack: bool = False,
     ) -> Begun:
-        """Return the first reply that begins; *stack* ends it. What did not is added to *failed*.
+        """Return the first reply that begins; *stack* closes it. Failed attempts are added to *failed*.
 
-        Where candidates *may_lack* an ability, a refusal says nothing of the request. Raises Problem where no model
-        took it.
+        After two refusals, the request itself counts as wrong, unless candidates *may_lack* a capability. Raises
+        Problem if no model took the request.
         """
         ordered = self._ordered(candidates, keep_order=wanted.wishes.session is not None)
         agreed = len(ordered) if may_lack else _AGREED
@@ -204,7 +204,7 @@ class Calls:
         raise problem_of(failed)
 
     def settle(self, begun: Begun) -> None:
-        """Set a model aside that broke off after its first byte."""
+        """Set the model aside if its reply failed after the first byte."""
         if begun.outcome not in (None, Outcome.OK):
             self._aside.failed(begun.candidate.model, begun.outcome)
 
@@ -287,7 +287,7 @@ class Calls:
         raise AssertionError("an attempt always ends in a reply or a failure")
 
     def _begins_within_s(self, wanted: Wanted, candidate: Candidate) -> float:
-        """Return how many seconds *candidate* has for its first byte, if another candidate is left."""
+        """Return the seconds within which the reply of *candidate* must begin, if another candidate is left."""
         expected_s = (candidate.ttft_ms or 0.0) / 1000
         if not wanted.stream and candidate.output_tps and wanted.api != "embeddings":
             expected_s += (wanted.max_tokens or _USUAL_OUTPUT_TOKENS) / candidate.output_tps

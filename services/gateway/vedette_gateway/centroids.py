@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 
 from vedette_gateway.automatic import Guess
 
-# How much a difference of cosines counts next to the rules: chosen by leaving out each of `examples.toml` in turn.
+# Weight of a difference of cosines relative to the rules, chosen by leave-one-out on `examples.toml`.
 _STEEP: Final = 5.0
 
 
 class Centroids(Struct, frozen=True):
-    """The mean direction of each use case's prompts; rows as `use_cases`."""
+    """The mean direction of each use case's prompts. Rows of `directions` are in the order of `use_cases`."""
 
     use_cases: tuple[str, ...]
     directions: NDArray[np.float64]
 
     @classmethod
     def of(cls, labelled: Sequence[tuple[str, Sequence[float]]]) -> "Centroids":
-        """Return those of vectors by use case. Raises ValueError where they are of several lengths, or not numbers."""
+        """Return the centroids of *labelled* vectors (use case, vector).
+
+        Raises ValueError if their lengths differ, or if they are not finite, zero or missing.
+        """
         names = tuple(dict.fromkeys(use_case for use_case, _ in labelled))
         vectors = _directions(np.asarray([vector for _, vector in labelled], dtype=np.float64))
         labels = np.asarray([names.index(use_case) for use_case, _ in labelled])
@@ -31,7 +34,10 @@ class Centroids(Struct, frozen=True):
         )
 
     def cosines(self, vector: Sequence[float]) -> dict[str, float]:
-        """Return how like *vector* each is. Raises ValueError where its length is another, or it is no direction."""
+        """Return the cosine of *vector* and each centroid, by use case.
+
+        Raises ValueError if *vector* has another length, or is zero or not finite.
+        """
         direction = _directions(np.asarray([vector], dtype=np.float64))[0]
         if len(direction) != self.directions.shape[1]:
             raise ValueError("a vector has another length than before")
@@ -49,7 +55,7 @@ def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def combined(found: Guess, cosines: Mapping[str, float], known: Collection[str]) -> Guess:
-    """Return the guess that the rules' guess *found* and *cosines* make together, each by its weight."""
+    """Return the rules' guess *found*, with its shares weighted by *cosines*; unchanged if no share is left."""
     highest = max(cosines.values(), default=0.0)
     weights = {
         use_case: found.shares.get(use_case, 0.0) * math.exp(_STEEP * (cosine - highest))

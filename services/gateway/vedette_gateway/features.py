@@ -9,7 +9,7 @@ from typing import Final
 
 from vedette_gateway.said import Said
 
-# Features that words show; in each language the words of these. A phrase has at most three words.
+# Words and phrases of each feature, in several languages. A phrase has at most three words.
 _WORDS: Final[Mapping[str, str]] = {
     "summarise": (
         "summarise, summarize, summarises, summary, summaries, tl dr, tldr, condense, shorten, shorter, "
@@ -100,7 +100,7 @@ _WORDS: Final[Mapping[str, str]] = {
         "upset, roleplay, song, novel, novels, friendly assistant, ten year old, to a child"
     ),
 }
-# In languages that put no space between words: where a feature is, these are part of a text.
+# For languages without spaces between words: a text with one of these parts shows the feature.
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "summarise": ("总结", "概括", "摘要", "要約", "要点", "요약"),
     "extract": ("提取", "抽取", "抽出", "추출"),
@@ -189,7 +189,7 @@ _FORMULA: Final = re.compile(r"\w ?[\^=*] ?\w|\w\(x\)|\d [-+/] \d")
 
 
 def _table() -> dict[str, list[tuple[tuple[str, ...], str]]]:
-    """Return by the first word of each phrase what may follow it, and the feature that it shows."""
+    """Return, by the first word of phrases, the words that must follow, and the feature."""
     found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for feature, phrases in _WORDS.items():
         for phrase in phrases.split(", "):
@@ -202,7 +202,7 @@ _BY_WORD: Final = _table()
 
 
 def of_words(text: str) -> dict[str, float]:
-    """Return the features that the words of *text* show, each by how early it stands: 1.5 at the beginning, else 1."""
+    """Return the strength of each feature that words of *text* show: 1.5 within the first three words, else 1."""
     lower = text.lower()
     words = _SPLIT.findall(lower)
     found: dict[str, float] = {}

@@ -43,14 +43,14 @@ _TIMEOUT_S: Final = 2.0
 _LIST_TIMEOUT_S: Final = 10.0
 _MAX_SAME_NAME: Final = 50
 _WARM: Final = Patience(fresh_s=1.0, usable_s=30.0)
-# Clients decide by it whether to retry, so it is never cached.
+# Clients decide by it whether to retry, so it is cached for only a second.
 _EXPLAINED_WARM: Final = Patience(fresh_s=1.0, usable_s=1.0)
 _LISTS_WARM: Final = Patience(fresh_s=5.0, usable_s=3600.0, wait_s=3.0, give_up_s=2.1 * _LIST_TIMEOUT_S)
-# Rankings for requests of a new kind, kept for an outage: how often they are asked for, and how many models each.
+# Rankings for an outage, for requests of a new kind: seconds between queries, and models of each ranking.
 _READY_EVERY_S: Final = 300.0
 _READY_AGAIN_S: Final = 5.0
 _READY_MODELS: Final = 20
-# Nothing that a caller says goes elsewhere just to be classified.
+# To be classified, a caller's text may go only to local models.
 _EMBEDS_FOR_US: Final = Constraints(locality="local")
 _MAY: Final = Constraints(unknown_capabilities="keep")
 
@@ -60,9 +60,9 @@ class Found(Struct, frozen=True, kw_only=True):
 
     candidates: tuple[Candidate, ...]
     use_case: str | None = None
-    guess: Guess | None = None  # how the use case was found, where the caller left it open
+    guess: Guess | None = None  # how the use case was found; None if the caller named it
     considered: int = 0
-    unknown: tuple[Capability, ...] = ()  # that these models may lack
+    unknown: tuple[Capability, ...] = ()  # capabilities that these models may lack
     stale: bool = False
 
 
@@ -85,7 +85,7 @@ class Finding:
         self._base_url = base_url
         self._ready: dict[bytes, TopReply] = {}
         silence = self._silence = Silence(monotonic=monotonic, is_away=lambda: not connection.is_connected)
-        # A login of earlier accounts may not ask for an explanation, and gets no reply: only that is missing then.
+        # Accounts of an older version may not query explanations and get no reply. Then only these are missing.
         unexplained = Silence(monotonic=monotonic, is_away=lambda: bool(silence))
         self._use_cases = use_cases
         self._voting = voting
@@ -114,7 +114,7 @@ class Finding:
             explained, monotonic=monotonic, silence=unexplained, patience=_EXPLAINED_WARM, fitting=none_fits
         )
 
-        # For models by name: requests wait for it, and for less time than a listing of all models.
+        # For models by name. Requests wait for it, so its timeout is shorter than that of a list of all models.
         async def named(request: bytes) -> ModelsReply:
             return await self._ask("models.list", request, ModelsReply, _TIMEOUT_S)
 
@@ -127,16 +127,16 @@ class Finding:
         )
 
     async def keep_ready(self) -> None:
-        """Ask for the ranking of each use case and kind of request now and then, until cancelled.
+        """Query the ranking of each use case and kind of request every five minutes, until cancelled.
 
-        A request of a kind that never came before gets it while no recommender replies.
+        While no recommender replies, requests of a kind without a cached ranking get it.
         """
         while True:
             is_ready = await self.make_ready()
             await asyncio.sleep(_READY_EVERY_S if is_ready else _READY_AGAIN_S)
 
     async def make_ready(self) -> bool:
-        """Ask once; return whether there are rankings: a recommender that has just started may refuse everything."""
+        """Query all rankings once; return whether any came. A recommender that just started may refuse all."""
         is_any = False
         for use_case in tuple(self._use_cases()):
             for kind in nearest.KINDS:
@@ -164,11 +164,11 @@ class Finding:
                 raise NoAnswer(code="no_answer", message=f"{subject}: {type(error).__name__}") from error
 
     def winner_changed(self, use_case: str) -> None:
-        """Have the rankings of *use_case* asked for again."""
+        """Make cached rankings of *use_case* stale, so that their next use refreshes them."""
         self._rankings.expire(lambda reply: reply.use_case == use_case)
 
     async def find(self, wanted: Wanted, caller: Caller, *, limit: int) -> Found:
-        """Return the models that *wanted* may go to. Raises Problem and RequestError."""
+        """Return the models that *wanted* may go to, at most *limit* by use case. Raises Problem and RequestError."""
         match wanted.target.kind:
             case "model":
                 found = await self._one(wanted)
@@ -205,9 +205,9 @@ class Finding:
         )
 
     async def _roomiest(self, wanted: Wanted, use_case: str, caller: Caller, limit: int) -> Reply[TopReply]:
-        """Return the ranking by the most room that a model has; in an outage, by the most that a known ranking has.
+        """Return the ranking for the largest of `wanted.rooms` (contexts) that a model has.
 
-        Raises RequestError.
+        In an outage, only cached rankings count. Raises RequestError.
         """
         *roomy, least = (
             encode(wanted.recommendation(use_case, caller=caller.name, limit=limit, room=room))
@@ -240,7 +240,7 @@ class Finding:
         return unfit(use_case, reply, explained)
 
     async def _embedder(self) -> Embedder | None:
-        """Return the best embedding model that is near, with its digest."""
+        """Return the best local embedding model, with its digest, or None."""
         request = encode(RecommendRequest(use_case="embedding", limit=1, constraints=_EMBEDS_FOR_US))
         best = next(iter((await self._rankings.of(request)).value.recommendations), None)
         if best is None or best.base_url is None:
@@ -249,7 +249,7 @@ class Finding:
         return Embedder(best.model, next((view.info.digest for view in views), None), best.base_url)
 
     async def _one(self, wanted: Wanted) -> Found:
-        """Return the one model that is named with its endpoint."""
+        """Return the model `endpoint/name`. In an outage, it is not checked if its endpoint is configured here."""
         model = reference(wanted.target.name)
         url = self._base_url(model.endpoint)
         try:
@@ -266,7 +266,7 @@ class Finding:
         return Found(candidates=candidates, stale=reply.is_stale)
 
     async def _of_name(self, wanted: Wanted) -> Found:
-        """Return the models that have the name at any endpoint: those that can be called now first, faster first."""
+        """Return the models with this name at any endpoint: callable ones first, then faster ones."""
         name = wanted.target.name
         reply = await self._names.of(encode(ModelsRequest(text=name, limit=_MAX_SAME_NAME)))
         views = [view for view in reply.value.models if view.model.name == name]
@@ -280,7 +280,7 @@ class Finding:
         return Found(candidates=candidates, stale=reply.is_stale)
 
     async def listed(self) -> list[ModelView]:
-        """Return every model that may be called now. Raises NoAnswer where no list was ever read."""
+        """Return all models that OpenAI clients can call now. Raises NoAnswer without a reply and a cached list."""
         found: list[ModelView] = []
         while True:
             page = (await self._lists.of(encode(ModelsRequest(offset=len(found))))).value
@@ -290,7 +290,7 @@ class Finding:
         return [view for view in found if view.status in CALLABLE and of_view(view)]
 
     async def ranking(self, use_case: str, limit: int) -> Sequence[Recommendation]:
-        """Return the ranking of *use_case* for requests that want nothing else; nothing where there is no answer."""
+        """Return the ranking of *use_case* for requests without constraints; empty after any error."""
         try:
             request = RecommendRequest(use_case=use_case, limit=limit, constraints=_MAY)
             return (await self._rankings.of(encode(request))).value.recommendations
@@ -299,7 +299,7 @@ class Finding:
 
 
 def allowed(wanted: Wanted, caller: Caller, known: Collection[str]) -> Collection[str]:
-    """Return those of the *known* use cases that *wanted* leaves open and *caller* may name; all where none is left."""
+    """Return the *known* use cases that *wanted* allows and *caller* may name; if none is left, ignore *caller*."""
     named = [use_case_of(one, known) for one in wanted.among] or known
     mine = caller.key.use_cases if caller.key and caller.key.use_cases else named
     return [one for one in named if one in mine] or named

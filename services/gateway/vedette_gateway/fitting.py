@@ -14,13 +14,11 @@ from vedette.text.shown import shown_name
 from vedette.types import ModelRef, Status
 from vedette_gateway.problems import Problem
 
-AGAIN_S: Final = (
-    5.0  # a server that starts or loads a model takes longer than a client's own wait of a second
-)
+AGAIN_S: Final = 5.0  # clients wait a second by default; a server that starts or loads a model takes longer
 # Failed Dependency: endpoints refuse our key. The request and the caller's key are right; waiting changes nothing.
 REFUSED_STATUS: Final = 424
 REFUSED_CODE: Final = "endpoint_refuses_key"
-# Codes of rejections that pass without a change of the request. Each may end in `_unknown`.
+# Codes of rejections that may end without a change of the request, also with the suffix `_unknown`.
 _PASSES: Final = frozenset(
     {"status", "endpoint_closed", "never_answered", "ttft", "output_tps", "uptime", "evidence"}
 )
@@ -29,7 +27,7 @@ _MAX_SHOWN: Final = 3  # models, and reasons of each
 
 
 def lacks_room(reply: TopReply) -> bool:
-    """Return whether no model fits, and would if the request needed less context."""
+    """Return whether no model fits now, but one would if the request needed less context."""
     relax = reply.relax
     return (
         not reply.recommendations
@@ -40,7 +38,7 @@ def lacks_room(reply: TopReply) -> bool:
 
 
 def unfit(use_case: str, reply: TopReply, explained: ExplainReply | None) -> Problem:
-    """Return that no model can take a request for *use_case*, by its ranking and, if known, the reasons for it."""
+    """Return the error for a request for *use_case* that no model can take. *explained* has the reasons, if known."""
     if reply.recommendations:
         shown = shown_name(reply.recommendations[0].model)
         problem = f"{shown} is best for {use_case}, but has no URL for OpenAI clients"
@@ -82,7 +80,7 @@ def _not_now(use_case: str, reply: TopReply) -> str:
 
 
 def _never(use_case: str, considered: int, rejections: Mapping[ModelRef, Sequence[Rejection]]) -> str:
-    """Return the missing abilities, and the nearest models."""
+    """Return a sentence with the missing capabilities, and up to three rejected models with their reasons."""
     abilities = dict.fromkeys(str(one.need) for why in rejections.values() for one in why if _is_ability(one))
     missing = [name for name in abilities if all(_lacks(why, name) for why in rejections.values())]
     if missing:
@@ -110,7 +108,10 @@ def _all_pass(why: Iterable[Rejection]) -> bool:
 
 
 def _passes(one: Rejection) -> bool:
-    """Return whether this may end by itself. The kind of a model is found out; what else is unknown stays so."""
+    """Return whether *one* may end without a change of the request.
+
+    An unknown capability may, but only of a model of unknown kind: its kind is found out later.
+    """
     if one.code == f"capability{_UNKNOWN}":
         return one.value is not None
     if _is_refused(one):
@@ -119,7 +120,7 @@ def _passes(one: Rejection) -> bool:
 
 
 def _is_refused(one: Rejection) -> bool:
-    """Return whether its endpoint refuses our key or account, which an operator has to change."""
+    """Return whether the endpoint refuses our key or account. Then an operator must act."""
     return one.code == "status" and one.value == Status.AUTH_FAILED
 
 

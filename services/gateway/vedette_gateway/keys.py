@@ -18,20 +18,20 @@ _HOW: Final = "send one as: Authorization: Bearer KEY"
 
 
 class Caller(Struct, frozen=True):
-    """The caller of a request: the name of its key, and its permissions. Without a key, everything is allowed."""
+    """The caller of a request: the name of its key, and the key with its permissions (None: all are allowed)."""
 
     name: str
     key: CallerKey | None = None
 
     def may_call(self, target: Target, use_case: str | None) -> bool:
-        """Return whether this caller may call *target*, which stands for *use_case*, if for one."""
+        """Return whether this caller may call *target*; *use_case* is the one that it means, if any."""
         if self.key is None or not self.key.use_cases:
             return True
         return target.kind in ("use case", "auto") and use_case in self.key.use_cases
 
 
 class Callers:
-    """The callers that the configuration names. Without any, every user of this machine."""
+    """The callers with a key in the configuration. Without any key, each request has the caller `anybody`."""
 
     def __init__(self, settings: Gateway) -> None:
         self._keys: list[tuple[str, bytes, CallerKey]] = []
@@ -40,7 +40,7 @@ class Callers:
         self.reload(settings)
 
     def reload(self, settings: Gateway) -> None:
-        """Take on the keys of *settings*. A rate that stays the same goes on as it is."""
+        """Use the keys of *settings*. Limits that did not change keep their counts."""
         self._keys = [(name, one.sha256.encode(), one) for name, one in settings.keys.items()]
         before, self._rates = self._rates, {}
         for name, one in settings.keys.items():
@@ -76,7 +76,7 @@ class Callers:
         return Caller(name, one)
 
     def left(self, caller: str, now: float) -> tuple[int, int] | None:
-        """Return how many requests a minute *caller* may send, and how many of them are left; None: no limit."""
+        """Return the limit of *caller* (requests per minute), and how many are left at *now*; None without a limit."""
         if (found := self._rates.get(caller)) is None:
             return None
         most, rate = found

@@ -13,7 +13,7 @@ OWNER: Final = "vedette"
 
 
 class Own(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Vedette's fields of a model; with a use case, of its winner."""
+    """Vedette's own fields of a model. A virtual model has those of the winner of its use case."""
 
     status: str | None = None
     score: float | None = None
@@ -48,7 +48,7 @@ def listing(
     models: Sequence[ModelView],
     scores: Mapping[ModelRef, float],
 ) -> Listing:
-    """Return the virtual models of the use cases of *winners*, then *models*."""
+    """Return `vedette/auto`, then a virtual model for each use case of *winners*, then *models*."""
     auto = Entry(id=f"{VIRTUAL}{AUTO}", object="model", created=0, owned_by=OWNER)
     virtual = [_virtual(use_case, winner) for use_case, winner in winners.items()]
     real = [entry(view, scores.get(view.model)) for view in models]

@@ -18,7 +18,7 @@ from vedette.messages.queries import (
 from vedette.messages.validation import folded
 from vedette.types import Capability, ModelRef
 
-# Needs of request bodies, each with the capability of its kind (chat or embedding).
+# Sets of capabilities that request bodies need most often.
 KINDS: Final = (
     (Capability.CHAT,),
     (Capability.CHAT, Capability.JSON_SCHEMA),
@@ -28,7 +28,7 @@ KINDS: Final = (
 )
 _RANKED: Final = msgspec.json.Decoder(RecommendRequest)
 _LISTED: Final = msgspec.json.Decoder(ModelsRequest)
-# A recommendation shows whether its model satisfies these, so that a ranking without them can be narrowed.
+# Constraints that can be checked by a recommendation, so a ranking without them can be filtered.
 _SHOWN: Final = (
     *("max_ttft_ms", "min_output_tps", "max_price_usd_per_mtok"),
     *("providers", "endpoints", "exclude"),
@@ -39,8 +39,8 @@ _FREE: Final = Constraints()
 def ranking(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopReply | None:
     """Return the first of the *earlier* rankings, by their requests, that is valid for *request*, or None.
 
-    It contains the models that can take *request*. A ranking with the same weights and bounds comes before others,
-    which have the same models in another order.
+    It is filtered to the models that can take *request*. A ranking with the same weights, bounds and risk comes before
+    others, whose order may be wrong.
     """
     wanted, other = _RANKED.decode(request), None
     for asked, reply in earlier:
@@ -60,7 +60,7 @@ def ranking(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopRep
 
 
 def _covers(had: RecommendRequest, wanted: RecommendRequest) -> bool:
-    """Return whether the models for *had* can take *wanted*, but for what a reply shows."""
+    """Return whether models for *had* can take *wanted*, except for constraints that `takes` checks."""
     if had.use_case != wanted.use_case or not set(wanted.capabilities) <= set(had.capabilities):
         return False
     open_ones = [name for name in _SHOWN if getattr(had.constraints, name) == getattr(_FREE, name)]
@@ -70,7 +70,7 @@ def _covers(had: RecommendRequest, wanted: RecommendRequest) -> bool:
 
 
 def takes(one: Recommendation, need: Constraints) -> bool:
-    """Return whether a model satisfies *need*, by what its recommendation shows."""
+    """Return whether the recommended model satisfies those constraints of *need* that a recommendation shows."""
     price = max(one.price.input_usd_per_mtok, one.price.output_usd_per_mtok) if one.price else None
     least = ((need.min_context_tokens, one.context_tokens), (need.min_output_tps, one.output_tps))
     most = ((need.max_ttft_ms, one.expected_ttft_ms), (need.max_price_usd_per_mtok, price))

@@ -19,7 +19,7 @@ _TYPES: Final = {
 
 
 class Problem(Exception):
-    """A response that is an error: the status, a sentence, and a stable code."""
+    """An error response: the status, a stable code, a sentence, the wrong parameter, and seconds until a retry."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Problem(Exception):
 
     @classmethod
     def of(cls, error: RequestError) -> "Problem":
-        """Return the problem that a query's *error* is for the caller of the API."""
+        """Return the response to the caller for the *error* of a query."""
         if isinstance(error, NoAnswer):
             return cls(503, "no_recommender", error.message, retry_after_s=1.0)
         status = 404 if error.code in _NOT_FOUND else 413 if error.code == "too_large" else 400
@@ -62,7 +62,7 @@ class Problem(Exception):
 
     @property
     def event(self) -> bytes:
-        """The same within a stream that has begun."""
+        """The body as a server-sent event, for a stream that has begun."""
         return b"data: " + self.body + b"\n\n"
 
     @property

@@ -9,7 +9,7 @@ from vedette_gateway.finding import Found
 from vedette_gateway.problems import Problem
 
 _MAX_CHARACTERS = 500
-# Headers of a reply that a page of another site may read.
+# Headers that pages of the configured origins may read.
 READABLE = (
     "retry-after",
     *(

@@ -20,7 +20,7 @@ _MAX_WAITING: Final = 10_000  # while no recommender replies; older ones are dro
 
 
 class Reporting:
-    """Sends outcome reports while `run` is running."""
+    """Collects outcome reports, and sends them while `run` is running."""
 
     def __init__(self, connection: Connection, log: Any) -> None:
         self._connection = connection
@@ -29,18 +29,18 @@ class Reporting:
         self._failing = False
 
     def failed(self, attempt: Attempt, use_case: str | None, caller: str) -> None:
-        """Report a call that gave nothing."""
+        """Report a call that failed before its reply began."""
         self._waiting.append(
             ReportRequest(model=attempt.model, outcome=attempt.outcome, use_case=use_case, caller=caller)
         )
 
     def ended(self, begun: Begun, use_case: str | None, caller: str) -> None:
-        """Report a call that began; if its caller disconnected, it does not count for the model."""
+        """Report a call whose reply began. If its caller disconnected, nothing is reported."""
         if begun.outcome is None:
             return
         account = begun.account()
         ok, ended = begun.outcome is Outcome.OK, begun.ended_at
-        # The first and the last token of a stream; of a reply in one piece only when all of it was there.
+        # A stream has the times of its first and last token; a reply in one piece has only its end.
         last = account.last_at if account.first_at is not None else ended
         self._waiting.append(
             ReportRequest(
@@ -56,13 +56,13 @@ class Reporting:
         )
 
     async def run(self) -> None:
-        """Publish waiting reports, until cancelled."""
+        """Send waiting reports, until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_S)
             await self.flush()
 
     async def flush(self) -> None:
-        """Publish waiting reports. If no recommender accepts them, they continue to wait."""
+        """Send waiting reports. If no recommender accepts them, they continue to wait."""
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(MAX_MEASURED, len(self._waiting)))]
             request = encode(MeasuredRequest(reports=tuple(batch)))

@@ -17,8 +17,8 @@ _LONG_BYTES: Final = 3 * _END_BYTES
 _MAX_ESCAPE: Final = 12  # bytes: two surrogates
 _SYSTEM_CHARACTERS: Final = 800
 _MAX_LINES: Final = 60  # of each end
-_MAX_ASKED: Final = 320  # characters of a paragraph that asks; a longer one is taken for a text
-_EDGE: Final = 160  # characters of each end of a text that may ask all the same
+_MAX_ASKED: Final = 320  # characters of a question; a longer paragraph counts as pasted text
+_EDGE: Final = 160  # characters at each end of a pasted text, where a question may be
 _FENCE: Final = "```"
 # How lines of code begin and end in the languages that people paste.
 _CODE_BEGINS: Final = (
@@ -43,7 +43,7 @@ _CODE_ENDS: Final = (";", "{", "}", "):", "};", "},", "->", "});", "=>", ") {")
 _SIGNS: Final = re.compile(r"[{}\[\];<>|$\\&_=]")
 _MIN_SIGNS: Final = 3  # in a line that is code, and at least one in _CHARACTERS_A_SIGN
 _CHARACTERS_A_SIGN: Final = 14
-_MIN_WORDS: Final = 5  # of a line that is prose in spite of its signs
+_MIN_WORDS: Final = 5  # of a line with signs that still counts as prose
 _MARKS: Final = "?!.,:'\"()"
 _QUOTED: Final = ">"  # how mail begins the lines of others
 _MAX_LINE: Final = 200
@@ -72,10 +72,10 @@ class _Part(Struct):
 class Said(Struct, frozen=True, kw_only=True):
     """A request in words."""
 
-    system: str = ""  # how it begins
-    asked: str = ""  # of the last message of the user, what is taken for the question
-    edges: str = ""  # the ends of a text next to it, where a question may be, too
-    before: str = ""  # the question before that
+    system: str = ""  # the beginning of the system message
+    asked: str = ""  # the question in the last message of the user
+    edges: str = ""  # the ends of pasted text in that message, where a question may be, too
+    before: str = ""  # the question in the message of the user before
     length: int = 0  # of the last message, in bytes
     code: int = 0  # lines of code in it, among the lines read
     prose: int = 0  # other lines
@@ -121,7 +121,7 @@ def _messages(api: Api, fields: Mapping[str, Raw]) -> Iterator[tuple[str, Raw]]:
 
 
 def _ends(raw: Raw) -> str:
-    """Return the text that *raw* is, a string or a list of parts; of a long one both ends."""
+    """Return the text of *raw*, a JSON string or a list of parts; only both ends of a long text."""
     held = bytes(raw).strip()
     if held.startswith(b"["):
         try:
@@ -137,12 +137,12 @@ def _ends(raw: Raw) -> str:
 
 
 def _begin(held: bytes) -> str:
-    """Return how the JSON string *held* begins, up to a place where it may be cut: not within an escape."""
+    """Return the beginning of the JSON string *held*. It is not cut within an escape."""
     return next(filter(None, (_text(held[: _END_BYTES - back] + b'"') for back in range(_MAX_ESCAPE))), "")
 
 
 def _end(held: bytes) -> str:
-    """Return how the JSON string *held* ends; one cut within an escape begins with what is left of that."""
+    """Return the end of the JSON string *held*. If it is cut within an escape, the rest of the escape comes first."""
     return next(filter(None, (_text(b'"' + held[on - _END_BYTES :]) for on in range(_MAX_ESCAPE))), "")
 
 
@@ -158,7 +158,7 @@ def _cut(text: str) -> str:
 
 
 def _read(text: str) -> Said:
-    """Take *text* apart: code, and the paragraphs that ask."""
+    """Split *text* into code, questions and pasted text."""
     lines = text.splitlines()
     if len(lines) > 2 * _MAX_LINES:
         lines = [*lines[:_MAX_LINES], "", *lines[-_MAX_LINES:]]
@@ -202,7 +202,10 @@ def _read(text: str) -> Said:
 
 
 def _asked(paragraphs: Sequence[str]) -> tuple[str, str]:
-    """Return what of *paragraphs* is a question: all of few, of more the first and the last; and the ends of texts."""
+    """Return the question in *paragraphs*, and the ends of pasted text.
+
+    Few paragraphs are a question as a whole. Otherwise the first and the last are, unless they are long.
+    """
     if sum(map(len, paragraphs)) <= _MAX_ASKED:
         return "\n".join(paragraphs), ""
     first, last = paragraphs[0], paragraphs[-1]
@@ -222,7 +225,7 @@ def is_code(line: str) -> bool:
 
 
 def has_signs(line: str) -> bool:
-    """Return whether *line* has as many signs of programs as code has."""
+    """Return whether *line* has enough of the signs of code, such as braces and semicolons."""
     begin = line[:_MAX_LINE]
     signs = len(_SIGNS.findall(begin))
     return signs >= _MIN_SIGNS and signs * _CHARACTERS_A_SIGN >= len(begin)

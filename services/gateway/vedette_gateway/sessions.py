@@ -23,7 +23,7 @@ _FIELDS: Final = (
     "conversation",  # OpenAI, Responses: an id, or an object with one
     "prompt_cache_key",  # OpenAI
 )
-_SESSIONS: Final = 64  # that rankings are asked for: conversations that share one share its ranking
+_SESSIONS: Final = 64  # so that the cache of rankings stays small; several conversations share one
 
 
 class _Named(Struct):
@@ -38,10 +38,10 @@ _NAMED: Final = msgspec.json.Decoder(str | _Named)
 
 
 def session(headers: Mapping[str, str], fields: Mapping[str, Raw]) -> str | None:
-    """Return which of a few sessions the conversation of a request is, or None where no client says one.
+    """Return the session (`s0` to `s63`) of the conversation that a request names, or None if it names none.
 
-    It is a hash: nothing that a client sent leaves the gateway. `user` is no conversation, and many programs send one
-    for all.
+    It is a hash, so that the name does not leave the gateway. The field `user` does not count: many programs send one
+    value for all conversations.
     """
     name = next((value for name in _HEADERS if (value := headers.get(name))), None) or next(
         _named_in(fields), None
@@ -53,7 +53,7 @@ def session(headers: Mapping[str, str], fields: Mapping[str, Raw]) -> str | None
 
 
 def _named_in(fields: Mapping[str, Raw]) -> Iterator[str]:
-    """Yield its values in the body."""
+    """Yield the names of the conversation in the body, in order of precedence."""
     for name in _FIELDS:
         value = _decoded(fields.get(name))
         yield from _texts(value if isinstance(value, str) else value.id)

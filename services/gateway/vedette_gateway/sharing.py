@@ -1,4 +1,4 @@
-"""Usage that all replicas share: each publishes its sums on the stream USAGE, and follows those of the others."""
+"""Shares usage between replicas: each publishes its sums to the stream USAGE, and follows those of the others."""
 
 import asyncio
 from typing import Final
@@ -9,7 +9,7 @@ from vedette.bus.bus import Bus
 from vedette.errors import ClockWrong
 from vedette_gateway.usage import Usage
 
-EVERY_S: Final = 1.0  # of usage at most so much is lost with a replica
+EVERY_S: Final = 1.0  # a replica that is killed loses at most the usage of this time
 
 
 class Sharing:
@@ -20,7 +20,7 @@ class Sharing:
         self._usage = usage
 
     async def follow(self) -> None:
-        """Take on the sums of today; return when all are there."""
+        """Follow the sums of all replicas; return when all stored ones are read."""
         following = await self._bus.followings.follow("USAGE", "usage.*.*", self._usage.on_caller_usage)
         await following.until_warm()
 
@@ -31,7 +31,7 @@ class Sharing:
             await self.flush()
 
     async def flush(self) -> None:
-        """Publish once. A lost message is published again: only the stream shows which sums it has."""
+        """Publish the missing sums once. A lost message is published again, because the stream shows what it has."""
         for event in self._usage.unstored():
             try:
                 await self._bus.publisher.post(event)

@@ -17,9 +17,9 @@ from vedette.providers.passing import Passing
 from vedette.settings import Settings
 from vedette.types import ModelRef, Outcome
 
-# For how long a model, or its whole endpoint, comes after all others when a call failed: first, and at most.
+# How long a model, or its endpoint, is tried last after a failed call: the first time, and at most.
 _ASIDE_S: Final = (2.0, 60.0)
-_MAX_MODELS_ASIDE: Final = 1000  # callers name models that there are not
+_MAX_MODELS_ASIDE: Final = 1000  # callers may name models that do not exist
 # Faults of a request or its caller: they do not count against the model.
 _REQUESTS_OWN: Final = frozenset(
     {Outcome.BAD_REQUEST, Outcome.UNSUPPORTED, Outcome.TOO_LARGE, Outcome.FORBIDDEN}
@@ -45,7 +45,7 @@ class Upstream:
         self._idle.set()
 
     def is_like(self, way: Access, at_once: int, base_url: str | None) -> bool:
-        """Return whether it is what these make."""
+        """Return whether these arguments would make the same upstream."""
         return (self._way, self._at_once, self.base_url) == (way, at_once, base_url)
 
     @property
@@ -59,11 +59,11 @@ class Upstream:
         return self._running < self._at_once
 
     def reaches(self, url: str) -> bool:
-        """Return whether *url* is at this endpoint: credentials go nowhere else, even if a message has another URL."""
+        """Return whether *url* is at this endpoint. Credentials go only there, even if a message has another URL."""
         return _origin(url) == self._origin
 
     async def room(self, within_s: float) -> bool:
-        """Wait until there is room, at most *within_s*; return whether there is."""
+        """Wait for a free slot, at most *within_s* seconds; return whether there is one."""
         ends = asyncio.get_running_loop().time() + within_s
         while not self.has_room:
             freed = asyncio.get_running_loop().create_future()
@@ -80,7 +80,7 @@ class Upstream:
 
     @asynccontextmanager
     async def one_more(self) -> AsyncIterator[None]:
-        """Count a request as in progress meanwhile."""
+        """Count a request as in progress while the context is open."""
         self._running += 1
         self._idle.clear()
         try:
@@ -125,7 +125,7 @@ class Upstreams:
         return self._open.get(endpoint)
 
     def base_url(self, endpoint: str) -> str | None:
-        """Return where OpenAI clients call the endpoint, or None where they cannot."""
+        """Return the base URL for OpenAI clients, or None if they cannot call the endpoint or it is unknown."""
         upstream = self._open.get(endpoint)
         return upstream.base_url if upstream else None
 
@@ -134,9 +134,10 @@ class Upstreams:
         return "; ".join(f"{name} is not used: {why}" for name, why in self._unusable.items()) or None
 
     def reload(self, settings: Settings) -> None:
-        """Open and close upstreams, so that they are those of *settings*. Requests in progress go on.
+        """Open and close upstreams to match *settings*. Requests in progress continue.
 
-        Raises ConfigurationError, and changes nothing, for a secret in the configuration file that cannot be read.
+        If a secret of an endpoint in the configuration file cannot be read, it raises ConfigurationError and changes
+        nothing. An endpoint from elsewhere is then not used.
         """
         at_once = settings.gateway.at_once
         ways: dict[str, tuple[Access, int, str | None]] = {}
@@ -187,7 +188,7 @@ class Aside:
         self._models: OrderedDict[ModelRef, _Until] = OrderedDict()
 
     def failed(self, model: ModelRef, outcome: Outcome, retry_after_s: float | None = None) -> None:
-        """Set *model* aside, or its endpoint where the *outcome* is that of all models there."""
+        """Set *model* aside after a failed call, or its endpoint if *outcome* affects all models there."""
         if outcome in _REQUESTS_OWN:
             return
         if outcome in _OF_THE_ENDPOINT:
@@ -199,12 +200,12 @@ class Aside:
             self._models.popitem(last=False)
 
     def succeeded(self, model: ModelRef) -> None:
-        """Forget earlier failures."""
+        """Forget earlier failures of *model* and of its endpoint."""
         self._endpoints.pop(model.endpoint, None)
         self._models.pop(model, None)
 
     def is_aside(self, model: ModelRef) -> bool:
-        """Return whether *model* comes after the others now."""
+        """Return whether *model* is tried after the others now."""
         never = _Until()
         until = max(self._endpoints.get(model.endpoint, never).at, self._models.get(model, never).at)
         return until > self._now()
@@ -217,5 +218,5 @@ class Aside:
 
 
 def is_of_the_request(outcome: Outcome) -> bool:
-    """Return whether *outcome* is the fault of a request, which another server may take all the same."""
+    """Return whether *outcome* is a fault of the request. Another server may still accept it."""
     return outcome in _REQUESTS_OWN

@@ -49,7 +49,7 @@ class Usage:
         self._used[caller][self._replica] = _Day(today, before + used)
 
     def on_caller_usage(self, event: Event, sequence: int = 0) -> None:
-        """Take on what the stream has of a replica; of this one it only shows what is stored."""
+        """Take the sums of another replica from the stream. An event of this replica only shows what is stored."""
         if not isinstance(event, CallerUsage):
             return
         sums = _Day(event.day, Used(requests=event.requests, tokens=event.tokens, usd=event.usd))
@@ -59,7 +59,7 @@ class Usage:
             self._used[event.caller][event.replica] = sums
 
     def unstored(self) -> Iterator[CallerUsage]:
-        """Yield the sums of this replica that the stream does not have."""
+        """Yield an event for each sum of this replica that the stream does not have yet."""
         today, now = self._day(), self._now()
         for caller, replicas in self._used.items():
             ours = replicas.get(self._replica)
@@ -79,7 +79,7 @@ class Usage:
 
     @contextmanager
     def pending(self, caller: Caller) -> Iterator[None]:
-        """Reserve one of the requests of *caller* meanwhile. Raises Problem where it has nothing left today."""
+        """Reserve one request of *caller* while the context is open. Raises Problem if it has nothing left today."""
         self.check(caller)
         self._pending[caller.name] += 1
         try:
@@ -88,9 +88,9 @@ class Usage:
             self._pending[caller.name] -= 1
 
     def check(self, caller: Caller) -> None:
-        """Raise Problem where *caller* has nothing left today.
+        """Raise Problem (429) if *caller* has nothing left today.
 
-        A reply in progress reserves no tokens, so a budget of these may be exceeded by the replies in progress.
+        A reply in progress reserves no tokens and no dollars, so replies in progress may exceed these budgets.
         """
         if caller.key is None:
             return
@@ -137,7 +137,7 @@ class Usage:
         )
 
     def _day(self) -> str:
-        """Return the day (UTC); forget those before it, but for the last: a clock that was wrong goes back to it."""
+        """Return the day (UTC). Forget older days, but keep the last one: a wrong clock may go back to it."""
         today = self._now().astimezone(UTC).date().isoformat()
         if today != self._today:
             oldest, self._today = min(self._today, today), today
@@ -150,7 +150,7 @@ class Usage:
         return today
 
     def _resets_in_s(self) -> float:
-        """Return how long today still is."""
+        """Return the seconds until the end of today (UTC)."""
         now = self._now().astimezone(UTC)
         tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
         return (tomorrow - now).total_seconds()
@@ -166,7 +166,7 @@ def left(used: Used, key: CallerKey) -> Left:
 
 
 def limit(what: str, most: int | None, rest: int, resets_in_s: float) -> dict[str, str]:
-    """Return the headers on a limit of *what*, by OpenAI's names."""
+    """Return the headers on the limit *most* of *what*, of which *rest* is left, by OpenAI's names."""
     return {
         f"x-ratelimit-limit-{what}": str(most),
         f"x-ratelimit-remaining-{what}": str(rest),

@@ -17,12 +17,10 @@ from vedette_gateway.centroids import Centroids, combined
 from vedette_gateway.upstreams import Upstreams
 from vedette_gateway.wanted import Wanted, read
 
-SURE: Final = (
-    0.8  # from this confidence on the rules decide alone: above it they err on 4 % of held-out prompts
-)
+SURE: Final = 0.8  # from this confidence, the rules decide alone: they then err on 4 % of held-out prompts
 DEADLINE_S: Final = 0.05
 _REST_S: Final = 10.0  # after a failure, so that a slow server does not cost every request its deadline
-_SLOW_REST_S: Final = 600.0  # where the model itself takes longer than the deadline
+_SLOW_REST_S: Final = 600.0  # if the model itself takes longer than the deadline
 _TIMED: Final = 3  # texts, one a call
 _BATCH: Final = 8
 _MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
@@ -46,7 +44,7 @@ class _Vectors(Struct):
 
 
 class Voting:
-    """Asks embedding models at their endpoints; the centroids of the last one are kept."""
+    """Asks an embedding model at its endpoint. It keeps the centroids of the last model."""
 
     def __init__(
         self,
@@ -97,12 +95,12 @@ class Voting:
             return found
 
     async def ready(self) -> None:
-        """Wait until centroids that are being computed are there, or have failed."""
+        """Wait until the centroids in progress, if any, are computed or have failed."""
         if self._computing is not None:
             await asyncio.wait([self._computing])
 
     async def close(self) -> None:
-        """End the work in progress."""
+        """Cancel the centroids in progress."""
         if self._computing is not None:
             self._computing.cancel()
             await asyncio.gather(self._computing, return_exceptions=True)
@@ -139,7 +137,7 @@ class Voting:
         self._log.debug("auto.rules_alone", error=why, retry_in_s=for_s)
 
     async def _embedded(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
-        """Return a vector for each of *texts*. Raises ProviderError, and RequestError where there is no room."""
+        """Return a vector for each of *texts*. Raises ProviderError, and RequestError if no slot is free."""
         upstream = self.upstreams.get(embedder.model.endpoint)
         if upstream is None or not upstream.reaches(embedder.base_url) or not upstream.has_room:
             raise RequestError(code="no_room", message=f"{embedder.model} has no room")
@@ -177,6 +175,6 @@ def _said(error: Exception) -> str:
 
 
 def _is_bound(wanted: Wanted) -> bool:
-    """Return whether the caller says where the request may go: its text then goes nowhere else."""
+    """Return whether the caller limits where the request may go: its text then goes to no embedding model."""
     limits = wanted.wishes.constraints
     return bool(limits.endpoints is not None or limits.providers is not None or limits.exclude)

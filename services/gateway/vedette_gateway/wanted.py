@@ -33,7 +33,7 @@ _MAX_TOKENS: Final = 2**40  # above it, a limit means none
 _BYTES_A_TOKEN: Final = 4
 _SENSED: Final = re.compile(rb'"(?:image_url|input_image|input_audio)"')
 _ITEMS: Final = re.compile(rb"\s*+\[\s*+[^\s\]]")
-# Pictures, sounds and files. In one pass: a body of 30 MB of beginnings took seconds, in which no stream went on.
+# Pictures, sounds and files. One pass without backtracking: 30 MB of `"data:` took seconds and stopped all streams.
 _DATA_URLS: Final = re.compile(rb'"data:[^",]{0,120};base64,[^"]*')
 _MAX_MODEL_CHARACTERS: Final = 1024
 _LIMITS: Final = frozenset(
@@ -90,11 +90,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Raw]
     stream: bool
     capabilities: frozenset[Capability]
-    tokens: int  # of prompt and answer together, about; 0: few
-    least_tokens: int  # of the prompt alone, about; 0: few
+    tokens: int  # estimate for prompt and answer together; 0: so few that every model has room
+    least_tokens: int  # estimate for the prompt alone; 0 as above
     max_tokens: int | None
-    wishes: RecommendRequest  # what the caller limits and weighs; its use case and limit mean nothing
-    keeps_unmeasured: bool  # models of unknown context, because the caller limits nothing
+    wishes: RecommendRequest  # the caller's constraints and weights; its use case and limit are not used
+    keeps_unmeasured: bool  # models with unmeasured figures, because the caller limits none
     among: tuple[str, ...] = ()  # the use cases that `vedette/auto` may choose from; without any, all
 
     def body(self, name: str) -> bytes:
@@ -132,13 +132,13 @@ class Wanted(Struct, frozen=True, kw_only=True):
 def read(
     api: Api, body: bytes, headers: Iterable[tuple[str, str]], *, deployment: str | None = None
 ) -> Wanted:
-    """Return the request in *body* for *api*, including wishes in *headers*. Raises RequestError.
+    """Return the request in *body* for *api*, including wishes in *headers* (names in lower case). Raises RequestError.
 
-    A *deployment* that its path names is the model, whatever the body says.
+    A *deployment* from the path takes priority over the model in the body.
     """
     try:
         if not body.isascii():
-            body.decode()  # within a field, a server would read bytes that are no text
+            body.decode()  # JSON is UTF-8; the decoder does not check the bytes within a field
         fields = _FIELDS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = f"the body is no JSON object: {error}"
@@ -177,7 +177,7 @@ def read(
 
 
 def _value(fields: Mapping[str, Raw], name: str, kind: type[T]) -> T | None:
-    """Return the field *name* if it is of *kind*, else None; what is of another kind the server will refuse."""
+    """Return the field *name* if it has the type *kind*, else None: the server will refuse another type."""
     raw = fields.get(name)
     return None if raw is None else _decoded(raw, kind)
 
@@ -195,7 +195,7 @@ def _capabilities(api: Api, fields: Mapping[str, Raw]) -> Iterator[Capability]:
         yield Capability.EMBEDDING
         return
     if api == "completions":
-        return  # chat models complete, too, and most servers do not say which of them do
+        return  # chat models can complete text, too, and most servers do not report which do
     yield Capability.CHAT
     if _has_items(fields, "tools") and _value(fields, "tool_choice", str) != "none":
         yield Capability.TOOLS
@@ -232,7 +232,7 @@ def _senses(fields: Mapping[str, Raw]) -> Iterator[Capability]:
 
 
 def prompt_tokens(fields: Mapping[str, Raw]) -> int:
-    """Return about how many tokens the prompt has. Pictures do not count as text."""
+    """Return an estimate of the tokens of the prompt: four bytes each, without embedded pictures, sounds and files."""
     size = 0
     for name in ("messages", "prompt", "input", "instructions", "tools"):
         raw = fields.get(name)
@@ -251,9 +251,9 @@ def _stepped(tokens: int) -> int:
 
 
 def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> tuple[RecommendRequest, bool]:
-    """Return what the caller wants of a recommendation, by headers and before them by the body's own field.
+    """Return the caller's wishes for a recommendation; the field `vedette` of the body takes priority over headers.
 
-    And whether models without a figure do, because the caller limits nothing. Raises RequestError.
+    Also return whether to keep models with unmeasured figures, because the caller limits none. Raises RequestError.
     """
     wishes: dict[str, Any] = {}
     limits: dict[str, Any] = {}
@@ -261,7 +261,7 @@ def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> tuple[Recomm
         for name, value in given.items():
             if name == "constraints":
                 limits.update(_object(Raw(msgspec.json.encode(value))))
-            else:  # constraints may stand next to the other fields; of an unknown one the nearest of them is named
+            else:  # a constraint at the top level, or an unknown name, for which the error names the nearest constraint
                 (wishes if name in _RECOMMENDS else limits)[name] = value
     if not wishes and not limits:
         return _OPEN, True

@@ -19,13 +19,13 @@ _SILENT_S: Final = 0.8  # services reply within milliseconds
 
 
 class Patience(Struct, frozen=True, kw_only=True):
-    """Times in seconds: how long a reply is fresh, how long it is used while it is refreshed, how long to wait."""
+    """Times in seconds: how long a reply is fresh, how long an older one is used meanwhile, how long to wait."""
 
     fresh_s: float
     usable_s: float
-    wait_s: float = _SILENT_S  # until another reply that fits is given
-    give_up_s: float = 2.0  # where none fits
-    rest_s: float = 0.05  # before an older reply is asked for again: the request that got it goes first
+    wait_s: float = _SILENT_S  # for the reply, before an earlier reply that fits is returned
+    give_up_s: float = 2.0  # for the reply in all, if no earlier one fits
+    rest_s: float = 0.05  # before a refresh, so that the request that needed it runs first
 
 
 class Reply(NamedTuple, Generic[T]):
@@ -36,23 +36,23 @@ class Reply(NamedTuple, Generic[T]):
 
 
 class Silence:
-    """Whether no service replies: the connection, the last query, or queries that wait too long show this."""
+    """Whether services are silent, as the connection, the last query or long waiting queries show. True: no replies."""
 
     def __init__(self, *, monotonic: Callable[[], float], is_away: Callable[[], bool]) -> None:
         self._now = monotonic
-        self._is_away = is_away  # known without a query
-        self._had_no_answer = False  # the last query that has ended
-        self._asking = 0  # queries that are on their way
-        self._waits_since = 0.0  # since when all of them wait, if there are any
+        self._is_away = is_away  # for example, the connection is broken
+        self._had_no_answer = False  # whether the last query to end had no reply
+        self._asking = 0  # queries in progress
+        self._waits_since = 0.0  # time of the last reply, or of the first query in progress
 
     def __bool__(self) -> bool:
-        """Return whether it is so now."""
+        """Return whether no service replies now."""
         waits = self._asking and self._now() - self._waits_since > _SILENT_S
         return bool(self._had_no_answer or waits or self._is_away())
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Note how the query inside ends. A refusal is a reply."""
+        """Note how the query in the context ends. A RequestError is a reply, too."""
         if not self._asking:
             self._waits_since = self._now()
         self._asking += 1
@@ -83,12 +83,12 @@ class _Kept(Generic[T]):
 
 
 def none_fits(_earlier: Iterable[tuple[bytes, T]], _request: bytes) -> T | None:
-    """Return that no reply to another request is one to this."""
+    """Return None: no reply to another request fits this one."""
     return None
 
 
 class Warm(Generic[T]):
-    """Replies by the bytes of their request. *fitting* finds a reply to another request, the last used ones first."""
+    """Cached replies by request. *fitting* finds a reply to another request that fits; it gets the last used first."""
 
     def __init__(
         self,
@@ -107,9 +107,9 @@ class Warm(Generic[T]):
         self._kept: OrderedDict[bytes, _Kept[T]] = OrderedDict()
 
     async def of(self, request: bytes, *, needed: bool = True) -> Reply[T]:
-        """Return the reply to *request*. Raises RequestError, and NoAnswer where no service replies and none is kept.
+        """Return the reply to *request*. Raises RequestError, and NoAnswer if no service replies and none is cached.
 
-        Who has no other way out without a reply *needed* it, and waits longer.
+        Pass `needed=False` if the caller can continue without a reply: it then waits less.
         """
         kept = self._kept.get(request)
         if kept is None:
@@ -145,7 +145,7 @@ class Warm(Generic[T]):
         )
 
     def _waits(self, *, silent: bool, needed: bool) -> Iterator[float]:
-        """Yield for how long to wait for a reply, until another is looked for each time."""
+        """Yield the seconds to wait for the reply. After each wait, an earlier reply is looked for."""
         if needed or not silent:
             yield self._patience.wait_s
         if needed and not silent:
@@ -166,7 +166,7 @@ class Warm(Generic[T]):
             del self._kept[request]
 
     def expire(self, matches: Callable[[T], bool]) -> None:
-        """Have the replies that *matches* says asked for again at their next use."""
+        """Make the replies for which *matches* is true stale, so that their next use refreshes them."""
         for kept in self._kept.values():
             if kept.value is not None and matches(kept.value):
                 kept.at = min(kept.at, self._now() - 2 * self._patience.fresh_s)
@@ -190,6 +190,6 @@ class Warm(Generic[T]):
 
 
 def _take_exception(task: "asyncio.Task[T]") -> None:
-    """Take the exception of a query that nothing waits for any more."""
+    """Read the exception of a query that nothing waits for any more, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()
