@@ -29,17 +29,17 @@ class Caller(Struct, frozen=True):
 
     @property
     def may_look(self) -> bool:
-        """Whether pages and queries are for this caller."""
+        """Whether this caller may read pages and send queries."""
         return self.role is not None
 
     @property
     def may_act(self) -> bool:
-        """Whether jobs are for this caller."""
+        """Whether this caller may start jobs and change endpoints."""
         return self.role == "operator"
 
 
 class Keys:
-    """The tokens of the console, and their signatures. If it is *open*, every user may read."""
+    """The tokens of the console, and the keys that sign sessions. If the console is *open*, all users may read."""
 
     def __init__(self, token: str | None, operator_token: str | None, *, open: bool) -> None:
         self.open = open
@@ -58,12 +58,12 @@ class Keys:
         return "operator" if operator else "viewer" if viewer else None
 
     def session(self, role: Role, now: float, nonce: str) -> str:
-        """Return a session of *role* that holds for SESSION_S from *now* (seconds since 1970)."""
+        """Return a session of *role* that is valid for SESSION_S seconds from *now* (seconds since 1970)."""
         content = f"{role}.{int(now) + SESSION_S}.{nonce}"
         return f"{content}.{self._signed(content, role)}"
 
     def role_in(self, session: str, now: float) -> Role | None:
-        """Return the role that *session* gives at *now*, or None where it is none of ours or is over."""
+        """Return the role of *session* at *now* (seconds since 1970), or None if it is invalid or expired."""
         found = _SESSION.fullmatch(session)
         if found is None or (found["role"] == "operator" and not self.has_operator):
             return None
@@ -94,12 +94,12 @@ class Keys:
 
 
 def _role(session: str) -> Role:
-    """Return the role that *session* says it is of."""
+    """Return the role that *session* claims; its signature is not checked."""
     return "operator" if session.startswith("operator.") else "viewer"
 
 
 def _key(token: str | None, role: Role) -> bytes:
-    """Return the key that signs sessions of *role*: nothing that other roles know. Without a token, any."""
+    """Return the key that signs sessions of *role*, derived from its *token*. Without a token, it is random."""
     if token is None:
         return secrets.token_bytes(32)
     salt = f"vedette console: {role}".encode()

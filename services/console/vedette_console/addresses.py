@@ -1,4 +1,4 @@
-"""Addresses on the console. Browsers follow some names of models as steps of a path. Pure."""
+"""Addresses on the console. Browsers take the model names `.` and `..` as steps of a path. Pure."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -22,7 +22,7 @@ def named(path: str, name: str) -> str:
 
 
 def dated(address: str, at: datetime | None) -> str:
-    """Return *address* as of *at*; None is now."""
+    """Return *address* with the parameter `at`; unchanged for None, which means now."""
     if at is None:
         return address
     address, hash_, place = address.partition("#")
@@ -31,6 +31,6 @@ def dated(address: str, at: datetime | None) -> str:
 
 
 def written(at: datetime) -> str:
-    """Return *at* as addresses have it: UTC, in seconds unless it is finer."""
+    """Return *at* as ISO 8601 in UTC with `Z`; microseconds only if it has them."""
     utc = at.astimezone(UTC)
     return utc.isoformat(timespec="microseconds" if utc.microsecond else "seconds").replace("+00:00", "Z")

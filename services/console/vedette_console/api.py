@@ -27,7 +27,7 @@ from vedette_console.changes import Changes, Listener, News, Place
 ROOT: Final = "/api/v1"
 SIGN_OF_LIFE: Final = b": \n\n"  # a comment, so that proxies keep the stream open
 _BEHIND_S: Final = 5.0
-_STALL_S: Final = 60.0  # without reading anything
+_STALL_S: Final = 60.0  # for a reader that reads nothing
 _AS_OF: Final = re.compile(rb'"as_of":\{[^{}]*\}')
 
 
@@ -39,7 +39,7 @@ class Resource(Struct, frozen=True):
     method: str = "GET"
 
 
-# A path that takes all that follows is the last that is tried.
+# Paths that match all that follows come last, because the first match counts.
 RESOURCES: Final = sorted(
     (Resource(query.path, query.subject, query.method) for query in QUERIES if query.path),
     key=lambda resource: ":path}" in resource.path,
@@ -102,7 +102,7 @@ class Api:
         ]
         place = self._changes.place
         for change in missed:
-            # Only with the last of them is the reader as far as the place says.
+            # Only the last of them has an id: the place counts only when the reader has all of them.
             read_to = str(place) if change is missed[-1] else ""
             yield message(name_of(change.event), encode(change.event), read_to)
         async for news in listener.received():
@@ -139,7 +139,7 @@ class EventStream(Response):
         self._alike = alike
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until one of the two ends it."""
+        """Send until the caller disconnects, is too far behind, or the console stops."""
         caller = scope["client"][0] if scope.get("client") else ""
         with self._changes.listening(caller, self._alike) as listener:
             if listener is None:
@@ -164,7 +164,7 @@ class EventStream(Response):
 
     async def _send(self, send: Send, listener: Listener) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        with suppress(TimeoutError):  # a reader that reads nothing gives its place to another
+        with suppress(TimeoutError):  # a reader that reads nothing is disconnected
             async for part in self._parts(listener):
                 async with asyncio.timeout(_STALL_S):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -178,7 +178,7 @@ async def _left(receive: Receive) -> None:
 
 async def _behind(listener: Listener) -> None:
     await listener.behind.wait()
-    await asyncio.sleep(_BEHIND_S)  # a reader that is only slow gets what was kept for it
+    await asyncio.sleep(_BEHIND_S)  # time for a slow reader to get the events that were kept for it
 
 
 def message(name: str, data: bytes, place: str = "") -> bytes:
@@ -207,7 +207,7 @@ def _given(request: Request) -> tuple[list[tuple[str, str]], dict[str, str]]:
 
 async def _report(request: Request) -> Struct:
     """Return the outcome report in the body of *request*. Raises RequestError."""
-    # A form of another site cannot send this type.
+    # A form on another site cannot send this content type.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise RequestError(code="invalid_value", message="send JSON, with content-type: application/json")
     report: Struct = decode(await body.read(request, MAX_REQUEST_BYTES), _REPORT)

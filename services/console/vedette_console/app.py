@@ -37,7 +37,7 @@ from vedette_console.screens.endpoints import Enqueue
 from vedette_console.screens.judging import Judging
 from vedette_console.webhooks.running import Webhooks
 
-# Changes of these kinds are kept for a day. Of the others, open pages only learn that they happened.
+# Changes of these kinds are kept for a day. Events of the others only make open pages refresh.
 _KEPT: Final = ("found", "changed", "lost", "regressed")
 _ANNOUNCED: Final = ("probed", "benchmarked", "verified", "evaluated", "judged", "rated")
 _CLOSING_S: Final = 2
@@ -46,7 +46,7 @@ _PROGRESS: Final = msgspec.json.Decoder(Progress)
 
 
 def keys(settings: Console) -> Keys:
-    """Return the tokens of *settings*. Raises ConfigurationError where strangers could look."""
+    """Return the tokens of *settings*. Raises ConfigurationError if users of other machines could read without one."""
     token = _read(settings.token, "console.token")
     if token is None and not is_loopback(settings.host) and not settings.trusted_header:
         raise ConfigurationError(
@@ -69,7 +69,7 @@ def _read(secret: Secret | None, where: str) -> str | None:
 
 
 async def follow(service: Service, changes: Changes, redefining: Redefining) -> None:
-    """Keep *changes* current: the last day first, then what happens. *redefining* gets what changes of endpoints."""
+    """Read the last day into *changes*, then follow. *redefining* gets the new definitions of endpoints."""
     now = service.clock.now()
     followings = service.bus.followings
 
@@ -86,7 +86,7 @@ async def follow(service: Service, changes: Changes, redefining: Redefining) -> 
         await read("MODELS", f"model.{kind}.>", now)
     await read("ENDPOINTS", "endpoint.observed.*", now - KEPT_FOR)
     await read("LOADS", "endpoint.load.*", now)
-    await read("ANSWERS", "answer.*", datetime.fromtimestamp(0, UTC))  # ten at most of each use case
+    await read("ANSWERS", "answer.*", datetime.fromtimestamp(0, UTC))  # at most ten of each use case
 
     for stream, subject, take in (
         ("DEFINITIONS", "endpoint.defined.*", redefining.on_defined),
@@ -107,7 +107,7 @@ async def follow(service: Service, changes: Changes, redefining: Redefining) -> 
 async def _follow_later(
     service: Service, stream: str, subject: str, take: Callable[[Event, int], None]
 ) -> None:
-    """Follow *stream* as soon as it is there: pages only refresh less without it."""
+    """Follow *stream* once it exists. Without it, pages do not refresh after changes of endpoints."""
     await service.bus.followings.follow_retrying(stream, subject, take)
 
 
@@ -126,7 +126,7 @@ def application(
     """
     pages = Pages(sources, enqueue, definer, judging, log)
     api = Api(sources.asking, sources.changes, openapi.encoded)
-    packed = Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)  # it lets event streams be
+    packed = Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)  # not of event streams
     app = Starlette(
         routes=[*api.routes(), *pages.routes()],
         middleware=[packed],
@@ -160,7 +160,7 @@ class OnBus:
         return await definitions.history(self._service.bus, name)
 
     async def define(self, name: str, change: Change, author: Author, *, expected: int) -> int:
-        """Publish *change*; return its sequence. Raises RequestError when another came meanwhile."""
+        """Publish *change*; return its sequence. Raises RequestError if another came meanwhile, and NoAnswer."""
         try:
             async with asyncio.timeout(_STORED_WITHIN_S):
                 await definitions.define(self._service.bus, name, change, author, expected=expected)

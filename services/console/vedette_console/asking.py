@@ -1,4 +1,4 @@
-"""The queries that the console asks, as every agent does."""
+"""Sends the queries of the console, as an agent does."""
 
 from typing import Any, Final, TypeVar
 
@@ -33,7 +33,7 @@ class Asking:
         )
 
     async def encoded(self, subject: str, request: Struct) -> bytes:
-        """Return the reply to *request* on *subject*, in JSON as it came."""
+        """Return the undecoded reply (JSON) to *request* on *subject*."""
         return await ask_encoded(
             self._connection,
             subject,

@@ -1,4 +1,4 @@
-"""Beats: all open pages ask again at the same moments, so that shared parts are rendered once."""
+"""Beats: all open pages refresh at the same moments, so that shared parts are rendered once."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ _LATE_S: Final = 2.0
 
 
 class Beats:
-    """The moments at which open pages ask again. Without an open page and an event, there are none."""
+    """The moments at which open pages refresh. There is a beat only if an event waits for an open page."""
 
     def __init__(self, *, every_s: float = _EVERY_S, soon_s: float = _SOON_S) -> None:
         self.number = 0
@@ -24,7 +24,7 @@ class Beats:
         self._next: asyncio.Task[None] | None = None
 
     async def next(self) -> None:
-        """Wait for the next beat, together with all others that wait."""
+        """Wait for the next beat, which all waiting pages share."""
         if self._next is None or self._next.done():
             self._next = asyncio.create_task(self._beat())
         await asyncio.shield(self._next)  # one page that is closed does not end the wait of the others
@@ -39,9 +39,9 @@ class Beats:
 async def kinds_at_beats(
     listener: Listener, beats: Beats, late_s: float = _LATE_S
 ) -> AsyncIterator[set[str]]:
-    """Yield at each beat the kinds of events that *listener* received; an empty set from time to time.
+    """Yield at each beat the kinds of events that *listener* received; an empty set after 15 s without events.
 
-    Each kind comes once more *late_s* after it came last: a recommender may have been behind the event.
+    Each kind is yielded once more *late_s* seconds later, because a recommender may have been behind the event.
     """
     now_s = asyncio.get_running_loop().time
     due_s: dict[str, float] = {}  # when each kind is to come once more
@@ -64,7 +64,7 @@ async def kinds_at_beats(
 
 
 def kind_of(news: News) -> str:
-    """Return which parts of pages *news* are about: each names the kinds that it shows."""
+    """Return the kind of *news*. Each part of a page names the kinds that it shows."""
     if isinstance(news.content, Progress):
         return "progress"
     kind = news.content.TYPE

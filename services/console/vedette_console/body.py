@@ -11,7 +11,7 @@ _WITHIN_S: Final = 10.0
 
 
 async def read(request: Request, max_bytes: int) -> bytes:
-    """Return the body of *request*. Raises RequestError for one that is too long or takes too long."""
+    """Return the body of *request*. Raises RequestError if it has more than *max_bytes* or takes longer than 10 s."""
     body = bytearray()
     try:
         async with asyncio.timeout(_WITHIN_S):

@@ -27,14 +27,14 @@ from vedette.types import ModelRef, Outcome
 
 KEPT_FOR: Final = timedelta(hours=24)
 _MAX_KEPT: Final = 5000
-_MAX_WAITING: Final = 1000  # of one listener; a slower one is cut off and may come again
+_MAX_WAITING: Final = 1000  # of one listener; a slower one is disconnected and may connect again
 MAX_LISTENERS: Final = 500
-MAX_OF_CALLER: Final = 250  # an address; behind a proxy all have one
+MAX_OF_CALLER: Final = 250  # by address; behind a proxy, all callers have the same
 # Several consumers read MODELS, one for each kind of event, and one may be a little behind another.
 _MAX_BEHIND: Final = 32
 _MAX_DIGITS: Final = 20
-QUIET_S: Final = 15.0  # after which a reader gets a sign of life
-_MAX_JOBS: Final = 1000  # that run, or ran last: hundreds of probes begin at once
+QUIET_S: Final = 15.0  # without events, before a reader gets a comment that keeps the stream open
+_MAX_JOBS: Final = 1000  # running and last ones: hundreds of probes begin at once
 
 Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
 Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS", "LOADS", "DEFINITIONS", "APPEARED"]
@@ -42,7 +42,7 @@ _LETTERS: Final[dict[str, str]] = {"MODELS": "m", "ENDPOINTS": "e", "ANSWERS": "
 
 
 class Place(Struct, frozen=True):
-    """How far each stream was read, as text: `m12.e3.a4`. A listener sends it to continue from there."""
+    """The last sequence read of each stream, as text `m12.e3.a4`. A reader sends it to continue after it."""
 
     sequences: dict[str, int] = {}
 
@@ -95,12 +95,12 @@ class News:
 
     @cached_property
     def data(self) -> bytes:
-        """It as JSON: encoded once for all listeners."""
+        """The content as JSON, encoded once for all listeners."""
         return encode(self.content)
 
 
 class Listener:
-    """The news for one reader. Of several that are *alike*, only the last waits.
+    """The news for one reader. Of waiting news with the same value of *alike*, only the last is kept.
 
     It ends if the reader is too slow, or when the console stops.
     """
@@ -114,7 +114,7 @@ class Listener:
         self.behind = asyncio.Event()  # set when too many wait; then the stream ends
 
     def tell(self, news: News) -> None:
-        """Take *news* in, or end when too many wait."""
+        """Add *news*, or end if too many news wait."""
         if len(self._waiting) >= _MAX_WAITING:
             self.ended = True
             self.behind.set()
@@ -128,12 +128,12 @@ class Listener:
         self._there.set()
 
     async def received(self, quiet_s: Callable[[], float] = lambda: QUIET_S) -> AsyncIterator[News | None]:
-        """Yield the news, and None after *quiet_s* without any, until it ends."""
+        """Yield the news, and None after *quiet_s* seconds without news, until it ends."""
         while (news := await self._next(quiet_s())) is not None or not self.ended:
             yield news
 
     async def _next(self, within_s: float) -> News | None:
-        """Return the next news, or None after *within_s* without any, and at the end."""
+        """Return the next news, or None after *within_s* seconds without news, or at the end."""
         if not self._waiting and not self.ended:
             self._there.clear()
             try:
@@ -144,7 +144,7 @@ class Listener:
         return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
 
     def taken(self) -> list[News]:
-        """Take and return all that waits."""
+        """Return all waiting news, and remove them."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
         return waiting
@@ -169,7 +169,7 @@ class Changes:
         self._listeners: set[Listener] = set()
 
     def apply(self, stream: Stream, event: Event, sequence: int) -> None:
-        """Take in *event*, the message *sequence* of *stream*, and notify the listeners."""
+        """Apply *event*, the message *sequence* of *stream*, and notify the listeners."""
         self.place = self.place.with_sequence(stream, sequence)
         if isinstance(event, AnswerChanged):
             self.winners[event.use_case] = event
@@ -178,7 +178,7 @@ class Changes:
         self._tell(News(self.place, event))
 
     def progress(self, progress: Progress, at: datetime) -> None:
-        """Take in the *progress* of a job, received *at*, and notify the listeners."""
+        """Store the *progress* of a job, received *at*, and notify the listeners."""
         self.jobs.pop(progress.job_id, None)
         self.jobs[progress.job_id] = LastProgress(progress, at)
         while len(self.jobs) > _MAX_JOBS:
@@ -190,7 +190,7 @@ class Changes:
         return sorted((one for one in self._kept if one.at >= moment), key=lambda one: one.at, reverse=True)
 
     def after(self, place: Place) -> list[Change]:
-        """Return the changes after *place*, the oldest first; some of MODELS may be from just before it."""
+        """Return the changes after *place*, the oldest first, and up to 32 sequences of MODELS before it."""
         behind = {"MODELS": _MAX_BEHIND}
         return [
             one
@@ -200,12 +200,12 @@ class Changes:
 
     @property
     def listeners(self) -> int:
-        """How many listen."""
+        """The number of listeners."""
         return len(self._listeners)
 
     @contextmanager
     def listening(self, caller: str = "", alike: Callable[[News], object] = id) -> Iterator[Listener | None]:
-        """Give a listener while the context is open; None when there are too many, in all or of *caller*."""
+        """Yield a listener while the context is open; None if there are too many, in total or of *caller*."""
         listener = Listener(caller, alike)
         open_now = sum(1 for one in self._listeners if one.caller == caller)
         if len(self._listeners) >= MAX_LISTENERS or (caller and open_now >= MAX_OF_CALLER):
@@ -250,7 +250,7 @@ class Changes:
 
 
 def describe(event: Event) -> tuple[Kind, str] | None:
-    """Return the kind of *event* and a sentence on it, or None if it is no change."""
+    """Return the kind of *event* and a short text for people, or None if it is not a change."""
     match event:
         case ModelFound(formerly=formerly) if formerly and formerly.model != event.model:
             return "found", f"renamed from {quoted_name(formerly.model)}, with its history"
@@ -276,7 +276,7 @@ T = TypeVar("T", bound=Shown)
 
 
 def filtered(changes: Sequence[T], kinds: Sequence[str], text: str) -> list[T]:
-    """Return those of *changes* of one of *kinds* (all, if there are none) that have *text* in a name."""
+    """Return the *changes* of *kinds* (if empty, of all kinds) with *text* in the name of their target."""
     wanted = text.casefold()
     return [
         one

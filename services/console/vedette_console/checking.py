@@ -9,7 +9,7 @@ from vedette_console.webhooks.sending import target
 
 
 def problems(settings: Settings) -> Iterator[ConfigurationError]:
-    """Yield why webhooks cannot be sent, as far as is known without connecting: secrets, certificates."""
+    """Yield problems of webhooks that can be found without a connection: addresses, secrets, certificates."""
     for webhook in settings.webhooks:
         try:
             target(webhook, settings.outbound)

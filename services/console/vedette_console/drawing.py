@@ -20,9 +20,9 @@ _LEFT: Final = 56
 _RIGHT: Final = 20
 _TOP: Final = 16
 _BOTTOM: Final = 44
-_LETTER: Final = 6.2  # the width of one, about
+_LETTER: Final = 6.2  # estimated width of a character
 _LINE: Final = 13
-_MAX_NAMED: Final = 12  # dots, all of which are named
+_MAX_NAMED: Final = 12  # dots; in a chart with more, only the best and the frontier have names
 
 
 class Segment(Struct, frozen=True):
@@ -53,7 +53,7 @@ def _svg(width: int, height: int, label: str, kind: str, *parts: str | Markup) -
 
 
 def bars(uptimes: Sequence[float | None], label: str) -> Markup:
-    """Return a bar for each of *uptimes* (fractions from 0 to 1, oldest first): its height and class say how good."""
+    """Return a bar for each of *uptimes* (fractions, oldest first): its height and class show the uptime."""
     parts = []
     for place, uptime in enumerate(uptimes):
         height = 3.0 if uptime is None else 4.0 + 14.0 * uptime
@@ -67,7 +67,7 @@ def bars(uptimes: Sequence[float | None], label: str) -> Markup:
 
 
 def sparkline(values: Sequence[float | None], label: str) -> Markup:
-    """Return a line through *values*, oldest first, from the least to the greatest; gaps where one is None."""
+    """Return a line through *values*, oldest first, scaled to their minimum and maximum; None is a gap."""
     known = [value for value in values if value is not None]
     if not known:
         return Markup("")
@@ -94,7 +94,7 @@ def sparkline(values: Sequence[float | None], label: str) -> Markup:
 
 
 def stacked(segments: Sequence[Segment], most: float, label: str) -> Markup:
-    """Return a bar of *segments* one after the other, of which *most* would fill the width."""
+    """Return a bar of *segments*, one after the other. Lengths of *most* in total fill the width."""
     parts, x = [], 0.0
     for one in segments:
         width = max(0.0, 100 * one.length / most) if most > 0 else 0.0
@@ -111,7 +111,7 @@ def stacked(segments: Sequence[Segment], most: float, label: str) -> Markup:
 
 
 def frontier(dots: Sequence[Dot], *, less_is_better: bool) -> list[Dot]:
-    """Return the dots that no other beats on both axes, from left to right."""
+    """Return the dots that no other dot beats on both axes, sorted by x."""
     sign = -1.0 if less_is_better else 1.0
     found: list[Dot] = []
     for one in sorted(dots, key=lambda dot: (-sign * dot.x, -dot.y)):
@@ -121,7 +121,10 @@ def frontier(dots: Sequence[Dot], *, less_is_better: bool) -> list[Dot]:
 
 
 def scatter(dots: Sequence[Dot], *, x_label: str, y_label: str, less_is_better: bool = False) -> Markup:
-    """Return a chart of *dots*: x on a scale by powers of ten, y from 0 to 1, intervals, and the frontier."""
+    """Return a chart of *dots*: x on a logarithmic scale, y from 0 to 1, with intervals and the frontier.
+
+    Dots without a positive x are left out; without any dot, the chart is empty.
+    """
     drawn = [dot for dot in dots if dot.x > 0]
     if not drawn:
         return Markup("")

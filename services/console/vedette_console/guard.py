@@ -34,7 +34,7 @@ _HEADERS: Final = {
 
 
 class Guard:
-    """Passes a request on to *app* with `request.state.caller`, or answers it."""
+    """Passes a request on to *app*, with `caller` and `form_token` in its state, or refuses it."""
 
     def __init__(self, app: ASGIApp, *, settings: Console, keys: Keys, now: Callable[[], float]) -> None:
         self._app = app
@@ -44,12 +44,12 @@ class Guard:
         self._hosts = Hosts(settings.host, settings.hosts)
         self._any_host = (
             not settings.hosts and not keys.open
-        )  # a session is of one name: no other site has it
+        )  # cookies belong to one host name, so other sites do not get a session
         self._rate = Rate(burst=400, per_s=100)
         self._wrong = Rate(burst=5, per_s=1 / 12)  # tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request."""
+        """Check one request, and add headers to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -67,7 +67,7 @@ class Guard:
         await (response or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, request: Request) -> Response | None:
-        """Return the response to a request that goes no further; else say who the caller is, and return None."""
+        """Return the response that refuses *request*, or None. In its state, it then has the caller."""
         path, host = request.url.path, request.headers.get("host", "")
         if not (self._any_host or self._hosts.allows(host)):
             return problems.response(
@@ -103,7 +103,7 @@ class Guard:
 
     @property
     def cookie(self) -> str:
-        """The name of the cookie: browsers send one of a host to all its ports."""
+        """The name of the cookie. It has the port, because browsers send cookies to all ports of a host."""
         return f"{COOKIE}_{self._settings.port or 0}"
 
     def _session(self, headers: Headers) -> str | None:
@@ -121,7 +121,10 @@ class Guard:
         return "viewer" if trusted else None
 
     def may_submit(self, request: Request, form_token: str | None) -> bool:
-        """Return whether the caller meant the action of *request*: no other site has the form's token."""
+        """Return whether *request* comes from a form of this console: other sites do not have the form token.
+
+        A caller without a session needs no form token.
+        """
         caller: Caller = request.state.caller
         given = request.headers.get(FORM_HEADER) or form_token or ""
         return caller.session is None or self.keys.is_form_token(given, caller.session)
@@ -139,7 +142,7 @@ class Guard:
 
 
 def _is_followed_link(request: Request) -> bool:
-    """Return whether a person came here by a link of another site: nothing is sent but the address."""
+    """Return whether a person followed a link on another site, which sends only the address."""
     return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
 
 

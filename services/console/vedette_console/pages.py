@@ -43,9 +43,9 @@ from vedette_console.screens import (
 from vedette_console.screens.context import Fresh, Sources, View
 
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
-_FRESH_S: Final = 1.0  # of the parts that all open pages of an address show
+_FRESH_S: Final = 1.0  # for parts of pages, which all open pages of an address share
 _HISTORY_FRESH_S: Final = 60.0
-_PACKED: Final = 5  # as hard as other replies
+_PACKED: Final = 5  # gzip level, the same as for other replies
 _VARY: Final = {"vary": "HX-Request"}
 _VARY_PACKED: Final = {"vary": "HX-Request, Accept-Encoding"}
 _MAX_FORM_BYTES: Final = 16_384
@@ -127,7 +127,7 @@ class Pages:
             async def part() -> _Part:
                 return _Part(self._text(request, name, await screen(_view(request))))
 
-            # Open pages ask at a beat: a part is newer than the beat at which its page asks.
+            # Open pages refresh at a beat, so the key has its number: no page gets a part from before its beat.
             caller: Caller = request.state.caller
             alike = self._beats.number, here(request), caller.role, caller.session if caller.may_act else None
             made = await self._parts.get(alike, part)
@@ -166,7 +166,7 @@ class Pages:
         return self._page(request, "error", values, problem.status)
 
     async def missing(self, request: Request, error: Exception) -> Response:
-        """Say that there is nothing at this address, or not by this method."""
+        """Return the response for an unknown address (404), or for a method that it does not have (405)."""
         status = error.status_code if isinstance(error, HTTPException) else 404
         code, said = (
             ("not_found", "no page") if status == 404 else ("not_allowed", f"{request.method} is not allowed")
@@ -177,7 +177,7 @@ class Pages:
         return self._problem(request, RequestError(code=code, message=detail), status)
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """Return the problem of a request, as a page or as a problem of the HTTP API."""
+        """Return *error* as a page, or as problem+json for the HTTP API."""
         assert isinstance(error, RequestError)  # noqa: S101 - registered for it alone
         if request.url.path.startswith(("/api/", "/series/")):
             return problems.respond(error)
@@ -191,7 +191,7 @@ class Pages:
             return problems.respond(problem)
         try:
             return self._problem(request, problem)
-        except Exception as again:  # noqa: BLE001 - what went wrong may be in what all pages share
+        except Exception as again:  # noqa: BLE001 - the error may be in a part of all pages
             self._log.error("request.failed", path=request.url.path, exc_info=again)
             return problems.respond(problem)
 
@@ -200,7 +200,7 @@ class Pages:
         return api.tagged(msgspec.json.encode(found), request)
 
     async def _live(self, request: Request) -> Response:
-        """Send the kinds of events at each beat: parts of pages that show them ask again."""
+        """Send the kinds of events at each beat. Parts of pages that show them then refresh."""
 
         async def parts(listener: Listener) -> AsyncIterator[bytes]:
             yield b"retry: 1000\n\n"
@@ -232,7 +232,7 @@ class Pages:
         return RedirectResponse(f"/judge/{use_case}", status_code=303)
 
     async def _operators_form(self, request: Request, purpose: str) -> dict[str, str]:
-        """Return the fields of a form that an operator sent. Raises RequestError, also for another caller."""
+        """Return the fields of a form. Raises RequestError if it is invalid or the caller is not an operator."""
         form = await _form(request)
         caller: Caller = request.state.caller
         if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
@@ -269,20 +269,20 @@ class Pages:
         name = request.path_params["name"]
         if name not in self._static:
             return Response("no such file\n", 404, media_type="text/plain")
-        # Its address has its version: what is under it never changes.
+        # Addresses contain the version of the file, so the content of an address never changes.
         headers = {"cache-control": "public, max-age=31536000, immutable"}
         return Response(self._static[name], media_type=_STATIC[name], headers=headers)
 
 
 class _Part:
-    """A part of a page, compressed once for all pages."""
+    """A part of a page, compressed once for all open pages."""
 
     def __init__(self, text: str) -> None:
         self._text = text.encode()
         self._packed = gzip.compress(self._text, _PACKED)
 
     def response(self, request: Request) -> Response:
-        """Return it as *request* may have it."""
+        """Return the response to *request*, compressed if its client accepts gzip."""
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(self._text, headers=_VARY_PACKED, media_type="text/html")
         headers = {**_VARY_PACKED, "content-encoding": "gzip"}
@@ -303,7 +303,7 @@ def _view(request: Request) -> View:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form: none for a body of another type. Raises RequestError for too many."""
+    """Return the fields of a form; none if the body has another type. Raises RequestError if it is too large."""
     if (
         request.headers.get("content-type", "").partition(";")[0].strip()
         != "application/x-www-form-urlencoded"
@@ -326,7 +326,7 @@ def _version(body: bytes) -> str:
 
 
 def _templates(versions: dict[str, str]) -> Environment:
-    """Return the templates. All text in them is escaped, and what is invisible in it is shown."""
+    """Return the templates. They escape all texts, and show invisible characters."""
     made = Environment(
         loader=PackageLoader("vedette_console"),
         autoescape=True,
@@ -375,7 +375,7 @@ def _visible(value: object) -> object:
 
 
 def _exact(value: str) -> Markup:
-    """Return *value* for an attribute that is sent back: what is invisible in it stays as it is, but for the markup."""
+    """Return *value*, escaped, for an attribute that a browser sends back: invisible characters stay as they are."""
     return Markup("".join(one if one.isascii() and one.isalnum() else f"&#{ord(one)};" for one in value))  # noqa: S704
 
 

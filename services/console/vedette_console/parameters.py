@@ -19,7 +19,7 @@ _CAPABILITIES = Constraint("capabilities", "", tuple[str, ...], ())
 
 
 def pairs_of(asked: Struct, *, leave_out: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Return the parameters that make the request *asked*, without those to *leave_out*: what is default is absent."""
+    """Return the parameters of the request *asked*, without defaults and without those in *leave_out*."""
     plain = _plain(asked)
     omitted = set(leave_out)
     found: list[tuple[str, str]] = []
@@ -36,7 +36,7 @@ def pairs_of(asked: Struct, *, leave_out: Iterable[str] = ()) -> list[tuple[str,
 
 
 def _plain(asked: Struct) -> dict[str, Any]:
-    """Return *asked* as JSON has it."""
+    """Return *asked* as plain JSON values."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asked))
     return found
 
@@ -48,7 +48,7 @@ def _text(value: object) -> str:
 
 
 def query(pairs: Pairs) -> str:
-    """Return *pairs* as the query of a URL, with its question mark; nothing for none."""
+    """Return *pairs* as the query of a URL, with its question mark; an empty text without pairs."""
     encoded = urlencode(list(pairs))
     return f"?{encoded}" if encoded else ""
 

@@ -1,4 +1,4 @@
-"""After a change of endpoints, open pages refresh when a recommender replies with it. Before, they would be stale."""
+"""Refreshes open pages after a change of endpoints, once a recommender knows it: sooner, they would be stale."""
 
 import asyncio
 from typing import Final
@@ -14,23 +14,23 @@ _LOOK_EVERY_S: Final = 0.25
 
 
 async def until_in_force(asking: Asking, *, definitions: int = 0, appeared: int = 0) -> None:
-    """Return when a recommender has taken on these messages of the two streams, or a few seconds have passed."""
+    """Wait until a recommender has applied these sequences of DEFINITIONS and APPEARED, at most 5 s."""
     try:
         async with asyncio.timeout(IN_FORCE_WITHIN_S):
             while True:
                 reply = await asking.ask("endpoints.list", EndpointsReply)
                 if (
-                    reply.definitions is None  # it follows none
+                    reply.definitions is None  # this recommender does not follow them
                     or (reply.definitions >= definitions and (reply.appeared or 0) >= appeared)
                 ):
                     return
                 await asyncio.sleep(_LOOK_EVERY_S)
     except (TimeoutError, RequestError):
-        return  # a page says itself what it cannot show
+        return  # the page itself shows the problem
 
 
 class Redefining:
-    """Passes the last message of each of the two streams to *changes* when it is in force."""
+    """Passes the last message of DEFINITIONS and of APPEARED to *changes* once it is in force."""
 
     def __init__(self, asking: Asking, changes: Changes) -> None:
         self._asking = asking
@@ -51,7 +51,7 @@ class Redefining:
         self._news.set()
 
     async def run(self) -> None:
-        """Publish what was taken in, until cancelled. Messages that come while one is waited for become one."""
+        """Notify listeners of changes, until cancelled. Of several during a wait, only the last of a stream counts."""
         while True:
             await self._news.wait()
             self._news.clear()

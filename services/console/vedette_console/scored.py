@@ -6,10 +6,10 @@ from vedette.messages.queries import Recommendation
 
 
 def score_interval(one: Recommendation) -> tuple[float, float] | None:
-    """Return the 95 % interval of the score of *one*, from the interval of its quality; other signals have none.
+    """Return the 95 % interval of the score of *one* (0 to 100), from the interval of its quality.
 
-    None if *one* has no contributions, if a user rated it, or if its speed is not measured, because that may change the
-    score more than the quality does.
+    None if its quality has no interval, or if a weighted speed or TTFT is not measured: that may change the score more
+    than the quality does.
     """
     if any(
         part.raw is None and part.weight for part in one.contributions if part.signal in ("speed", "ttft")

@@ -30,11 +30,11 @@ class Point(Struct, frozen=True, kw_only=True):
     x: float | None
     note: str
     beside: bool  # whether it is one of those side by side
-    link: str  # the same page with it side by side, or without it
+    link: str  # the address of the page with it side by side, or without it
 
 
 class Beside(Struct, frozen=True, kw_only=True):
-    """One of the models side by side: its name in the address, the model or why it is missing, the page without it."""
+    """A model side by side: its name in the address, its view or why it is missing, and the address without it."""
 
     asked: str
     view: ModelView | None
@@ -85,7 +85,7 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
         "chosen": beside,
         "beside": [one.view for one in beside if one.view],
         "most": MAX_BESIDE,
-        # A list of suggestions shows names as they are: only those that hide nothing.
+        # A list of suggestions cannot escape names, so names with invisible characters are left out.
         "candidates": [name for name in candidates if shown(name) == name],
         "others": [(key, value) for key, value in pairs if value],
         "as_of": reply.as_of,
@@ -93,7 +93,7 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
 
 
 class _Links:
-    """The addresses of the same page with other models side by side."""
+    """Addresses of this page with other models side by side."""
 
     def __init__(self, view: View, chosen: Sequence[str]) -> None:
         self._pairs = view.without("model")
@@ -108,14 +108,14 @@ class _Links:
         return self.of(one for one in self.chosen if one != model)
 
     def toggled(self, model: str) -> str:
-        """Return the address without *model* where it is chosen, with it where there is room, else nothing."""
+        """Return the address without *model* if it is chosen, with it if there is room, else an empty text."""
         if model in self.chosen:
             return self.without(model)
         return self.of([*self.chosen, model]) if len(self.chosen) < MAX_BESIDE else ""
 
 
 def point(one: Recommendation, axis: str, links: _Links) -> Point:
-    """Return where *one* stands: its quality with its interval, and its speed or price."""
+    """Return the point of *one*: its quality with its interval, and its speed or price (*axis*)."""
     parts = {part.signal: part for part in one.contributions}
     quality, other = parts["quality"], parts["speed" if axis == "speed" else "price"]
     name = str(one.model)
@@ -133,7 +133,7 @@ def point(one: Recommendation, axis: str, links: _Links) -> Point:
 
 
 async def side_by_side(sources: Sources, view: View, links: _Links) -> list[Beside]:
-    """Return the chosen models whole, and why one is missing."""
+    """Return the chosen models with all fields, at most five, or why one is missing. Raises NoAnswer."""
 
     async def of(asked: str) -> Beside:
         without = links.without(asked)

@@ -1,4 +1,4 @@
-"""The constraints that forms of pages offer; all others work in the address as well."""
+"""The constraints in the forms of pages. The others work as parameters of the address."""
 
 from typing import Final
 

@@ -20,7 +20,7 @@ _OLDEST, _NEWEST = 2000, 9000
 
 
 class Sources(Struct, frozen=True, kw_only=True):
-    """Where the values of screens come from."""
+    """The sources of values of screens: queries, changes, the clock, and the names of use cases."""
 
     asking: Asking
     changes: Changes
@@ -36,15 +36,15 @@ class View(Struct, frozen=True, kw_only=True):
     caller: Caller = Caller("viewer")
 
     def get(self, name: str, default: str = "") -> str:
-        """Return the last value of the parameter *name*."""
+        """Return the last value of the parameter *name*, or *default*."""
         return next((value for key, value in reversed(self.pairs) if key == name), default)
 
     def all(self, name: str) -> list[str]:
-        """Return the values of the parameter *name*: it may be repeated, and each may be several."""
+        """Return all values of the parameter *name*, which may be repeated and have several values with commas."""
         return [part for value in self.repeated(name) for part in value.split(",") if part]
 
     def repeated(self, name: str) -> list[str]:
-        """Return the values of the parameter *name* as they are."""
+        """Return the values of the parameter *name*, which may be repeated. Commas do not separate."""
         return [value for key, value in self.pairs if key == name and value]
 
     @property
@@ -53,17 +53,17 @@ class View(Struct, frozen=True, kw_only=True):
         return named(self.path["model"], self.get("name"))
 
     def without(self, *names: str) -> list[tuple[str, str]]:
-        """Return the parameters but for those of *names*, and without empty ones."""
+        """Return the parameters without *names* and without empty ones."""
         return [(key, value) for key, value in self.pairs if key not in names and value]
 
     @property
     def at(self) -> datetime | None:
-        """The moment in the past that is asked for. Raises RequestError for a text that is none."""
+        """The time of the parameter `at` (UTC by default), or None. Raises RequestError if it is not a time."""
         text = self.get("at")
         if not text:
             return None
         try:
-            # The + of a zone in a URL arrives as a blank; people write one before the hour, too.
+            # In a URL, the + of a time zone arrives as a space. People also write a space between date and time.
             moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         except ValueError:
             message = f"at: {text!r} is no time; write it as 2026-11-28T14:00Z"
@@ -75,7 +75,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 async def gathered(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return the results of *works*, of which a few run at once."""
+    """Return the results of *works* in order. At most eight run at once."""
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(work: Coroutine[Any, Any, T]) -> T:
@@ -86,7 +86,7 @@ async def gathered(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class Fresh:
-    """Caches expensive values for a moment, so that twenty pages cost as much as one."""
+    """Caches expensive values for some seconds, so that all open pages cost as much as one."""
 
     def __init__(self, for_s: float, clock: Clock) -> None:
         self._for_s = for_s
@@ -94,7 +94,7 @@ class Fresh:
         self._kept: dict[Any, tuple[float, asyncio.Task[Any]]] = {}
 
     async def get(self, key: object, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of *make*, or its cached result for *key*."""
+        """Return the cached result for *key*, or the result of *make*. Readers of one key share one call."""
         now = self._clock.monotonic()
         for old in [old for old, (until, _) in self._kept.items() if until <= now]:
             del self._kept[old]

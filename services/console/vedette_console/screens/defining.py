@@ -44,12 +44,12 @@ class Definer(Protocol):
         ...
 
     async def define(self, name: str, change: Change, author: Author, *, expected: int) -> int:
-        """Publish *change*; return its sequence. Raises RequestError when another came meanwhile."""
+        """Publish *change*; return its sequence. Raises RequestError if another came meanwhile, and NoAnswer."""
         ...
 
 
 async def define(sources: Sources, definer: Definer, view: View) -> dict[str, object]:
-    """Return the values of the page about one endpoint, or about one to be added."""
+    """Return the values of the page for the endpoint in the address, or for a new one."""
     name = view.get("endpoint")
     reply = await sources.asking.ask("endpoints.list", EndpointsReply)
     held = await definer.last(name) if name and view.caller.may_act else None
@@ -68,7 +68,7 @@ async def define(sources: Sources, definer: Definer, view: View) -> dict[str, ob
 
 
 async def submit(sources: Sources, definer: Definer, form: Mapping[str, str]) -> None:
-    """Publish the change that *form* asks for, and wait a moment until it is in force. Raises RequestError."""
+    """Publish the change in *form*, and wait at most 5 s until it is in force. Raises RequestError."""
     name, action = form.get("endpoint", "").strip(), form.get("action", "")
     definitions.subject(name)  # refuses an invalid name
     author = Author(
@@ -83,7 +83,7 @@ async def submit(sources: Sources, definer: Definer, form: Mapping[str, str]) ->
 
 
 async def _expected_to_add(sources: Sources, definer: Definer, name: str) -> int:
-    """Return the sequence of the last definition of *name*. Raises RequestError where there is such an endpoint."""
+    """Return the sequence of the last definition of *name*, or 0. Raises RequestError if the endpoint exists."""
     reply = await sources.asking.ask("endpoints.list", EndpointsReply)
     if any(one.endpoint == name for one in reply.endpoints):
         message = f"endpoint {name} is there already; change it on the page Endpoints"
@@ -125,7 +125,7 @@ def _change(
 
 
 def _given(form: Mapping[str, str], keys: Mapping[str, Secret]) -> dict[str, Any]:
-    """Return the keys of `[endpoints.NAME]` that *form* gives."""
+    """Return the keys of `[endpoints.NAME]` in *form*. Raises RequestError."""
     try:
         settings: dict[str, Any] = tomllib.loads(form.get("settings", ""))
     except tomllib.TOMLDecodeError as error:
@@ -144,14 +144,14 @@ def _given(form: Mapping[str, str], keys: Mapping[str, Secret]) -> dict[str, Any
 
 
 def _refers(value: Any) -> bool:
-    """Return whether *value* leads to a variable or a file of the services' hosts."""
+    """Return whether *value* names an environment variable or a file of the services."""
     if not isinstance(value, Mapping):
         return False
     return bool(value.keys() & {"env", "file"}) or any(map(_refers, value.values()))
 
 
 def _check(table: Mapping[str, Any]) -> None:
-    """Raise RequestError for settings that no endpoint can have."""
+    """Raise RequestError if *table* is not valid as settings of an endpoint."""
     try:
         providers.load(checked(table, "endpoint").provider)
     except ConfigurationError as error:

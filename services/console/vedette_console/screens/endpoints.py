@@ -27,7 +27,7 @@ from vedette_console import drawing
 from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View, gathered
 
-# Queues a job, and returns the job that is queued then: this one, or one like it that was queued already.
+# Queues a job, and returns it, or the same job if one was already queued.
 Enqueue = Callable[[Job], Awaitable[Job]]
 _HOURS: Final = 24
 _DAY: Final = timedelta(hours=_HOURS)
@@ -40,7 +40,7 @@ JOBS: dict[str, JobKind] = {
 
 
 async def endpoints(sources: Sources, view: View) -> dict[str, object]:
-    """Return the values of the page. What endpoints reported in the past is not recorded; how they replied is."""
+    """Return the values of the page. For the past, only probes and models are recorded, not what endpoints reported."""
     reply = await sources.asking.ask("endpoints.list", EndpointsReply)
     if view.at is not None:
         now = sources.clock.now()
@@ -91,7 +91,7 @@ async def _day(sources: Sources, endpoint: str, at: datetime) -> Day:
 
 
 def remedy(one: EndpointView) -> tuple[str, str]:
-    """Return the problem of an endpoint and the remedy, or nothing twice if it is well."""
+    """Return the problem of an endpoint and the remedy; two empty texts if it is reachable."""
     if one.state is None:
         return "not contacted yet", "wait for the first discovery"
     if one.state.outcome is Outcome.OK:
@@ -100,9 +100,9 @@ def remedy(one: EndpointView) -> tuple[str, str]:
 
 
 async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str) -> list[Job]:
-    """Queue a job of *kind* for *target*, an endpoint or a model; for an endpoint's models, one for each.
+    """Queue jobs of *kind* for *target*, an endpoint or a model; return them. Raises RequestError.
 
-    Raises RequestError.
+    Benchmarks and evaluations of an endpoint are one job for each of its models.
     """
     if kind not in JOBS:
         raise RequestError(
@@ -175,7 +175,7 @@ async def enqueued(sources: Sources, enqueue: Enqueue, kind: JobKind, targets: S
 
 
 async def _models_of(sources: Sources, endpoint: str) -> list[ModelRef]:
-    """Return all models at *endpoint*: a reply has as many as fit."""
+    """Return all models at *endpoint*, with several queries if one reply cannot contain them."""
     found: list[ModelRef] = []
     while True:
         page = {"endpoint": endpoint, "offset": len(found)}

@@ -59,7 +59,7 @@ async def _compared(sources: Sources, view: View, at: datetime) -> dict[str, obj
 
 
 async def _models(sources: Sources, at: datetime) -> dict[ModelRef, ModelView]:
-    """Return all models as of *at*: a reply has as many as fit."""
+    """Return all models as of *at*, with several queries if one reply cannot contain them."""
     found: dict[ModelRef, ModelView] = {}
     while True:
         reply, _ = await past.models(sources, ModelsRequest(offset=len(found)), at)
@@ -74,7 +74,7 @@ async def _winner(sources: Sources, use_case: str, at: datetime) -> ModelRef | N
 
 
 def replaced(winners: Iterable[tuple[str, ModelRef | None, ModelRef | None]]) -> list[Shown]:
-    """Return which use cases have another winner: each with the one before and the one after."""
+    """Return the winner changes in *winners*: (use case, winner a day before, winner at the end)."""
     return [
         Shown(
             kind="winner",
@@ -91,7 +91,7 @@ def _named(model: ModelRef | None) -> str:
 
 
 def differences(before: Mapping[ModelRef, ModelView], after: Mapping[ModelRef, ModelView]) -> list[Shown]:
-    """Return which models came, went or are other ones *after* than *before*."""
+    """Return which models were found, lost or changed between *before* and *after*."""
     came = [
         Shown(kind="found", text="found", model=ref, at=after[ref].found_at) for ref in after.keys() - before
     ]
@@ -109,7 +109,7 @@ def _place(one: Shown) -> str:
 
 
 def _difference(before: ModelView, after: ModelView) -> str:
-    """Return the difference between two views of a model, or nothing."""
+    """Return the difference between two views of a model; an empty text without one."""
     changed = [
         name.replace("_", " ")
         for name in before.info.__struct_fields__
@@ -122,7 +122,7 @@ def _difference(before: ModelView, after: ModelView) -> str:
 
 
 def summary(recent: Sequence[Change]) -> list[str]:
-    """Return a summary of *recent* changes (the newest first): counts, which winners are others now, and why."""
+    """Return a summary of *recent* changes (the newest first), in sentences: counts, new winners, and reasons."""
     counts = Counter(one.kind for one in recent)
     lines = []
     counted = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]
@@ -136,7 +136,7 @@ def summary(recent: Sequence[Change]) -> list[str]:
 
 
 def _winners(changed: Sequence[AnswerChanged]) -> list[str]:
-    """Return which use cases have another winner than a day ago, by all changes of that day (the newest first)."""
+    """Return a sentence for each use case with winner changes in *changed*, those of a day (the newest first)."""
     by_use_case: dict[str, list[AnswerChanged]] = {}
     for one in changed:
         by_use_case.setdefault(one.use_case, []).append(one)
@@ -155,7 +155,7 @@ def _winners(changed: Sequence[AnswerChanged]) -> list[str]:
 
 
 def _why(last: AnswerChanged) -> str:
-    """Return why the *last* change of a winner was, for the end of a sentence."""
+    """Return the reason of the *last* winner change, as the end of a sentence; an empty text if unknown."""
     if last.renamed:
         return ": its endpoint was renamed"
     if last.reason in ("gone", "none") and last.before is not None:

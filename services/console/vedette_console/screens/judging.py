@@ -43,7 +43,7 @@ class Judging(Struct, frozen=True):
 class Plan(Struct, frozen=True, kw_only=True):
     """A session: the work of each model, and the models whose texts are missing.
 
-    `held_at` says when this same session was held, `doubts` why its result does not count.
+    `held_at`: when this session was held before. `doubts`: why its result does not count; empty if it counts.
     """
 
     session: Session
@@ -54,17 +54,17 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
-        """How many requests the rest of it takes."""
+        """The number of requests until the session is complete."""
         return sum(one.requests for one in self.takes)
 
     @property
     def tokens(self) -> int:
-        """How many tokens the rest of it takes, about."""
+        """The estimated tokens until the session is complete."""
         return sum(one.prompt_tokens + one.output_tokens for one in self.takes)
 
 
 async def judge(sources: Sources, judging: Judging, view: View) -> dict[str, object]:
-    """Return the values of the page. Raises RequestError for a use case that no judge compares texts for."""
+    """Return the values of the page. Raises RequestError for a use case without tasks for a judge."""
     use_case = _known(view.path["use_case"])
     plan: Plan | str | None = None
     if view.caller.may_act:
@@ -81,7 +81,7 @@ async def judge(sources: Sources, judging: Judging, view: View) -> dict[str, obj
 async def begin(sources: Sources, judging: Judging, enqueue: Enqueue, use_case: str) -> list[Job]:
     """Queue the next step of the session for *use_case*: missing texts, else the comparison.
 
-    Raises RequestError where there can be no session.
+    Raises RequestError if no session is possible, or if a job of one is running.
     """
     plan = await _plan(sources, judging, _known(use_case))
     now = sources.clock.now()
@@ -111,7 +111,7 @@ async def _plan(sources: Sources, judging: Judging, use_case: str) -> Plan | str
         if not reply.models or len(views) >= reply.total:
             break
     contenders = {one.model: viewed(one) for one in views}
-    # Of thousands of models this takes a while.
+    # In a thread: with thousands of models this takes a while.
     return await asyncio.to_thread(planned, contenders, judging, use_case)
 
 

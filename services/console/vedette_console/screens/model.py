@@ -24,7 +24,7 @@ from vedette_console.screens.context import Sources, View
 DAYS: Final = 30
 PROMPT_TOKENS: Final = 1000  # of a call whose price is shown
 OUTPUT_TOKENS: Final = 500
-# Shown elsewhere on the page, or of no use to people.
+# Shown elsewhere on the page, or not useful to people.
 _NOT_FACTS: Final = frozenset(
     {
         "model",
@@ -76,7 +76,7 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
     (one,) = reply.models
     up, fast = await _history(sources, one.model, view.at)
     closed = await _closed(sources, one.model.endpoint) if view.at is None else ""
-    # Winners and changes of other times than now are not kept.
+    # The console keeps winners and changes only for now, not for the past.
     recent = sources.changes.since(sources.clock.now() - KEPT_FOR) if view.at is None else []
     winners = sources.changes.winners if view.at is None else {}
     return {
@@ -104,7 +104,7 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
 
 
 async def _closed(sources: Sources, endpoint: str) -> str:
-    """Return `paused` or `asleep`, or an empty text where *endpoint* is contacted."""
+    """Return `paused` or `asleep`, or an empty text if *endpoint* is contacted."""
     reply = await sources.asking.ask("endpoints.list", EndpointsReply)
     return next((one.closed_state for one in reply.endpoints if one.endpoint == endpoint), "")
 
@@ -112,7 +112,7 @@ async def _closed(sources: Sources, endpoint: str) -> str:
 async def _history(
     sources: Sources, ref: ModelRef, at: datetime | None
 ) -> tuple[AvailabilityHistory | None, PerformanceHistory | None]:
-    """Return the history of *ref*, or nothing where no recorder replies."""
+    """Return the history of *ref*; None twice if no recorder replies."""
     since = (at or sources.clock.now()) - timedelta(days=DAYS)
     wanted = HistoryRequest(model=ref, since=since, until=at, buckets=DAYS)
     try:
@@ -126,7 +126,7 @@ async def _history(
 
 
 def facts(one: ModelView) -> list[Fact]:
-    """Return the facts of *one* that need no call, and the source of each fact."""
+    """Return the facts of *one* that its server, its name or the configuration show, each with its source."""
     found = [Fact("name", str(one.model), "")]
     found += [
         Fact(field.name.replace("_", " "), value, one.info.sources.get(field.name, ""))

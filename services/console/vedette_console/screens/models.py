@@ -31,7 +31,7 @@ _FIGURES: Final = 24  # points of a sparkline
 _IN_FORM: Final = frozenset(
     {"text", "endpoint", "status", "capabilities", "sort", "descending", "locality", *LABELS}
 )
-# By which figure a column of the table sorts.
+# The sort key of each column that sorts.
 _COLUMNS: Final = (
     ("model", SortKey.NAME),
     ("size", SortKey.PARAMETERS),
@@ -52,7 +52,7 @@ class Bars(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """A column that sorts: the address of the page sorted by it, and how it is sorted now, as aria-sort says it."""
+    """A column that sorts: the address of the page sorted by it, and the current value of aria-sort (or empty)."""
 
     title: str
     link: str
@@ -64,7 +64,7 @@ class Line(Struct, frozen=True, kw_only=True):
 
     view: ModelView
     bars: Bars | None
-    again: bool  # the same weights stand in an earlier row of this page
+    again: bool  # whether an earlier row of this page has the same weights
 
 
 async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object]:
@@ -108,7 +108,7 @@ async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object
 
 
 def _columns(kept: Pairs, asked: ModelsRequest) -> Iterator[Column]:
-    """Yield the columns that sort. The one that the table is sorted by turns it round."""
+    """Yield the columns that sort. The link of the current sort column reverses the order."""
     others = [(name, value) for name, value in kept if name not in ("sort", "descending")]
     for title, key in _COLUMNS:
         is_sorted = asked.sort is key
@@ -122,7 +122,7 @@ def _columns(kept: Pairs, asked: ModelsRequest) -> Iterator[Column]:
 
 
 def _page(text: str) -> int:
-    """Return the number of the page that *text* names; the first where it names none."""
+    """Return the page number in *text*; 1 if it is not a number."""
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else 1
 
 
@@ -138,7 +138,7 @@ def _lines(views: Sequence[ModelView], bars: dict[ModelRef, Bars]) -> list[Line]
 async def _bars(
     sources: Sources, fresh: Fresh, views: Sequence[ModelView], at: datetime | None
 ) -> dict[ModelRef, Bars]:
-    """Return the bars of *views*; none where no recorder replies."""
+    """Return the bars of *views* by model; empty if no recorder replies."""
 
     async def of_one(model: ModelRef) -> Bars:
         return await fresh.get((model, at), lambda: history(sources, model, at))

@@ -41,7 +41,7 @@ _DOWN: Final = {
 _MAX_NAMES: Final = 256  # of endpoints, in one constraint
 _MAX_NAMED: Final = 3
 _MAX_ATTENTION: Final = 12
-_FIRST: Final = 3  # of them that are shown at once
+_FIRST: Final = 3  # problems that are shown first; the others are folded
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Card(Struct, frozen=True, kw_only=True):
     since: datetime | None
     why: str
     is_expected: bool  # neither its quality nor its speed is measured
-    spread: dict[str, float]  # shares of callers by model, where several models are equally good
+    spread: dict[str, float]  # share of callers by model, if several models are equally good
 
 
 class Attention(Struct, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
 
 
 def card(reply: ExplainReply, winners: Mapping[str, AnswerChanged]) -> Card:
-    """Return the card of one use case; *winners* say since when."""
+    """Return the card of one use case. *winners* (by use case) give the time since which its model wins."""
     best, *others = reply.recommendations or (None,)
     fallbacks = tuple(one for one in others if one is not None)
     changed = winners.get(reply.use_case)
@@ -140,7 +140,7 @@ def _is_measured(part: Contribution) -> bool:
 
 
 def _why(sentence: str, best: Recommendation) -> str:
-    """Return the *sentence* on the winner without its begin: the card says that already."""
+    """Return the reasons in *sentence* without its beginning, which the card already shows."""
     _, points, reasons = sentence.partition(f" with {best.score:.1f} of 100: ")
     return reasons[:1].upper() + reasons[1:] if points else sentence
 
@@ -150,7 +150,7 @@ def _answers(one: EndpointView) -> bool:
 
 
 def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
-    """Return the problems of *endpoints*: failures, waiting, and used-up budgets."""
+    """Return the problems of *endpoints*: failures, waiting measurements, and used-up budgets."""
     found = []
     for one in endpoints:
         link = f"/endpoints#{one.endpoint}"
@@ -180,7 +180,10 @@ def worst_first(*found: Attention) -> list[Attention]:
 
 
 def _answering(reply: EndpointsReply | None) -> Constraints | None:
-    """Return the constraint to endpoints that answer; None for none: what is wrong with the others is said of them."""
+    """Return the constraint to reachable endpoints, because problems of the others are listed for the endpoint.
+
+    None if no endpoint is reachable; no constraint for the past, or with more than 256 endpoints.
+    """
     if reply is None or len(reply.endpoints) > _MAX_NAMES:
         return Constraints()
     names = tuple(one.endpoint for one in reply.endpoints if one.state is None or _answers(one))

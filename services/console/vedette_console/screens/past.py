@@ -19,7 +19,7 @@ from vedette_console.screens.context import Sources
 async def explained(
     sources: Sources, asked: RecommendRequest, at: datetime | None
 ) -> tuple[ExplainReply, Sequence[str]]:
-    """Return the ranking as of *at* (None: now), and in what it may differ from the one given then."""
+    """Return the ranking as of *at* (None: now), and reasons why the ranking at that time may have differed."""
     if at is None:
         return await sources.asking.ask("recommend.explain", ExplainReply, asked), ()
     then = {**msgspec.to_builtins(asked), "at": at}
@@ -39,7 +39,7 @@ async def models(
 
 
 async def model(sources: Sources, name: str, at: datetime | None) -> tuple[ModelsReply, Sequence[str]]:
-    """Return the model *name* whole, as `models` does. Raises RequestError for one that is unknown."""
+    """Return the model *name* with all fields, as of *at*. Raises RequestError if it is unknown."""
     if at is None:
         return await sources.asking.ask("models.get", ModelsReply, {"model": name}), ()
     reply = await sources.asking.ask("models.asof", ModelsPastReply, {"model": name, "at": at})

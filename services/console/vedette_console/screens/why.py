@@ -64,7 +64,7 @@ async def why(sources: Sources, view: View) -> dict[str, object]:
 
 
 def _address(use_case: str, pairs: list[tuple[str, str]], at: datetime | None) -> str:
-    """Return the address of the HTTP API that says the same."""
+    """Return the address of the same query in the HTTP API."""
     if at is None:
         return f"/api/v1/explain/{use_case}{parameters.query(pairs)}"
     return f"/api/v1/recommend/{use_case}/asof{parameters.query([*pairs, ('at', at.isoformat())])}"
@@ -75,7 +75,7 @@ def _in_form(name: str) -> bool:
 
 
 def weights_as_shares(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return *pairs* without weights that are all zero: sliders that were all pulled down mean nothing."""
+    """Return *pairs*. Raises RequestError if all weights in them are zero: all sliders are at the bottom."""
     weights = [value for name, value in pairs if name.startswith("weights.")]
     if weights and all(value in ("0", "0.0", "") for value in weights):
         raise RequestError(
@@ -85,7 +85,7 @@ def weights_as_shares(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]
 
 
 def bar(one: Recommendation, most: float) -> str:
-    """Return the stacked bar of the points of *one*."""
+    """Return the stacked bar (SVG) of the points of *one*; *most* points fill its width."""
     segments = [
         Segment(part.signal, part.points, f"{part.signal}: {part.points:.1f} points")
         for part in one.contributions

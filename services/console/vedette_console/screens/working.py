@@ -17,7 +17,7 @@ _MAX_RECENT: Final = 10
 
 
 class Work(Struct, frozen=True, kw_only=True):
-    """A job that a worker runs. `left_s` is None before its second step."""
+    """A job that a worker runs. `left_s`: estimated seconds until its end; None before its second step."""
 
     kind: str
     endpoint: str
@@ -30,7 +30,7 @@ class Work(Struct, frozen=True, kw_only=True):
 
 
 def jobs(sources: Sources, *, model: str = "", only_running: bool = False) -> dict[str, object]:
-    """Return the values of the list of jobs, of all models or of *model*: those that run, then the last others."""
+    """Return the values of the list of jobs, of all models or of *model*: running jobs, then the last others."""
     now = sources.clock.now()
     known = [one for one in sources.changes.jobs.values() if model in ("", str(one.progress.model))]
     others = [one.progress for one in reversed(known) if not is_running(one, now)]
@@ -43,13 +43,13 @@ def jobs(sources: Sources, *, model: str = "", only_running: bool = False) -> di
 
 
 def running(known: Iterable[LastProgress], now: datetime) -> Sequence[Work]:
-    """Return those of the jobs *known* that a worker runs at *now*, by what they are for."""
+    """Return the *known* jobs that a worker runs at *now*, sorted by endpoint, model and kind."""
     found = [work_of(one.progress, now) for one in known if is_running(one, now)]
     return sorted(found, key=lambda work: (work.endpoint, str(work.model or ""), work.kind))
 
 
 def is_running(last: LastProgress, now: datetime) -> bool:
-    """Return whether a worker runs the job: a live worker repeats its last progress."""
+    """Return whether a worker runs the job at *now*: its last progress is recent, because workers repeat it."""
     return last.progress.state in ("started", "step") and now - last.at < _SILENT_AFTER
 
 
@@ -70,14 +70,14 @@ def work_of(progress: Progress, now: datetime) -> Work:
 
 
 def endpoint_of(progress: Progress) -> str:
-    """Return the endpoint of the job; nothing where a worker of an older version does not say it."""
+    """Return the endpoint of the job; an empty text if an older worker did not publish it."""
     return progress.endpoint or (progress.model.endpoint if progress.model else "")
 
 
 def left_s(progress: Progress, now: datetime) -> float | None:
-    """Return how long the rest takes (s) if its steps take as long as those before; None before the second step.
+    """Return the estimated seconds until the end, by the mean duration of the steps so far.
 
-    A step is announced when it begins, so it is not done.
+    None before the second step. A step is announced when it begins, so the current one is not done.
     """
     done = progress.step - 1
     if progress.started_at is None or done < 1:

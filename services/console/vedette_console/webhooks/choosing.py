@@ -18,7 +18,7 @@ def kind_of(event: Event) -> str | None:
 
 
 def _changes_status(event: ModelProbed) -> bool:
-    """Return whether the status is another than before. The first one of a model is no change."""
+    """Return whether this probe changed the status of the model. The first probe of a model is not a change."""
     first = len(event.health.outcomes) < 2 or event.renamed_from is not None
     return not first and event.health.since == event.sample.at
 
@@ -26,7 +26,7 @@ def _changes_status(event: ModelProbed) -> bool:
 def chosen(
     event: Event, stored_at: datetime, webhooks: Iterable[Webhook], states: Mapping[str, WebhookState]
 ) -> Iterator[Webhook]:
-    """Yield the *webhooks* that get *event*, which its stream stored at that time."""
+    """Yield the *webhooks* that get *event*, which was stored at *stored_at*. *states* are by name of the webhook."""
     kind = kind_of(event)
     if kind is None:
         return

@@ -79,7 +79,7 @@ async def _listed(bus: Bus, state: WebhookState) -> Listed:
         info = await bus.js.consumer_info(durable.stream, durable.name)
         pending = (info.num_pending or 0) + (info.num_ack_pending or 0)
     except nats.js.errors.NotFoundError:
-        pass  # it was never enabled
+        pass  # the webhook was never enabled
     return Listed(
         name=state.webhook,
         state=standing(state),
@@ -94,7 +94,7 @@ async def _listed(bus: Bus, state: WebhookState) -> Listed:
 
 
 def standing(state: WebhookState) -> Standing:
-    """Return in a word how sending to a webhook goes."""
+    """Return the state of sending in one word; `waiting`: no delivery was tried yet."""
     if not state.enabled:
         return "disabled"
     if state.stopped_at is not None:

@@ -42,7 +42,7 @@ class Delivering:
         self._in_hand: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Take deliveries until cancelled. Those in progress then go on: see `finish`."""
+        """Send deliveries until cancelled. Those in progress continue: call `finish` then."""
         durable = deliveries(self.name)
         async with aclosing(pull(self._bus.connection, durable, self._room, clock=self._bus.clock)) as source:
             async for messages in source:
@@ -57,7 +57,7 @@ class Delivering:
             self._bus.fail(task.exception())
 
     async def finish(self, within_s: float = DEADLINE_S) -> None:
-        """Wait for deliveries in progress; give back those that take longer than *within_s*. Close the connections."""
+        """Wait *within_s* for deliveries in progress, return late ones to the queue, and close the connections."""
         if tasks := set(self._in_hand):
             _, late = await asyncio.wait(tasks, timeout=within_s)
             for task in late:
@@ -66,7 +66,7 @@ class Delivering:
         await self.sender.aclose()
 
     async def _room(self) -> int:
-        """Wait until something may be sent; return how much. While the receiver fails, one at a time is tried."""
+        """Wait until events may be sent; return how many. While the receiver fails, it is one at a time."""
         await self._bus.clock.until_right()
         await self._until_open()
         most = 1 if self._failures else CONCURRENCY
@@ -85,7 +85,7 @@ class Delivering:
 
     async def _deliver(self, message: Msg) -> None:
         try:
-            # It was asked for before the receiver failed.
+            # The broker delivered this before the receiver failed.
             if not self.open.is_set() or self._closed_for_s() > 0:
                 await message.nak(delay=max(_GIVEN_BACK_S, self._closed_for_s()))
                 return

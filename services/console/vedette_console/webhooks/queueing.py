@@ -1,4 +1,4 @@
-"""Events become deliveries: one for each webhook that wants them, in the stream DELIVERIES."""
+"""Queues each event in the stream DELIVERIES, once for each webhook that wants it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -51,7 +51,7 @@ class Queueing:
                     await self._take(message)
 
     async def _take(self, message: Msg) -> None:
-        """Queue *message* for each webhook that wants it. Only then is it acknowledged."""
+        """Queue *message* for each webhook that wants it, then acknowledge it. An unreadable one is only logged."""
         try:
             event = decode_event(message.subject, message.data)
             for webhook in chosen(event, message.metadata.timestamp, self._webhooks(), self._states):
@@ -81,7 +81,7 @@ class Queueing:
             )
             return
         try:
-            # The id keeps an event that is taken twice from being queued twice.
+            # The broker drops a second message with the same id, so an event is queued once.
             headers = headers_of(delivery, source=self._bus.name)
             await self._bus.publisher.store(delivery.subject, encode(delivery), headers)
         except nats.js.errors.APIError as error:

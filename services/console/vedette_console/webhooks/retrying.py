@@ -14,7 +14,7 @@ from vedette.providers.posting import Reply
 from vedette.settings import Webhook
 
 RETRIED_FOR_S: Final = 24 * 3600.0
-_MIN_ATTEMPTS: Final = 5  # of an event that has waited for longer than that
+_MIN_ATTEMPTS: Final = 5  # even if the event is older than that
 _FIRST_S, _FACTOR, _MAX_S = 5.0, 3.0, 1800.0
 _JITTER: Final = 0.25
 _MAX_PAUSE_S: Final = 60.0
@@ -47,10 +47,10 @@ def failed(error: ProviderError) -> Attempt:
 
 
 def delay_s(attempts: int, age_s: float, retry_after_s: float | None, draw: float) -> float | None:
-    """Return how long to wait after *attempts*, or None when an event that is *age_s* old is a dead letter.
+    """Return the seconds to wait after *attempts*, or None if an event that is *age_s* old becomes a dead letter.
 
     The first wait is 5 s. Each further wait is three times as long, at most half an hour, plus or minus 25 % by *draw*
-    (0 to 1), and at least *retry_after_s*. After a day, retries end.
+    (0 to 1), and at least *retry_after_s*. Retries end after a day, but not before five attempts.
     """
     backoff = min(_MAX_S, _FIRST_S * _FACTOR ** min(attempts - 1, 10)) * (1 + _JITTER * (2 * draw - 1))
     wait_s = max(backoff, retry_after_s or 0.0)
@@ -59,16 +59,16 @@ def delay_s(attempts: int, age_s: float, retry_after_s: float | None, draw: floa
 
 
 def pause_s(failures: int, retry_after_s: float | None) -> float:
-    """Return how long nothing is sent after *failures* in a row: 1 s, doubling, at most a minute, or as asked."""
+    """Return the seconds without sending after *failures* in a row: 1, 2, 4 … 60, or *retry_after_s* if longer."""
     if failures == 0:
         return 0.0
     return max(min(_MAX_PAUSE_S, 2.0 ** min(failures - 1, 6)), retry_after_s or 0.0)
 
 
 def registered(webhook: Webhook, url: str, before: WebhookState | None, now: datetime) -> WebhookState | None:
-    """Return the state of *webhook* as it is configured now, or None when that is the state *before*.
+    """Return the state of *webhook* as it is configured now, or None if the configuration did not change.
 
-    One that is new, or whose receiver was gone, gets what happens from *now* on.
+    A new webhook gets events from *now* on, and so does a changed one whose receiver was gone.
     """
     receiver = origin(url)  # the rest may be a secret
     if before is not None and before.fingerprint == webhook.fingerprint and before.receiver == receiver:
@@ -106,7 +106,7 @@ class Tally(Struct, frozen=True, kw_only=True):
 
 
 def folded(state: WebhookState, tally: Tally, now: datetime) -> WebhookState:
-    """Return *state* with the results of *tally*; other consoles add theirs."""
+    """Return *state* with the results of *tally* of one console. Other consoles add their own."""
     delivered_at = _later(state.delivered_at, tally.delivered_at)
     failed_at = _later(state.failed_at, tally.failed_at)
     failing = failed_at is not None and (delivered_at is None or failed_at > delivered_at)

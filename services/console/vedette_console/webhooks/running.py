@@ -39,7 +39,7 @@ class Webhooks:
         self._retired: set[Delivering] = set()
 
     async def open(self, settings: Settings) -> None:
-        """Begin with *settings*. Raises ConfigurationError for a secret that cannot be read."""
+        """Start queueing and sending for *settings*. Raises ConfigurationError for a wrong webhook."""
         following = await self._bus.followings.follow(STREAM, "webhook.*", self._apply)
         await following.until_warm()
         await self.take_on(settings)
@@ -50,7 +50,7 @@ class Webhooks:
         self._bus.spawn(self._publish())
 
     async def take_on(self, settings: Settings) -> None:
-        """Change to the webhooks of *settings*. Raises ConfigurationError, and changes nothing, where one is wrong."""
+        """Change to the webhooks of *settings*. If one is wrong, it raises ConfigurationError and changes nothing."""
         wanted = {webhook.name: target(webhook, settings.outbound) for webhook in settings.webhooks}
         fresh = {
             name: Sender(one, self._bus.clock)
@@ -71,7 +71,7 @@ class Webhooks:
             await self._forget(name)
 
     async def finish(self) -> None:
-        """Wait some seconds for deliveries in progress."""
+        """Wait 4 s for deliveries in progress, and publish the last results."""
         every = (*self._retired, *(sending for sending, _ in self._senders.values()))
         await asyncio.gather(*(sending.finish(_FINISH_S) for sending in every))
         await self._publish_once()
@@ -89,7 +89,7 @@ class Webhooks:
         self._senders[name] = sending, self._bus.spawn(sending.run())
 
     def _retire(self, name: str) -> None:
-        """Send no more to the webhook *name* as it was; deliveries in progress end."""
+        """Stop sending to the webhook *name* with its old settings; deliveries in progress may end."""
         sending, task = self._senders.pop(name)
         task.cancel()
         self._retired.add(sending)
@@ -113,7 +113,7 @@ class Webhooks:
         now = self._bus.clock.now()
 
         def step(held: WebhookState | None) -> WebhookState | None:
-            # Of another configuration it says nothing.
+            # The reply does not count for a webhook that was changed meanwhile.
             return stopped(held, problem, now) if held and held.fingerprint == webhook.fingerprint else None
 
         if (state := await self._advance(webhook.name, step)) is not None:
@@ -137,7 +137,7 @@ class Webhooks:
             (sending[0].open.clear if event.stopped_at else sending[0].open.set)()
 
     async def _forget(self, name: str) -> None:
-        """Delete the state of a webhook that is no longer configured."""
+        """Delete the state, the consumer and the waiting events of a webhook that is no longer configured."""
         durable = deliveries(name)
         with suppress(nats.js.errors.NotFoundError):
             await self._bus.js.delete_consumer(durable.stream, durable.name)
@@ -149,7 +149,7 @@ class Webhooks:
                 metric.remove(name)
 
     async def _publish(self) -> None:
-        """Publish how sending goes, now and then, until cancelled."""
+        """Publish the state of sending every few seconds, until cancelled."""
         while True:
             await self._publish_once()
             await asyncio.sleep(self._publish_every_s)

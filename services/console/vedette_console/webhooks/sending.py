@@ -27,7 +27,7 @@ class Payload(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """A webhook with its secrets read. It never leaves the process."""
+    """A webhook with its URL and secrets read. It contains secrets, so it never leaves the process."""
 
     webhook: Webhook
     url: str
@@ -36,7 +36,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 def target(webhook: Webhook, outbound: Outbound) -> Target:
-    """Return *webhook* with its secrets read. Raises ConfigurationError with the key that is wrong."""
+    """Return *webhook* with its secrets read. Raises ConfigurationError, which names the wrong key."""
     where = f"webhooks.{webhook.name}"
     url = webhook.url.read(f"{where}.url") if isinstance(webhook.url, Secret) else webhook.url
     if problem := wrong_with(url):
@@ -76,7 +76,7 @@ class Sender:
         return await self._poster.post(body, headers, deadline_s=DEADLINE_S)
 
     async def send(self, message_id: str, payload: Payload) -> Attempt:
-        """Sign and post *payload*; return how that ended."""
+        """Sign and post *payload*; return the result. It raises nothing for a failed request."""
         try:
             return judged(await self.post(message_id, payload))
         except ProviderError as error:

@@ -19,7 +19,7 @@ REMEDY: Final = (
 
 
 def key(secret: str, where: str) -> bytes:
-    """Return the key that *secret* stands for. Raises ConfigurationError naming *where*, never the secret."""
+    """Return the key in *secret*. Raises ConfigurationError, which names *where*, never the secret."""
     text = secret.strip()
     if not text.startswith(_PREFIX):
         raise ConfigurationError(where=where, problem=f"does not begin with {_PREFIX}; {REMEDY}")
