@@ -33,7 +33,7 @@ async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed
     It subscribes before it lists, so that no event is missed. After the connection broke, it lists again and yields
     the differences. Raises FellBehind if its reader is too slow.
     """
-    held: dict[ModelRef, int] = {}
+    held: dict[ModelRef, Followed] = {}  # what was yielded last of each model
     async with watching:
         while True:
             reconnects = watching.reconnects
@@ -47,27 +47,28 @@ async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed
                     continue
                 except StopAsyncIteration:
                     return
-                if isinstance(event, Lifecycle) and event.revision > held.get(event.model, 0):
-                    held[event.model] = event.revision
+                if isinstance(event, Lifecycle) and event.revision > _revision(held, event.model):
                     info = None if isinstance(event, ModelLost) else event.info
-                    yield Followed(model=event.model, info=info, revision=event.revision)
+                    one = held[event.model] = Followed(model=event.model, info=info, revision=event.revision)
+                    yield one
 
 
-async def _listed(listing: Listing, held: dict[ModelRef, int]) -> list[Followed]:
+def _revision(held: dict[ModelRef, Followed], model: ModelRef) -> int:
+    return held[model].revision if model in held else 0
+
+
+async def _listed(listing: Listing, held: dict[ModelRef, Followed]) -> list[Followed]:
     """Return the differences between the catalogue and *held*, and update *held*."""
     present = {
         view.model: Followed(model=view.model, info=view.info, revision=view.revision)
         for view in (await _insist(listing)).models
     }
-    gone = [
-        Followed(model=model, info=None, revision=revision)
-        for model, revision in held.items()
-        if model not in present
-    ]
-    new = [one for model, one in present.items() if one.revision > held.get(model, 0)]
-    for one in gone:
+    absent = [one for model, one in held.items() if model not in present]
+    gone = [Followed(model=one.model, info=None, revision=one.revision) for one in absent if one.info]
+    new = [one for model, one in present.items() if one.revision > _revision(held, model)]
+    for one in absent:
         del held[one.model]
-    held.update((one.model, one.revision) for one in new)
+    held.update((one.model, one) for one in new)
     return gone + new
 
 
