@@ -103,7 +103,7 @@ class Fresh:
         try:
             # One reader that leaves does not end the work for the others.
             result: T = await asyncio.shield(self._kept[key][1])
-        except RequestError:
+        except Exception:
             self._kept.pop(key, None)  # only a result is kept
             raise
         return result
