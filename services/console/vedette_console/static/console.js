@@ -1,10 +1,10 @@
-// Live updates, the theme, sliders and the history chart. Pages work without it, but stand still.
+// Live updates, the theme, sliders and the history chart. Without it, pages work, but do not refresh.
 "use strict";
 
 const THEME = "vedette-theme";
 const AGAIN_MS = 1000;
 
-// Live: the server says which kinds of things happened; each part of the page that shows such things asks again.
+// Live: the server sends the kinds of events that happened. Each part of the page that shows such a kind refreshes.
 
 const waiting = new Set();
 const asked = new Map(); // address → when it was asked last: an element may be replaced by what it asks for
@@ -26,7 +26,7 @@ function refresh(element) {
   }, Math.max(0, due - Date.now()));
 }
 
-// Whether its reader types there, or selects text to copy.
+// Return whether the user types in the element, or selects text in it.
 function inUse(element) {
   const at = document.activeElement;
   if (element.contains(at) && at.matches("input, select, textarea")) return true;
@@ -40,14 +40,14 @@ function refreshAll(kinds) {
   }
 }
 
-// Say at the top of the page how live it is.
+// Show at the top of the page whether it is live.
 function say(text) {
   const said = document.getElementById("live");
   said.textContent = text;
   said.className = text === "live" ? "live on" : "live";
 }
 
-// Ask for this page, and never send its form again.
+// Load this page again by GET, so that its form is not sent again.
 function askAgain() {
   location.replace(location.pathname + location.search);
 }
@@ -71,7 +71,7 @@ function listen() {
   source.addEventListener("changed", (event) => refreshAll(JSON.parse(event.data)));
 }
 
-// What is open, scrolled or has the focus stays so when its part of the page is asked for again.
+// When a part of the page refreshes, its elements stay open, scrolled or in focus.
 
 const KEPT = "details, .scroll, pre, a, button, summary";
 function nameOf(one) {
@@ -80,7 +80,7 @@ function nameOf(one) {
   return `${one.tagName} ${of.dataset.key || said}`;
 }
 
-// Return a map from the name of each element that may be kept, and its place among those of that name, to it.
+// Return the elements to keep, by name and place among the elements of that name.
 function named(root) {
   const found = new Map(), seen = new Map();
   for (const one of root.querySelectorAll(KEPT)) {
@@ -120,7 +120,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
 });
 
-// An address holds what was chosen, and nothing empty.
+// An address has only the chosen values of a form, no empty ones.
 
 document.addEventListener("htmx:configRequest", (event) => {
   const form = event.detail.formData;
@@ -135,14 +135,14 @@ document.addEventListener("htmx:configRequest", (event) => {
   }
 });
 
-// Enter in a field changes the form and submits it: that is one step back, not two.
+// Enter in a field changes the form and submits it. That must be one entry of the history, not two.
 
 document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
   const update = event.detail.history;
   if (update.path === location.pathname + location.search) update.type = "replace";
 });
 
-// The theme: as the system has it, unless chosen here.
+// The theme: that of the system, unless the user chose one here.
 
 function paint(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
@@ -236,7 +236,7 @@ document.addEventListener("input", (event) => {
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshAll(); });
 
-// `vedette console` opens /login#token: what follows the # is never sent by itself.
+// `vedette console` opens /login#token: browsers never send the part after the #.
 function logIn() {
   const field = document.querySelector(".login input[name=token]");
   if (field && location.hash.length > 1) {
