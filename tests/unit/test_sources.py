@@ -186,6 +186,8 @@ endpoints:
   - {name: vllm-1, namespace: lab, address: "fd00::1", port: 8001}
   - {name: vllm-2, address: "10.0.0.3", port: "eighty"}
   - {address: "10.0.0.4", port: "8000"}
+  - {name: decode-0, address: 10.0.0.5, port: "8000", labels: {llm-d.ai/role: decode}}
+  - {name: prefill-0, address: 10.0.0.6, port: "8000", labels: {llm-d.ai/role: prefill}}
 """
 
 
@@ -199,6 +201,7 @@ async def test_a_directory_of_toml_and_of_llm_ds_files_is_read(tmp_path: Path) -
     assert {one.name: (one.settings["url"], one.key) for one in view.wanted} == {
         "gpu": ("http://gpu:8000", "gpu"),
         "default-vllm-0": ("http://10.0.0.1:8000", None),
+        "default-decode-0": ("http://10.0.0.5:8000", None),
         "lab-vllm-1": ("http://[fd00::1]:8001", None),
         "default-one": ("http://h:1", None),
     }

@@ -19,6 +19,7 @@ from vedette.local import installing
 from vedette.providers import addresses
 from vedette.settings.sources import Directory
 from vedette_discoverer.sources.naming import named
+from vedette_discoverer.sources.shapes import at
 from vedette_discoverer.sources.view import Refused, Unfit, View, Wanted
 
 _MAX_BYTES: Final = 1024 * 1024
@@ -26,6 +27,7 @@ _MAX_FILES: Final = 1000
 _SUFFIXES: Final = (".toml", ".yaml", ".yml", ".json")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _NAMESPACE: Final = "default"  # llm-d's own default
+_ROLE: Final = "llm-d.ai/role"  # a label
 
 
 class Files:
@@ -160,6 +162,8 @@ def _entries(file: str, endpoints: Sequence[Any]) -> Iterator[Wanted | Refused]:
                 name=named(file, str(place)), origin=f"{file} [{place}]", reason="the entry has no name"
             )
             continue
+        if at(entry, "labels", _ROLE) == "prefill":
+            continue  # only decode pods call a prefill pod
         namespace = entry.get("namespace") or _NAMESPACE
         origin = f"{file} {namespace}/{name}"
         try:
@@ -169,10 +173,7 @@ def _entries(file: str, endpoints: Sequence[Any]) -> Iterator[Wanted | Refused]:
 
 
 def _of_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of one of llm-d's entries. Its labels are not read, so prefill pods become endpoints as well.
-
-    Raises Unfit.
-    """
+    """Return the settings of one of llm-d's entries. Raises Unfit."""
     address, port = str(entry.get("address") or ""), str(entry.get("port") or "")
     if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", address):
         raise Unfit(f"address {address!r} is not an IP address or a host")
