@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import nats
 import nats.js.errors
 import openai
 import pytest
@@ -20,9 +21,10 @@ from providers.replay import replaying, reply
 from samples import lifecycle_event, model_info, probe_event
 from vedette import Client, SyncClient, calls
 from vedette.bus.bus import Bus
+from vedette.client import ask_encoded
 from vedette.client.fallback import NO_KEY, Call
 from vedette.client.model_feed import Followed
-from vedette.errors import NoCandidate, RequestError
+from vedette.errors import NoAnswer, NoCandidate, RequestError
 from vedette.messages.codec import decode_event, encode
 from vedette.messages.events import ModelReported
 from vedette.runtime.nats_server import NatsServer
@@ -66,6 +68,13 @@ async def until_known(client: Client, number: int) -> None:
         return (await client.models()).total == number
 
     await eventually(known, what=f"{number} models")
+
+
+async def test_a_query_over_a_closed_connection_has_the_error_that_is_promised(server: NatsServer) -> None:
+    connection = await nats.connect(server.url("agent"))
+    await connection.close()
+    with pytest.raises(NoAnswer, match=r"recommend\.best was not sent: .*closed"):
+        await ask_encoded(connection, "recommend.best", b"{}", timeout_s=60)
 
 
 async def test_more_models_than_a_message_holds(bus: Bus, agent: Client) -> None:

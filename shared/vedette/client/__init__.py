@@ -519,6 +519,8 @@ async def _request(connection: NatsClient, query: Query[Any, Any], payload: byte
             raise _silence(query.subject, timeout_s) from error
         # The service may be restarting, or the connection may be reconnecting.
         await asyncio.sleep(_RETRY_AFTER_S)
+    except nats.errors.Error as error:  # of the connection: it is closed, or its buffer is full
+        raise NoAnswer(code="no_answer", message=f"{query.subject} was not sent: {error}") from error
     try:
         return await connection.request(query.subject, payload, timeout=timeout_s, headers=headers)
     except nats.errors.NoRespondersError as error:
