@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import get_args
 
+from vedette.cancelling import cancel
 from vedette.messages.events import ScheduledJob
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Schedule, Settings
@@ -20,8 +21,6 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         tasks: dict[ScheduledJob, asyncio.Task[None]] = {}
 
         def begin(schedule: Schedule, job: ScheduledJob) -> None:
-            if job in tasks:
-                tasks[job].cancel()
             ticker = Ticker(
                 job=job,
                 slots=parse(getattr(schedule, job)),
@@ -34,6 +33,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         async def take_on(changed: Settings) -> None:
             for job in get_args(ScheduledJob):
                 if getattr(changed.schedule, job) != getattr(service.settings.schedule, job):
+                    await cancel([tasks[job]])
                     begin(changed.schedule, job)
 
         for job in get_args(ScheduledJob):

@@ -24,11 +24,11 @@ from vedette.bus.jobs import Jobs
 from vedette.bus.publishing import PUBLISH_TIMEOUT_S, Publisher
 from vedette.bus.streams import Streams, known
 from vedette.bus.watchdog import Watchdog
+from vedette.cancelling import cancel
 from vedette.clock import Clock
 from vedette.messages.tolerance import is_future
 
 _TIME_TIMEOUT_S = 2.0
-_CANCEL_AGAIN_S = 1.0
 
 
 class _StreamState(msgspec.Struct):
@@ -76,13 +76,7 @@ class Bus:
 
     async def close(self) -> None:
         """Cancel all tasks of `spawn` and wait for their end."""
-        tasks = set(self._tasks)
-        while tasks:
-            for task in tasks:
-                task.cancel()
-            # Repeated while a task continues: before Python 3.12, `wait_for`, which nats-py uses for replies, loses a
-            # cancellation that comes together with the reply.
-            _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
+        await cancel(self._tasks)
 
     async def _server_time(self) -> datetime:
         """Return the time of the NATS server. Raises TimeoutError or nats.errors.Error."""

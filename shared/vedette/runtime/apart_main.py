@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from vedette.cancelling import cancel
 from vedette.errors import ChildFailed, Interrupted, VedetteError
 from vedette.runtime import process
 from vedette.runtime.apart import MAX_LINE_BYTES, Reload, Said, Start
@@ -40,8 +41,7 @@ async def _serve() -> None:
                 try:
                     await process.until_stopped(running, stopped)
                 finally:
-                    taking.cancel()
-                    await asyncio.gather(taking, return_exceptions=True)
+                    await cancel([taking])
         except Interrupted:
             raise
         except VedetteError as error:

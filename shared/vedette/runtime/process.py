@@ -20,6 +20,7 @@ from vedette import log, tracing
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, why, without_secrets
 from vedette.bus.provisioning import provision
+from vedette.cancelling import cancel
 from vedette.clock import SystemClock
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.local import instance, private
@@ -355,9 +356,7 @@ async def until_stopped(running: Running, stopped: Stopped) -> None:
         if failure.done():
             failure.result()
     finally:
-        for task in tasks + reloading:
-            task.cancel()
-        await asyncio.gather(*tasks, *reloading, return_exceptions=True)
+        await cancel(tasks + reloading)
 
 
 def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:

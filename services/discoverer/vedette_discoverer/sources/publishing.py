@@ -12,6 +12,7 @@ import nats.errors
 import nats.js.errors
 
 from vedette.bus.bus import Bus
+from vedette.cancelling import cancel
 from vedette.clock import Clock
 from vedette.errors import MessageTooLarge, VedetteError
 from vedette.messages import ids
@@ -82,9 +83,7 @@ class Appearing:
 
     async def close(self) -> None:
         """Stop reading all sources."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await cancel(self._running)
         self._running, self._problems, self._logged = [], {}, {}
 
     async def note(self) -> str | None:
