@@ -67,6 +67,7 @@ GATEWAYS: dict[str, tuple[list[dict[str, Any]], dict[str, str]]] = {
         {},
     ),
     "Ollama's cloud": ([{"id": "gpt-oss:120b-cloud", "owned_by": "library"}], {}),
+    "Lemonade's cloud": ([{"id": "fireworks.kimi-k2", "owned_by": "lemonade", "recipe": "cloud"}], {}),
 }
 
 
@@ -89,6 +90,47 @@ async def test_a_gateway_is_known_by_its_headers(replay: Replay) -> None:
     told = await described(replay, {"id": "m", "owned_by": "vllm"}, X_Olla_Endpoint="gpu")
     assert told["m"].facts["free"] is False
     assert "Olla" in told["m"].sources["free"]
+
+
+def swapped(name: str, kind: str, **more: Any) -> dict[str, Any]:
+    """Return an entry of llama-swap's listing (source code, August 2026)."""
+    return {"id": name, "owned_by": "llama-swap", "meta": {"llamaswap": {"type": kind, **more}}}
+
+
+async def test_what_a_server_marks_as_passed_on_says_nothing_of_its_own_models(replay: Replay) -> None:
+    """The names of a service among them, too. Where calls end is not here, or not known."""
+    told = await described(
+        replay,
+        {"id": "Qwen3-8B-GGUF", "owned_by": "lemonade", "recipe": "llamacpp"},
+        {"id": "openai.gpt-5", "owned_by": "lemonade", "recipe": "cloud", "cloud_provider": "openai"},
+    )
+    assert {name: (one.facts["free"], one.locality) for name, one in told.items()} == {
+        "Qwen3-8B-GGUF": (True, "local"),
+        "openai.gpt-5": (False, "remote"),
+    }
+    assert told["openai.gpt-5"].facts["passed_on"] == "Lemonade passes calls on to openai"
+    assert "passed_on" not in told["Qwen3-8B-GGUF"].facts
+
+
+async def test_a_selector_of_llama_swap_is_as_dear_as_the_peer_that_it_may_choose(replay: Replay) -> None:
+    """Its targets are listed, those of a profile are not. Without a peer, neither leads out."""
+    own = [
+        swapped("small", "model", aliases=["quick"]),
+        swapped("warm", "selector", targets=["quick", "small"]),
+        swapped("pinned", "profile"),
+    ]
+    told = await described(replay, *own)
+    assert all(one.facts["free"] and one.locality == "local" for one in told.values())
+    spills = swapped("spills", "selector", targets=["small", "far/gpt-5"])
+    told = await described(replay, *own, spills, swapped("far/gpt-5", "peer", peerID="far"))
+    assert {name: one.facts["free"] for name, one in told.items()} == {
+        "small": True,
+        "warm": True,
+        "pinned": False,
+        "spills": False,
+        "far/gpt-5": False,
+    }
+    assert told["spills"].locality == told["far/gpt-5"].locality == "unknown"
 
 
 async def test_open_weights_with_a_vendors_name_are_no_service(replay: Replay) -> None:

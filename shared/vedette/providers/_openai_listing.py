@@ -20,7 +20,7 @@ from vedette.providers._flavours import (
     listed_by_info,
     may_be_localai,
 )
-from vedette.providers._gateways import gateway, may_be_litellm
+from vedette.providers._gateways import Routes, gateway, may_be_litellm, routes
 from vedette.providers._http import Http
 from vedette.providers._lenient import is_name, listings, mapping, sequence, text
 from vedette.providers._outcomes import without_status
@@ -66,6 +66,7 @@ class OpenAIListing:
         self.entries: dict[str, Mapping[str, Any]] = {}  # by name
         self.native: dict[str, Mapping[str, Any]] = {}  # by name: entries of the server's own listing
         self.passed_on: str | None = None  # why the server is taken for a gateway
+        self.routes = Routes()
         self.named = named
         self._http = http
         self._own = own
@@ -159,7 +160,7 @@ class OpenAIListing:
         return entries, headers
 
     async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
-        """Set the flavour from *entries* and *headers*, read the server's own listing, and set `passed_on`."""
+        """Set the flavour from *entries* and *headers*, read the server's own listing; set `passed_on` and `routes`."""
         self.flavour = self.given or detect(entries, headers.get("Server", ""))
         await self.read_native()
         if self.flavour is GENERIC and self.given is None:
@@ -167,7 +168,7 @@ class OpenAIListing:
                 await self._try(LITELLM)
             elif may_be_localai(entries):
                 await self._try(LOCALAI)
-        self.passed_on = None if self.given else gateway(entries, headers)
+        self.passed_on, self.routes = None if self.given else gateway(entries, headers), routes(entries)
 
     async def _try(self, flavour: Flavour) -> None:
         """Set *flavour* if the server has the own listing of that flavour, else GENERIC."""

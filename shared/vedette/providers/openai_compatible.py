@@ -27,7 +27,7 @@ from vedette.providers import (
 )
 from vedette.providers._base_urls import deployment, kind_asked, prefixes, root
 from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, LOCALAI, Flavour
-from vedette.providers._gateways import in_cloud, peer
+from vedette.providers._gateways import Elsewhere, elsewhere
 from vedette.providers._http import Http
 from vedette.providers._lenient import mapping, text
 from vedette.providers._openai_calls import OpenAICalls
@@ -110,16 +110,17 @@ class OpenAICompatibleEndpoint:
         details = await listing.properties() if flavour.props else listing.native.get(model.name, {})
         described = flavour.reads(entry, details)
         facts, sources, locality = {**described.facts}, {**described.sources}, described.locality
+        served = elsewhere(entry, listing.routes)
         if self._own:
-            free, why = self._is_free(entry)
+            free, why = self._is_free(served)
             facts.setdefault("free", free)
             sources.setdefault("free", why)
-        if passed_on := self._passed_on(entry):
+        if passed_on := self._passed_on(served):
             facts["passed_on"], sources["passed_on"] = passed_on, flavour.name
         if flavour.disturbs:
             facts["disturbs"], sources["disturbs"] = flavour.disturbs, flavour.name
         if locality == "unknown":
-            locality = flavour.locality
+            locality = flavour.locality if served is None else served.locality
         return msgspec.structs.replace(
             described,
             usual_kind=self._usual_kind(model.name, described),
@@ -138,7 +139,7 @@ class OpenAICompatibleEndpoint:
             return self._named_kind
         return self._listing.flavour.runs if described.usual_kind == "unknown" else described.usual_kind
 
-    def _is_free(self, entry: Mapping[str, Any]) -> tuple[bool, str]:
+    def _is_free(self, served: Elsewhere | None) -> tuple[bool, str]:
         """Return whether calls of a model are known to be free, and why; for a server on a machine of your own."""
         listing, flavour = self._listing, self._listing.flavour
         if listing.passed_on is not None:
@@ -147,17 +148,16 @@ class OpenAICompatibleEndpoint:
             return False, "nothing shows that this server runs the models itself"
         if listing.given is None and flavour.passes_on:
             return False, flavour.passes_on
-        elsewhere = peer(entry) or in_cloud(entry)
-        return elsewhere is None, elsewhere or f"{flavour.name} runs it on a machine of your own"
+        return served is None, served.why if served else f"{flavour.name} runs it on a machine of your own"
 
-    def _passed_on(self, entry: Mapping[str, Any]) -> str | None:
+    def _passed_on(self, served: Elsewhere | None) -> str | None:
         """Return a sentence that says why another server answers for this model, or None.
 
         The marks of a gateway count only for a server on a machine of your own.
         """
         if self._listing.flavour is LITELLM:
             return "LiteLLM passes requests on"
-        return (self._listing.passed_on if self._own else None) or peer(entry) or in_cloud(entry)
+        return (self._listing.passed_on if self._own else None) or (served.why if served else None)
 
     def _base_url(self) -> str | None:
         """Return the base URL for OpenAI clients; None for a unix socket, which they cannot reach by a URL."""
