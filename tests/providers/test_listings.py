@@ -239,6 +239,15 @@ KINDS = [
     ({"outputModalities": ["IMAGE"]}, False),
     ({"supported_endpoints": ["/v1/chat/completions", "/v1/responses"]}, True),
     ({"supported_endpoints": ["/v1/images/generations"]}, False),
+    # GitHub Copilot: newer models have the Responses API only, though their type is chat.
+    ({"supported_endpoints": ["/responses", "ws:/responses"], "capabilities": {"type": "chat"}}, False),
+    ({"supported_endpoints": ["/v1/messages", "/chat/completions"], "capabilities": {"type": "chat"}}, True),
+    ({"supported_endpoint_types": ["openai-response"]}, False),
+    ({"categories": ["llm"]}, True),
+    ({"categories": ["reranker"]}, False),
+    ({"categories": ["speech_to_text"]}, False),
+    ({"capabilities": {"reranker": True}}, False),
+    ({"modalities": {"input": ["audio"], "output": ["text"]}}, False),
 ]
 
 

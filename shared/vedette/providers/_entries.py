@@ -82,20 +82,22 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
     "imagein": Capability.VISION,
     "completionfim": Capability.INSERT,
     "embeddings": Capability.EMBEDDING,
+    "reranker": Capability.RERANK,
     "structuredoutputs": Capability.JSON_SCHEMA,
     "structuredoutput": Capability.JSON_SCHEMA,
     "responseschema": Capability.JSON_SCHEMA,
     "reasoning": Capability.THINKING,
 }
 # Fields with lists of abilities: infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
-# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), services that serve models
-# through OpenRouter (`supported_features`).
+# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), GPUStack (`categories`), and
+# services that serve models through OpenRouter (`supported_features`).
 _ABILITY_LISTS: Final = (
     "capabilities", "model_ability", "endpoints", "supported_endpoints", "supported_endpoint_types", "labels",
-    "features", "supported_features",
+    "categories", "features", "supported_features",
 )  # fmt: skip
 _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "chat": Capability.CHAT,
+    "llm": Capability.CHAT,
     "chat/completions": Capability.CHAT,
     "text-generation": Capability.CHAT,
     "generate": Capability.COMPLETION,
@@ -107,6 +109,7 @@ _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "rerank": Capability.RERANK,
     "jina-rerank": Capability.RERANK,
     "reranking": Capability.RERANK,
+    "reranker": Capability.RERANK,
     "tool-calling": Capability.TOOLS,
     "function-calling": Capability.TOOLS,
     "structured-outputs": Capability.JSON_SCHEMA,
@@ -116,6 +119,9 @@ _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "reasoning": Capability.THINKING,
     "thinking": Capability.THINKING,
 }
+# Paths of other APIs in such a list. Without a path for chat completions too, the model does not chat by them
+# (GitHub Copilot's newer models).
+_OTHER_APIS: Final = re.compile(r"\bresponses?\b|\bmessages\b")
 _ENDS: Final = (
     "expiration_date",
     "deprecation",
@@ -236,8 +242,10 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
         if kind == "chat" and Capability.COMPLETION in claims and Capability.CHAT not in claims:
             kind = "completion"  # Xinference lists base models with the type LLM too
         if kind is not None:
-            claims.setdefault(Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {kind_text}"))
-            return kind, claims
+            chats = claims.setdefault(
+                Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {kind_text}")
+            )
+            return "unknown" if kind == "chat" and not chats.value else kind, claims
         if _OTHER.search(kind_text.replace("-", "_")) or _OTHER.search(kind_text):
             claims[Capability.CHAT] = _declared(False, f"{source}: {name} {kind_text}")
             return "unknown", claims
@@ -246,6 +254,8 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
         return "embedding", claims
     if answers and "text" not in answers:
         claims[Capability.CHAT] = _declared(False, f"{source}: its answers are {', '.join(answers)}")
+    if taken(entry) == ["audio"]:
+        claims[Capability.CHAT] = _declared(False, f"{source}: it takes audio only")
     for capability, kind in _BY_ABILITY:
         if (claim := claims.get(capability)) is not None and claim.value:
             return kind, claims
@@ -344,6 +354,8 @@ def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
                 found[able] = _declared(True, f"{source}: {field} {word}")
         if words and all(word == "classify" or _OTHER.search(word) for word in words):
             found[Capability.CHAT] = _declared(False, f"{source}: {field} {', '.join(words)}")
+        if words and all(map(_OTHER_APIS.search, words)):
+            found[Capability.CHAT] = _declared(False, f"{source}: {field} {', '.join(words)} only")
     return found
 
 

@@ -5,7 +5,6 @@ Each server has a `Flavour` with its differences (`_flavours`). A server is reco
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 
