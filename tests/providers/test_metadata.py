@@ -141,6 +141,23 @@ async def test_a_renderer_stands_for_a_template(replay: Replay) -> None:
     assert (await described(replay, **shown, renderer="qwen3-coder")).kind == "chat"
 
 
+async def test_ollama_com_shows_no_weights(replay: Replay) -> None:
+    """Neither template nor format; the size is written out (oh-my-pi#928, openclaw#126653)."""
+    shown: dict[str, Any] = {
+        "details": {"format": "", "family": "gemma3", "families": None, "parameter_size": "27000000000"},
+        "model_info": {"general.architecture": "gemma3", "gemma3.context_length": 131072},
+        "capabilities": ["completion", "vision"],
+    }
+    told = await described(replay, **shown)
+    assert told.kind == "chat"
+    assert told.facts["parameters"] == 27_000_000_000
+    base = shown | {"details": {"format": "gguf", "parameter_size": "27"}, "template": "{{ .Prompt }}"}
+    told = await described(replay, **base)
+    assert told.kind == "completion"
+    assert "parameters" not in told.facts  # in which unit?
+    assert (await described(replay, details=None, model_info=None)).kind == "completion"
+
+
 async def test_an_unknown_quantisation_is_not_called_so(replay: Replay) -> None:
     """Ollama writes `unknown` for what it could not tell."""
     known = await described(replay, details={"quantization_level": "unknown"})

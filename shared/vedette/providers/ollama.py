@@ -82,7 +82,7 @@ _NOT_OLLAMA = (
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 _MAX_STUB_BYTES = 1_000_000  # no weights are smaller
 _UNLOADED_WITHIN = timedelta(seconds=30)
-_SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
+_SIZE = re.compile(r"([\d.]+)\s*([KMBT]|(?<=\d{7}))\Z")  # ollama.com writes 158000000000
 # Mixture-of-experts architectures, and the key with the width of an expert. Each block has the same experts of three
 # matrices, except the first `leading_dense_block_count` blocks (llama.cpp, src/llama-model.cpp, 2026-11).
 _EXPERT_WIDTH = {
@@ -315,7 +315,7 @@ def _quantization(details: Mapping[str, Any]) -> str | None:
 def _parameters(size: object) -> int | None:
     match = _SIZE.match(size.strip().upper()) if isinstance(size, str) else None
     written = decimal(match[1]) if match else None
-    counted = None if match is None or written is None else number(written * _SCALE[match[2]])
+    counted = None if match is None or written is None else number(written * _SCALE.get(match[2], 1))
     return None if counted is None else round(counted)
 
 
@@ -426,11 +426,17 @@ def _kind(claims: Mapping[str, Claim], body: Mapping[str, Any], *, remote: bool)
     if Capability.CHAT in claims:
         return "unknown"
     # Since 0.12 a renderer can replace the template. The template of a cloud model is not on the server.
-    if remote or text(body.get("renderer")) or _claimed(claims, Capability.TOOLS):
+    if remote or text(body.get("renderer")) or _claimed(claims, Capability.TOOLS) or _is_hidden(body):
         return "chat"
     template = text(body.get("template"), 100_000) or ""
     # A template that only repeats the prompt belongs to a base model, which continues text.
     return "completion" if template.replace(" ", "") in ("", "{{.Prompt}}") else "chat"
+
+
+def _is_hidden(body: Mapping[str, Any]) -> bool:
+    """Return whether /api/show says that the model completes text, but shows no weights: ollama.com shows none."""
+    shown = text(body.get("template"), 64) or text(mapping(body.get("details")).get("format"), 64)
+    return shown is None and "completion" in sequence(body.get("capabilities"))
 
 
 def _first_line(license_text: object) -> str | None:
