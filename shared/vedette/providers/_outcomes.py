@@ -71,7 +71,8 @@ _NOT_RUNNING: Final = _words(
     r"model has crashed|degraded function|endpoint is paused|worker not ready|deployment is not running",
 )
 _OF_THE_DAY: Final = _words(
-    r"per[ _-]?day|byday|per 86400|daily|\b[TR]PD\b|(?:weekly|monthly) \w+ limit|/ ?(?:day|month)\b|per month",
+    r"per[ _-]?day|byday|per 86400|daily|\b[TR]PD\b|/ ?(?:day|month)\b|per month",
+    r"(?:hourly|session|weekly|monthly) \w+ limit|\b\d+[ -]hours? (?:\w+ )?limit",
     r"set inference limit|当日|今日|每日|每天",
     r"limit: 0\b",  # Google: a model that is not in the free tier
 )
