@@ -251,6 +251,68 @@ KINDS = [
 ]
 
 
+def preset(name: str, *arguments: str, value: str = "unloaded") -> dict[str, Any]:
+    """Return an entry of llama.cpp's router (bifrost#969, pi-llama#19)."""
+    started = ["/app/llama-server", "--port", "0", "--alias", name, *arguments]
+    return {
+        "id": name,
+        "owned_by": "llamacpp",
+        "status": {"value": value, "args": started},
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "context", "origin"),
+    [
+        ((), "chat", None, None),
+        (("--embeddings", "--pooling", "mean"), "embedding", None, None),
+        (("--embedding", "--reranking"), "rerank", None, None),
+        (
+            ("-hf", "unsloth/Qwen3-8B-GGUF:Q4_K_M", "-c", "16384"),
+            "chat",
+            16_384,
+            "unsloth/Qwen3-8B-GGUF:Q4_K_M",
+        ),
+        (
+            ("--model", "/models/x.gguf", "--ctx-size", "65536", "--parallel", "4"),
+            "chat",
+            16_384,
+            "/models/x.gguf",
+        ),
+        (("--ctx-size", "65536", "-np", "4", "--kv-unified"), "chat", 65_536, None),
+        (("--ctx-size", "0"), "chat", None, None),
+        (("--ctx-size",), "chat", None, None),
+    ],
+)
+async def test_a_preset_is_known_by_the_arguments_that_start_it(
+    arguments: tuple[str, ...], kind: str, context: int | None, origin: str | None, replay: Replay
+) -> None:
+    """A router says nothing else of a model that is not loaded; its name need not say what it is for."""
+    told = (await described(replay, preset("m", *arguments)))["m"]
+    assert infer(told, "m")[0] == kind
+    assert (told.facts.get("served_context_tokens"), told.origin) == (context, origin)
+
+
+async def test_a_preset_whose_arguments_are_no_arguments_is_described(replay: Replay) -> None:
+    """Whatever a server lists there."""
+    for arguments in (None, "x", [7, None, ["--embedding"]], {}):
+        entry = preset("m") | {"status": {"value": "unloaded", "args": arguments}}
+        assert infer((await described(replay, entry))["m"], "m")[0] == "chat"
+
+
+async def test_what_a_model_was_loaded_with_comes_before_its_arguments(replay: Replay) -> None:
+    """Where the router tells both."""
+    entry = preset("m", "--ctx-size", "65536", value="loaded") | {"meta": {"n_ctx": 32_768}}
+    assert (await described(replay, entry))["m"].facts["served_context_tokens"] == 32_768
+
+
+async def test_weights_that_are_still_downloaded_are_not_offered(replay: Replay) -> None:
+    """A router lists them (letta-code#3496); a sleeping model wakes when it is called (pi#8235)."""
+    entries = [preset("a", value="downloading"), preset("b", value="sleeping"), preset("c")]
+    assert list(await described(replay, *entries)) == ["b", "c"]
+
+
 def test_a_model_that_writes_text_need_not_chat() -> None:
     """What it was asked with, and its name, may say otherwise."""
     heard = {"input_modalities": ["audio"], "output_modalities": ["text"]}

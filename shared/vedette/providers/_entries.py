@@ -142,7 +142,9 @@ _SWITCHES: Final = (
     "active", "enabled", "available", "is_active", "downloaded", "available_on_current_plan",
 )  # fmt: skip
 _SWITCHED_OFF: Final = ("archived", "disabled", "retired")
-_OFF: Final = frozenset(("offline", "disabled", "retired", "removed", "shutdown", "end_of_life"))
+_OFF: Final = frozenset(
+    ("offline", "disabled", "retired", "removed", "shutdown", "end_of_life", "downloading")
+)
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?(?:\s*tokens)?\Z")
 
 
@@ -160,8 +162,12 @@ def is_offered(entry: Entry, now: datetime) -> bool:
 
 
 def _is_switched_off(entry: Entry) -> bool:
-    """Return whether *entry* is archived, disabled, retired, off by policy (GitHub Copilot), or offline (Venice)."""
-    states = (text(entry.get(name), 32) or "" for name in ("status", "state", "lifecycle_status"))
+    """Return whether *entry* is archived, disabled, retired, off by policy (GitHub Copilot), or offline (Venice).
+
+    Or its weights are not complete yet (llama.cpp's router).
+    """
+    given = [entry.get(name) for name in ("status", "state", "lifecycle_status")]
+    states = (text(one, 32) or text(mapping(one).get("value"), 32) or "" for one in given)
     return (
         any(entry.get(name) is True for name in _SWITCHED_OFF)
         or any(state.lower() in _OFF for state in states)

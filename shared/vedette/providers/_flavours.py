@@ -12,6 +12,7 @@ Sources of the flavours:
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -120,6 +121,40 @@ def _has_default_template(details: Entry) -> bool:
 
 def _plain(template: str) -> str:
     return re.sub(r"\s|\\n", "", template)
+
+
+# Arguments of llama-server that say what a model is started for (common/arg.cpp, 2026-09).
+_STARTED_FOR: dict[str, Kind] = {
+    "--rerank": "rerank",
+    "--reranking": "rerank",
+    "--embedding": "embedding",
+    "--embeddings": "embedding",
+}
+_CONTEXT_ARGUMENTS = ("--ctx-size", "-c")
+_SLOT_ARGUMENTS = ("--parallel", "-np")
+_WEIGHT_ARGUMENTS = ("--hf-repo", "-hfr", "-hf", "--model", "-m")
+
+
+def _llama_cpp_router(entry: Entry, _: Entry) -> Described:
+    """Read an entry of llama.cpp's router: it also lists the arguments with which it starts the model."""
+    described, source = entry_and_props(entry, {}), "/v1/models: arguments of llama-server"
+    words = [text(one, 512) for one in sequence(mapping(entry.get("status")).get("args"))]
+    values = {name: value for name, value in pairwise(words) if name}
+
+    def value(names: tuple[str, ...]) -> str | None:
+        return next((found for name in names if (found := values.get(name))), None)
+
+    # The slots share the context only if it is not divided among a number of them.
+    shares = 1 if {"--kv-unified", "-kvu"}.intersection(words) else tokens(value(_SLOT_ARGUMENTS)) or 1
+    started = known(served_context_tokens=(tokens(value(_CONTEXT_ARGUMENTS)) or 0) // shares or None)
+    kind = next((kind for name, kind in _STARTED_FOR.items() if name in words), described.kind)
+    return msgspec.structs.replace(
+        described,
+        kind=kind,
+        facts={**started, **described.facts},
+        sources={**dict.fromkeys(started, source), **described.sources},
+        origin=described.origin or value(_WEIGHT_ARGUMENTS),
+    )
 
 
 _LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embeddings": "embedding"}
@@ -382,6 +417,7 @@ FLAVOURS = (
         locality="local",
         resident="by_status",
         health="health",
+        reads=_llama_cpp_router,
         slots_of_each="slots?model={model}&autoload=false",
     ),
     Flavour(
