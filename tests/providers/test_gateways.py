@@ -35,6 +35,10 @@ ENGINES = {
     "MLC-LLM": {"owned_by": "MLC-LLM"},
     "OpenVINO": {"owned_by": "OVMS"},
     "Docker Model Runner": {"owned_by": "docker"},
+    "Lemonade": {"owned_by": "lemonade", "recipe": "llamacpp"},
+    "oMLX": {"owned_by": "omlx", "max_model_len": 4096},
+    "vllm-mlx": {"owned_by": "vllm-mlx"},
+    "Aphrodite": {"owned_by": "aphrodite", "max_model_len": 4096},
     "infinity": {"owned_by": "infinity"},
     "Xinference": {"owned_by": "xinference"},
 }

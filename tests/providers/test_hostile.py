@@ -111,11 +111,12 @@ async def test_a_bad_listing_is_one_outcome(provider: str, bad: str, replay: Rep
     assert caught.value.retry_after_s == (7.0 if bad == "429" else None)
     asked = [request.path for request in replay.requests]
     assert len(asked) == len(set(asked))  # nothing is retried
-    # A listing that is not found may be at the server's root, or in what it tells of its one model. A server of one's
-    # own that does not answer in time may be one that computes one request at a time, as its documents tell.
+    # A listing that is not found may be under `/engines`, at the server's root, or in what it tells of its one model. A
+    # server of one's own that does not answer in time may be one that computes one request at a time, as its documents
+    # tell.
     speaks_openai = issubclass(type(providers.load(provider)), type(providers.load("openai-compatible")))
     waits = speaks_openai and caught.value.outcome is Outcome.TIMEOUT
-    assert len(asked) == (3 if (provider, bad) == ("openai-compatible", "404") else 2 if waits else 1)
+    assert len(asked) == (4 if (provider, bad) == ("openai-compatible", "404") else 2 if waits else 1)
 
 
 async def test_nothing_listens(provider: str, port: int) -> None:

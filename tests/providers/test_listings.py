@@ -313,6 +313,118 @@ async def test_weights_that_are_still_downloaded_are_not_offered(replay: Replay)
     assert list(await described(replay, *entries)) == ["b", "c"]
 
 
+def lemonade(name: str, *labels: str, **more: Any) -> dict[str, Any]:
+    """Return an entry of Lemonade's listing (its API description, August 2026)."""
+    return {"id": name, "owned_by": "lemonade", "recipe": "llamacpp", "labels": list(labels), **more}
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        (lemonade("m", "hot"), "chat"),
+        (lemonade("m", "chat", "chat-transcription", "vision"), "chat"),
+        (lemonade("m", "reasoning", recipe="flm"), "chat"),
+        (lemonade("m", "embeddings"), "embedding"),
+        (lemonade("m", "reranking"), "rerank"),
+        (lemonade("m", "hot", "image", recipe="sd-cpp"), "unknown"),
+        (lemonade("m", "transcription", "realtime-transcription", "hot", recipe="whispercpp"), "unknown"),
+        (lemonade("m", "hot", "classification", recipe="onnxruntime"), "unknown"),
+        (lemonade("m", recipe="collection.omni"), "unknown"),
+    ],
+)
+async def test_lemonade_says_what_a_model_is_for_by_its_labels(
+    entry: dict[str, Any], kind: str, replay: Replay
+) -> None:
+    """Else by its recipe, the engine that runs it."""
+    assert infer((await described(replay, entry))["m"], "m")[0] == kind
+
+
+async def test_lemonade_serves_less_than_the_weights_could(replay: Replay) -> None:
+    """Its `max_context_window` is theirs (lemonade#3046)."""
+    told = await described(
+        replay,
+        lemonade("now", max_context_window=1_048_576, context_length=8192),
+        lemonade("before", max_context_window=1_048_576, recipe_options={"ctx_size": 131_072}),
+        lemonade("auto", max_context_window=40_960, recipe_options={"ctx_size": -1}),
+    )
+    contexts = {
+        name: (one.facts.get("native_context_tokens"), one.facts.get("served_context_tokens"))
+        for name, one in told.items()
+    }
+    assert contexts == {"now": (1_048_576, 8192), "before": (1_048_576, 131_072), "auto": (40_960, None)}
+
+
+async def test_docker_model_runner_lists_for_clients_under_another_path(replay: Replay) -> None:
+    """At its root it lists digests, which no call takes (docker/model-runner, July 2026)."""
+    about = {
+        "context_window": 8192,
+        "architecture": "llama",
+        "parameters": "361.82 M",
+        "quantization": "Q4_K_M",
+    }
+    entry = {"id": "docker.io/ai/smollm2:latest", "object": "model", "owned_by": "docker", "dmr": about}
+    native = [{"id": "sha256:354bf30d0aa3", "tags": [entry["id"]], "config": {"format": "gguf"}}]
+    replay.routes["GET", "/models"] = reply(200, native)
+    replay.routes["GET", "/engines/v1/models"] = reply(200, {"object": "list", "data": [entry]})
+    replay.routes["GET", "/engines/ps"] = reply(200, [{"model_name": "ai/smollm2", "mode": "completion"}])
+    for path in ("", "/engines", "/engines/v1"):
+        async with opened("openai-compatible", replay.url + path) as endpoint:
+            (listed,) = await endpoint.list_models()
+            told = await endpoint.describe(listed)
+            assert ((await endpoint.resident()) or {})[listed.name].resident
+        assert (listed.name, told.base_url) == (entry["id"], f"{replay.url}/engines/v1")
+        assert told.facts["parameters"] == 361_820_000
+        assert told.facts["served_context_tokens"] == 8192
+        assert told.facts["quantization"] == "Q4_K_M"
+
+
+LOADED = {
+    "lemonade": ("/v1/health", {"all_models_loaded": [{"model_name": "a", "type": "llm"}]}),
+    "docker": ("/ps", [{"model_name": "a:latest"}]),
+    "llama-swap": ("/running", {"running": [{"model": "a", "state": "ready"}]}),
+    "omlx": ("/v1/models/status", {"models": [{"id": "a", "loaded": True}, {"id": "b", "loaded": False}]}),
+}
+
+
+@pytest.mark.parametrize("owner", LOADED)
+async def test_a_server_lists_what_it_has_loaded(owner: str, replay: Replay) -> None:
+    """Where the list is missing or no list, nothing is known of any model."""
+    path, body = LOADED[owner]
+    entries = [{"id": name, "owned_by": owner, "max_model_len": 4096} for name in ("a", "b")]
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": entries})
+    replay.routes["GET", path] = reply(200, body)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        found = await endpoint.resident() or {}
+        assert {name: one.resident for name, one in found.items()} == {"a": True, "b": False}
+        for other in (reply(404), reply(200, {"error": "no"}), reply(200, "<html>")):
+            replay.routes["GET", path] = other
+            assert await endpoint.resident() is None
+
+
+async def test_omlx_is_no_vllm_for_its_contexts(replay: Replay) -> None:
+    """It lists `max_model_len` as vLLM does, but loads models when they are called."""
+    listed = [{"id": name, "owned_by": "omlx", "max_model_len": 4096} for name in ("talk", "docs", "alias")]
+    status = [
+        {"id": "talk", "loaded": True, "model_type": "vlm"},
+        {"id": "docs", "loaded": False, "model_type": "embedding"},
+        {"id": "ears", "model_alias": "alias", "loaded": False, "model_type": "audio_stt"},
+    ]
+    replay.routes["GET", "/v1/models/status"] = reply(200, {"models": status})
+    told = await described(replay, *listed)
+    kinds = {name: infer(one, name)[0] for name, one in told.items()}
+    assert kinds == {"talk": "chat", "docs": "embedding", "alias": "unknown"}
+    assert told["talk"].claims[Capability.VISION].value
+    assert told["talk"].facts["served_context_tokens"] == 4096
+
+
+async def test_vllm_mlx_says_by_its_owner_what_a_model_is_for(replay: Replay) -> None:
+    """It lists embedding and rerank models beside the others (source code, August 2026)."""
+    owners = {"talk": "vllm-mlx", "docs": "vllm-mlx-embedding", "order": "vllm-mlx-reranker"}
+    told = await described(replay, *({"id": name, "owned_by": owner} for name, owner in owners.items()))
+    kinds = {name: infer(one, name)[0] for name, one in told.items()}
+    assert kinds == {"talk": "chat", "docs": "embedding", "order": "rerank"}
+
+
 def test_a_model_that_writes_text_need_not_chat() -> None:
     """What it was asked with, and its name, may say otherwise."""
     heard = {"input_modalities": ["audio"], "output_modalities": ["text"]}

@@ -45,6 +45,15 @@ PAGES: dict[str, tuple[str, Activity]] = {
             source="vllm metrics",
         ),
     ),
+    "aphrodite": (
+        'aphrodite:num_requests_running{model_name="m"} 3.0\naphrodite:num_requests_waiting{model_name="m"} 1.0\n',
+        Activity(
+            running=3,
+            waiting=1,
+            models={"m": ModelActivity(running=3, waiting=1)},
+            source="aphrodite metrics",
+        ),
+    ),
     "sglang": (
         'sglang:num_running_reqs{model_name="m"} 5\nsglang:num_queue_reqs{model_name="m"} 1\n'
         'sglang:token_usage{model_name="m"} 0.28\nsglang:gen_throughput{model_name="m"} 86.5\n',
@@ -227,6 +236,19 @@ async def test_a_page_that_cannot_be_selected_from_is_read_whole_from_then_on(re
             [{"num_reqs": 5, "num_waiting_reqs": 2}, {"num_reqs": 1, "num_waiting_reqs": 0}],
             Activity(running=4, waiting=2, source="sglang /get_load"),
         ),
+        (
+            "sglang",
+            "/v1/loads",
+            {
+                "dp_rank_count": 2,
+                "loads": [
+                    {"dp_rank": 0, "num_running_reqs": 3, "num_waiting_reqs": 2, "num_total_reqs": 5},
+                    {"dp_rank": 1, "num_running_reqs": 7, "num_waiting_reqs": 0, "num_total_reqs": 7},
+                ],
+            },
+            Activity(running=10, waiting=2, source="sglang /v1/loads"),
+        ),
+        ("sglang", "/v1/loads", {"loads": []}, None),
         ("anybody", "/load", {"server_load": 1}, Activity(running=1, source="generic /load")),
         ("vllm", "/load", {"server_load": -1}, None),
         ("vllm", "/load", {"server_load": 1e300}, None),
@@ -240,6 +262,18 @@ async def test_without_metrics_a_path_of_its_own_tells(
     replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": owner}]})
     replay.routes["GET", path] = reply(200, body)
     assert await load(replay) == expected
+
+
+async def test_the_older_path_is_asked_alone_where_it_answers(replay: Replay) -> None:
+    """SGLang's before 2026; a reading is made every ten seconds."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": "sglang"}]})
+    replay.routes["GET", "/get_load"] = reply(200, [{"num_reqs": 1, "num_waiting_reqs": 0}])
+    async with opened("openai-compatible", replay.url) as endpoint:
+        assert isinstance(endpoint, Metered)
+        for _ in range(3):
+            assert await endpoint.load("sglang") == Activity(running=1, waiting=0, source="sglang /get_load")
+    asked = [one.path.partition("?")[0] for one in replay.requests]
+    assert (asked.count("/v1/loads"), asked.count("/get_load")) == (1, 3)
 
 
 async def test_litellm_tells_its_backlog_less_the_one_that_asks(replay: Replay) -> None:

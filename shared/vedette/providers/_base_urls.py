@@ -45,13 +45,14 @@ def prefixes(url: str) -> tuple[str, ...]:
     """Return the prefixes to try between *url* and the paths of the protocol, the likeliest first.
 
     A URL with a path (`/api/paas/v4`, `/openai`) is either a base URL, or a server below a path of a proxy. A few
-    servers, for example infinity, have the protocol at their root, without `v1/`.
+    servers, for example infinity, have the protocol at their root, without `v1/`. Docker Model Runner has it under
+    `engines/v1/`, and another listing at its root.
     """
     pasted = _without_request(url)
     is_versioned = pasted.endswith("/v1")
     if is_versioned:
         return ("v1/",)
-    return ("", "v1/") if urlsplit(http_url(pasted)).path.strip("/") else ("v1/", "")
+    return ("", "v1/") if urlsplit(http_url(pasted)).path.strip("/") else ("v1/", "engines/v1/", "")
 
 
 def kind_asked(url: str) -> Kind:

@@ -268,6 +268,11 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
     return "unknown", claims
 
 
+def is_of_other_kind(word: str) -> bool:
+    """Return whether *word*, an ability or a label, is that of a model that Vedette cannot call."""
+    return _OTHER.search(word) is not None
+
+
 def _word(value: object) -> str:
     """Return *value*, a text or an object with a `name` (Cloudflare), in lower case with `-` between words."""
     found = text(value, 64) or text(mapping(value).get("name"), 64) or ""

@@ -7,11 +7,12 @@ Sources of the flavours:
 - API descriptions: LM Studio (/api/v0; /api/v1 on 2026-11-29) and Text Generation Inference (/info, metrics),
   2026-11-27
 - source code: infinity, text-embeddings-inference, KoboldCpp, Xinference and LocalAI, and the `owned_by` of the servers
-  from SGLang on, 2026-11-29; Lemonade, exo, Ray Serve, Triton and GPUStack, 2026-11-30
+  from SGLang on, 2026-11-29; Lemonade, exo, Ray Serve, Triton and GPUStack, 2026-11-30; llama.cpp's router, Docker
+  Model Runner, vllm-mlx and Aphrodite, Lemonade's API description, and reports of oMLX, 2026-12-01
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from vedette.providers._lenient import (
     is_name,
     known,
     mapping,
+    parameter_count,
     sequence,
     text,
     tokens,
@@ -157,6 +159,120 @@ def _llama_cpp_router(entry: Entry, _: Entry) -> Described:
     )
 
 
+# Recipes of Lemonade whose models chat, unless their labels say otherwise (`oga`, `hf`: versions of 2025).
+_CHAT_RECIPES = re.compile(r"(?:llamacpp|flm|ryzenai|vllm|cloud|oga|hf)\b")
+# What a chat model hears or writes down; other labels with these words are those of models that do not chat.
+_OF_CHAT_MODELS = frozenset(("vision", "chat-transcription"))
+
+
+def _lemonade(entry: Entry, _: Entry) -> Described:
+    """Read an entry of Lemonade's listing. `max_context_window` is the context of the weights, not of the server.
+
+    Before `context_length` (August 2026), only the options of the recipe have the context size.
+    """
+    described, source = entry_and_props(entry, {}), "/v1/models"
+    options = mapping(entry.get("recipe_options"))
+    facts = {name: fact for name, fact in described.facts.items() if name != "served_context_tokens"}
+    facts |= known(
+        native_context_tokens=tokens(entry.get("max_context_window")) or None,
+        served_context_tokens=tokens(entry.get("context_length")) or tokens(options.get("ctx_size")) or None,
+    )
+    kind, claims = described.kind, dict(described.claims)
+    labels = {label for label in map(text, sequence(entry.get("labels"))) if label} - _OF_CHAT_MODELS
+    recipe = text(entry.get("recipe"), 64) or ""
+    if kind == "unknown" and Capability.CHAT not in claims:
+        others = sorted(filter(_entries.is_of_other_kind, labels))
+        chats = not others and _CHAT_RECIPES.match(recipe) is not None
+        if others or chats:
+            claims |= declared(f"{source}: {', '.join(others) or recipe}", {Capability.CHAT: chats})
+        kind = "chat" if chats else kind
+    return msgspec.structs.replace(
+        described, kind=kind, facts=facts, sources=dict.fromkeys(facts, source), claims=claims
+    )
+
+
+def _docker_model_runner(entry: Entry, _: Entry) -> Described:
+    """Read an entry of Docker Model Runner's listing, which has facts of the model under `dmr`."""
+    about, source = mapping(entry.get("dmr")), "/v1/models: dmr"
+    described = entry_and_props({**about, **entry}, {})
+    facts = known(
+        parameters=parameter_count(about.get("parameters")), architecture=text(about.get("architecture"))
+    )
+    return msgspec.structs.replace(
+        described,
+        facts={**described.facts, **facts},
+        sources={**described.sources, **dict.fromkeys(facts, source)},
+    )
+
+
+def _omlx(entry: Entry, details: Entry) -> Described:
+    """Read an entry, and from oMLX's own listing (*details*) the type of the model."""
+    source = "oMLX /v1/models/status"
+    described = entry_and_props(entry, {})
+    kind, claims = kind_and_claims({"model_type": details.get("model_type")}, source)
+    if details.get("model_type") == "vlm":
+        claims |= declared(source, {Capability.VISION: True})
+    return msgspec.structs.replace(described, kind=kind, claims={**described.claims, **claims})
+
+
+def _omlx_by_name(body: Any) -> dict[str, Entry]:
+    """Return oMLX's entries by name and alias, each with its `state`."""
+    entries = [mapping(one) for one in sequence(mapping(body).get("models"))]
+    states = {True: "loaded", False: "not-loaded"}
+    return {
+        str(name): {**entry, "state": states[entry.get("loaded") is True]}
+        for entry in entries
+        for name in (entry.get("id"), entry.get("model_alias"))
+        if is_name(name)
+    }
+
+
+_OWNERS_OF_VLLM_MLX: dict[str, Kind] = {
+    "vllm-mlx-embedding": "embedding",
+    "vllm-mlx-reranker": "rerank",
+}
+
+
+def _vllm_mlx(entry: Entry, _: Entry) -> Described:
+    """Read an entry of vllm-mlx's listing, whose owner shows the kind of the model."""
+    described = entry_and_props(entry, {})
+    kind = _OWNERS_OF_VLLM_MLX.get(text(entry.get("owned_by")) or "", described.kind)
+    return msgspec.structs.replace(described, kind=kind)
+
+
+def _held_by_llama_swap(body: Any, names: Collection[str]) -> set[str] | None:
+    """Return the models that run. One that is loading counts: it was just called, and a call of another unloads it."""
+    if "running" not in mapping(body):
+        return None
+    entries = [mapping(one) for one in sequence(body["running"])]
+    return {name for one in entries if one.get("state") in LOADED and (name := text(one.get("model")))}
+
+
+def _held_by_lemonade(body: Any, names: Collection[str]) -> set[str] | None:
+    held = mapping(body).get("all_models_loaded")
+    if not isinstance(held, list):
+        return None
+    return {name for one in map(mapping, held) if (name := text(one.get("model_name")))}
+
+
+def _held_by_docker(body: Any, names: Collection[str]) -> set[str] | None:
+    """Return the models that run. The runner names each as its caller did: `ai/smollm2`, or in full."""
+    if not isinstance(body, list):
+        return None
+    held = {_in_full(name) for one in map(mapping, body) if (name := text(one.get("model_name")))}
+    return {name for name in names if _in_full(name) in held}
+
+
+def _in_full(name: str) -> str:
+    """Return the name of a model in Docker's registry without the registry, with its namespace and tag."""
+    path = name.removeprefix("index.").removeprefix("docker.io/")
+    path = path if "/" in path else f"ai/{path}"
+    return path if ":" in path.rpartition("/")[2] else f"{path}:latest"
+
+
+# States of a loaded model (llama-swap, llama.cpp's router). A model that is loading counts as loaded: it was just
+# called, and a call of another model would unload it.
+LOADED: frozenset[object] = frozenset({"ready", "starting", "loaded", "loading"})
 _LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embeddings": "embedding"}
 
 
@@ -341,14 +457,17 @@ class Flavour(Struct, frozen=True, kw_only=True):
     owned_by: tuple[str, ...] = ()  # values of `owned_by` in its listing
     owned_by_itself: bool = False  # in its listing, `owned_by` is the id of the model
     server_header: str | None = None
-    entry_field: str | None = None  # a field that only its listing has
+    entry_field: str | None = None  # a field of its listing
     status_of_each: bool = (
         False  # each entry of its listing has a `status`, an object with a `value`: loaded or not
     )
     status_by_owner: bool = False  # as `status_of_each`, and `owned_by` is the author in the model's name
     passes_on: str | None = None  # why calls may go to a paid service; ignored if `flavour` is configured
     locality: Locality = "unknown"
-    resident: Literal["always", "by_status", "by_state", "by_running", "by_system", "unknown"] = "unknown"
+    resident: Literal["always", "by_status", "by_state", "by_list", "by_system", "unknown"] = "unknown"
+    held_at: str = ""  # for `by_list`: the path that lists the loaded models, beside `v1`
+    # Reads the reply of `held_at`, with the names of the listing: the names of the loaded models, None if unreadable.
+    held: Callable[[Any, Collection[str]], set[str] | None] = lambda body, names: None
     health: str | None = None  # the path of its health check: 503 while a model loads
     version: str | None = None  # a path that returns {"version": …}
     props: str | None = None  # a path that describes its one model
@@ -360,6 +479,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
     )
     metrics: Metrics | None = None  # the names of its load metrics in /metrics
     load: str | None = None  # a path that reports the number of requests, used if /metrics is off
+    load_before: str | None = None  # the path of `load` in older versions
     slots: str | None = None  # a path that lists slots with `is_processing`, used if /metrics is off
     slots_of_each: str | None = None  # as `slots`, for each loaded model of a server that runs several
     record: str | None = (
@@ -394,7 +514,9 @@ FLAVOURS = (
         runs="chat",
         owned_by=("llama-swap",),
         locality="local",
-        resident="by_running",
+        resident="by_list",
+        held_at="running",
+        held=_held_by_llama_swap,
         health="health",
         # Not `upstream/{model}/slots`: it would reload a model that was just swapped out.
         record="api/metrics/activity?limit=50",
@@ -441,7 +563,36 @@ FLAVOURS = (
         resident="always",
         # Not its /health, which generates a token.
         metrics=_metrics.SGLANG,
-        load="get_load",
+        load="v1/loads?include=core",
+        load_before="get_load",
+    ),
+    Flavour(
+        name="omlx",
+        runs="chat",
+        owned_by=("omlx",),
+        locality="local",
+        health="health",
+        native="v1/models/status",
+        natively=_omlx_by_name,
+        resident="by_state",
+        reads=_omlx,
+    ),
+    Flavour(
+        name="vllm-mlx",
+        runs="chat",
+        owned_by=("vllm-mlx", *_OWNERS_OF_VLLM_MLX),
+        locality="local",
+        reads=_vllm_mlx,
+        answers_any_name=True,
+    ),
+    Flavour(
+        name="aphrodite",
+        runs="chat",
+        owned_by=("aphrodite",),
+        locality="local",
+        resident="always",
+        health="health",
+        metrics=_metrics.APHRODITE,
     ),
     Flavour(
         name="vllm",
@@ -504,7 +655,15 @@ FLAVOURS = (
     Flavour(name="tensorrt-llm", runs="chat", owned_by=("tensorrt_llm",), locality="local"),
     Flavour(name="mlc-llm", runs="chat", owned_by=("MLC-LLM",), locality="local"),
     Flavour(name="openvino", owned_by=("OVMS",), locality="local"),
-    Flavour(name="lemonade", owned_by=("lemonade",), locality="local"),
+    Flavour(
+        name="lemonade",
+        owned_by=("lemonade",),
+        locality="local",
+        reads=_lemonade,
+        resident="by_list",
+        held_at="v1/health",
+        held=_held_by_lemonade,
+    ),
     Flavour(name="exo", runs="chat", owned_by=("exo",), locality="local"),
     Flavour(name="ray-serve", runs="chat", entry_field="rayllm_metadata", locality="local"),
     Flavour(name="triton", owned_by=("Triton Inference Server",), locality="local"),
@@ -514,7 +673,16 @@ FLAVOURS = (
         locality="local",
         passes_on="GPUStack may pass calls on to a hosted service (its providers)",
     ),
-    Flavour(name="docker-model-runner", runs="chat", owned_by=("docker",), locality="local"),
+    Flavour(
+        name="docker-model-runner",
+        runs="chat",
+        owned_by=("docker",),
+        locality="local",
+        reads=_docker_model_runner,
+        resident="by_list",
+        held_at="ps",
+        held=_held_by_docker,
+    ),
     Flavour(
         name="infinity",
         runs="embedding",
@@ -578,14 +746,20 @@ def _has_status_and_author(entry: Entry) -> bool:
 
 
 def detect(entries: list[Entry], server_header: str) -> Flavour:
-    """Return the flavour of the server that sent *entries* with *server_header*; GENERIC if it is not recognised."""
-    for flavour in FLAVOURS:
-        by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
-        by_itself = flavour.owned_by_itself and any(e.get("owned_by") == e.get("id") for e in entries)
-        by_field = any(flavour.entry_field in entry for entry in entries) if flavour.entry_field else False
-        by_status = flavour.status_of_each and any("value" in mapping(e.get("status")) for e in entries)
-        by_author = flavour.status_by_owner and any(map(_has_status_and_author, entries))
-        by_header = flavour.server_header is not None and flavour.server_header == server_header
-        if by_owner or by_itself or by_field or by_status or by_author or by_header:
-            return flavour
-    return GENERIC
+    """Return the flavour of the server that sent *entries* with *server_header*; GENERIC if it is not recognised.
+
+    A field counts only if no other mark shows the server: several servers list vLLM's `max_model_len`.
+    """
+    marked = (flavour for flavour in FLAVOURS if _is_marked(flavour, entries, server_header))
+    fields = {name for entry in entries for name in entry}
+    with_field = (flavour for flavour in FLAVOURS if flavour.entry_field in fields)
+    return next(marked, None) or next(with_field, GENERIC)
+
+
+def _is_marked(flavour: Flavour, entries: list[Entry], server_header: str) -> bool:
+    by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
+    by_itself = flavour.owned_by_itself and any(e.get("owned_by") == e.get("id") for e in entries)
+    by_status = flavour.status_of_each and any("value" in mapping(e.get("status")) for e in entries)
+    by_author = flavour.status_by_owner and any(map(_has_status_and_author, entries))
+    by_header = flavour.server_header is not None and flavour.server_header == server_header
+    return by_owner or by_itself or by_status or by_author or by_header

@@ -35,6 +35,8 @@ _AT_THE_LIMIT = frozenset(
 )  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_S = 1e11  # the year 5138 in seconds; a larger number is in milliseconds or smaller units
+_PARAMETERS = re.compile(r"([\d.]+)\s*([KMBT]|(?<=\d{7}))\Z")  # ollama.com writes 158000000000
+_SCALE = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
@@ -246,6 +248,14 @@ def decimal(digits: str) -> float | None:
     except ValueError:  # 1.2.3, or only a point
         return None
     return value if math.isfinite(value) else None
+
+
+def parameter_count(size: object) -> int | None:
+    """Return the number of parameters in the text *size*, such as `361.82 M`; None if it is not one."""
+    match = _PARAMETERS.match(size.strip().upper()) if isinstance(size, str) else None
+    written = decimal(match[1]) if match else None
+    counted = None if match is None or written is None else number(written * _SCALE.get(match[2], 1))
+    return None if counted is None else round(counted)
 
 
 def known(**facts: object) -> dict[str, Any]:

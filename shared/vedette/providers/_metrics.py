@@ -77,6 +77,14 @@ VLLM: Final = Metrics(
     generated=("vllm:generation_tokens_total",),
     selects=True,
 )
+APHRODITE: Final = Metrics(
+    product="aphrodite",
+    running=("aphrodite:num_requests_running",),
+    waiting=("aphrodite:num_requests_waiting",),
+    cache_use=("aphrodite:kv_cache_usage_perc", "aphrodite:gpu_cache_usage_perc"),
+    generated=("aphrodite:generation_tokens_total",),
+    selects=True,
+)
 SGLANG: Final = Metrics(
     product="sglang",
     running=("sglang:num_running_reqs",),
@@ -117,7 +125,7 @@ LMDEPLOY: Final = Metrics(
     selects=True,
 )
 # Routers first: their pages may repeat the figures of the engines behind them.
-ALL: Final = (DYNAMO, LLM_D, LITELLM, VLLM, SGLANG, TGI, LMDEPLOY, LLAMA_CPP)
+ALL: Final = (DYNAMO, LLM_D, LITELLM, VLLM, APHRODITE, SGLANG, TGI, LMDEPLOY, LLAMA_CPP)
 
 
 def selecting(metrics: Metrics) -> str:

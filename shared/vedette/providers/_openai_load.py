@@ -11,7 +11,7 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import Activity, ModelActivity, _metrics
 from vedette.providers._entries import context
-from vedette.providers._flavours import GENERIC, Flavour
+from vedette.providers._flavours import GENERIC, LOADED, Flavour
 from vedette.providers._http import Http
 from vedette.providers._lenient import count, mapping, moment, sequence, text
 from vedette.providers._llamacpp import LlamaCppLoad
@@ -20,11 +20,13 @@ from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optio
 from vedette.types import Outcome, Residency
 
 _MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
-# Field names for the number of all requests, and for the number of waiting requests among them.
-_COUNTED_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
-# States of a loaded model (llama-swap, llama.cpp's router). A model that is loading counts as loaded: it was just
-# called, and a call of another model would unload it.
-_LOADED: Final = frozenset({"ready", "starting", "loaded", "loading"})
+# Field names for a number of requests, for the number of waiting requests, and whether the first includes the second.
+_COUNTED_AS: Final = (
+    ("num_running_reqs", "num_waiting_reqs", False),
+    ("server_load", None, False),
+    ("num_reqs", "num_waiting_reqs", True),
+    ("in_flight_requests", None, False),
+)
 _NO_LOAD: Final = SWITCHED_OFF | {Outcome.GARBAGE}
 
 
@@ -37,6 +39,7 @@ class OpenAILoad:
         self._own = own
         self._slotted = LlamaCppLoad(http, clock=clock)
         self._page: str | None = None  # the path of metrics that worked last
+        self._count_path: str | None = None  # `load_before`, if the server is an older version
 
     async def resident(self) -> Mapping[str, Residency] | None:
         """Return residency by model name; None if the server does not report it."""
@@ -46,12 +49,12 @@ class OpenAILoad:
         match flavour.resident:
             case "unknown":
                 return None
-            case "by_running":
-                return await self._by_running()
+            case "by_list":
+                return await self._by_list()
             case "by_status":
                 await self._listing.read()  # the status in `entries` may be old
                 return {
-                    name: Residency(resident=_status(entry) in _LOADED, swaps=True)
+                    name: Residency(resident=_status(entry) in LOADED, swaps=True)
                     for name, entry in self._listing.entries.items()
                 }
             case "by_state":
@@ -68,13 +71,11 @@ class OpenAILoad:
             for name, entry in self._listing.entries.items()
         }
 
-    async def _by_running(self) -> dict[str, Residency] | None:
-        reply = mapping(await optional(self._http.get("running")))
-        if "running" not in reply:
-            return None
-        entries = [mapping(one) for one in sequence(reply["running"])]
-        running = {text(one.get("model")) for one in entries if one.get("state") in _LOADED}
-        return {name: Residency(resident=name in running, swaps=True) for name in self._listing.entries}
+    async def _by_list(self) -> dict[str, Residency] | None:
+        flavour, names = self._listing.flavour, self._listing.entries.keys()
+        path = f"{self._listing.prefix.removesuffix('v1/')}{flavour.held_at}"
+        held = flavour.held(await optional(self._http.get(path)), names)
+        return None if held is None else {n: Residency(resident=n in held, swaps=True) for n in names}
 
     async def _by_system(self) -> dict[str, Residency] | None:
         system = mapping(await optional(self._http.get("system")))
@@ -111,7 +112,7 @@ class OpenAILoad:
             return None
         if flavour.slots is not None:
             return await self._slotted.read(list(self._listing.entries))
-        if flavour.resident in ("by_running", "by_status", "by_state"):
+        if flavour.resident in ("by_list", "by_status", "by_state"):
             return await self._held()
         kinds = _metrics.ALL if flavour.metrics is None else (flavour.metrics,)
         return await self._metered(kinds) or await self._counted(flavour)
@@ -157,16 +158,17 @@ class OpenAILoad:
         return None
 
     async def _counted(self, flavour: Flavour) -> Activity | None:
-        """Return the number of requests by the flavour's `load` path, or None."""
-        path = flavour.load or ("load" if flavour is GENERIC else None)
-        if path is None:
-            return None
-        found = requests_of(await optional(self._http.get(path), without=_NO_LOAD))
-        if found is None:
-            return None
-        running, waiting = found
-        own = flavour.metrics.own if flavour.metrics else 0
-        return Activity(running=max(0, running - own), waiting=waiting, source=f"{flavour.name} /{path}")
+        """Return the number of requests by a path of the flavour, or None."""
+        own_paths = (self._count_path or flavour.load, flavour.load_before)
+        for path in dict.fromkeys(filter(None, ("load",) if flavour is GENERIC else own_paths)):
+            found = requests_of(await optional(self._http.get(path), without=_NO_LOAD))
+            if found is not None:
+                self._count_path = path if path == flavour.load_before else None
+                running, waiting = found
+                own = flavour.metrics.own if flavour.metrics else 0
+                source = f"{flavour.name} /{path.partition('?')[0]}"
+                return Activity(running=max(0, running - own), waiting=waiting, source=source)
+        return None
 
     async def _activity_of_each(self, path: str) -> Activity | None:
         """Return the running requests in the slots of all loaded models; None if no slots are reported."""
@@ -203,19 +205,20 @@ class OpenAILoad:
 def requests_of(reply: object) -> tuple[int, int | None] | None:
     """Return the numbers of running and waiting requests in *reply*; None if it has no such numbers.
 
-    *reply* is of vLLM's /load, SGLang's /get_load or LiteLLM's /health/backlog. Waiting is None if the server does not
-    count it separately.
+    *reply* is of vLLM's /load, SGLang's /v1/loads or /get_load, or LiteLLM's /health/backlog. Waiting is None if the
+    server does not count it separately.
     """
+    reply = mapping(reply).get("loads", reply)
     ranks = [mapping(one) for one in (reply if isinstance(reply, list) else [reply])]
-    for all_of_them, those_that_wait in _COUNTED_AS:
-        held = [count(rank.get(all_of_them)) for rank in ranks]
+    for counted, those_that_wait, includes_waiting in _COUNTED_AS:
+        held = [count(rank.get(counted)) for rank in ranks]
         if not held or None in held:
             continue
         total = sum(one for one in held if one is not None)
         if those_that_wait is None:
             return total, None
         waiting = sum(count(rank.get(those_that_wait)) or 0 for rank in ranks)
-        return max(0, total - waiting), waiting
+        return max(0, total - waiting) if includes_waiting else total, waiting
     return None
 
 

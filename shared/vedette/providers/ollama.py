@@ -34,7 +34,6 @@ from vedette.providers import (
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
-    decimal,
     decoded,
     embedded,
     http_date,
@@ -44,7 +43,7 @@ from vedette.providers._lenient import (
     mapping,
     milliseconds,
     moment,
-    number,
+    parameter_count,
     rate,
     sequence,
     text,
@@ -82,7 +81,6 @@ _NOT_OLLAMA = (
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 _MAX_STUB_BYTES = 1_000_000  # no weights are smaller
 _UNLOADED_WITHIN = timedelta(seconds=30)
-_SIZE = re.compile(r"([\d.]+)\s*([KMBT]|(?<=\d{7}))\Z")  # ollama.com writes 158000000000
 # Mixture-of-experts architectures, and the key with the width of an expert. Each block has the same experts of three
 # matrices, except the first `leading_dense_block_count` blocks (llama.cpp, src/llama-model.cpp, 2026-11).
 _EXPERT_WIDTH = {
@@ -91,7 +89,6 @@ _EXPERT_WIDTH = {
     "qwen2moe": "expert_feed_forward_length",
     "deepseek2": "expert_feed_forward_length",
 }
-_SCALE = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
 class OllamaEndpoint:
@@ -295,7 +292,7 @@ def _listing(entry: Mapping[str, Any]) -> Listing:
             format=text(details.get("format")),
             family=text(details.get("family")),
             quantization=_quantization(details),
-            parameters=_parameters(details.get("parameter_size")),
+            parameters=parameter_count(details.get("parameter_size")),
         ),
     )
 
@@ -312,13 +309,6 @@ def _quantization(details: Mapping[str, Any]) -> str | None:
     return None if level == "unknown" else level
 
 
-def _parameters(size: object) -> int | None:
-    match = _SIZE.match(size.strip().upper()) if isinstance(size, str) else None
-    written = decimal(match[1]) if match else None
-    counted = None if match is None or written is None else number(written * _SCALE.get(match[2], 1))
-    return None if counted is None else round(counted)
-
-
 def _described(body: Mapping[str, Any], *, remote: bool) -> Described:
     details, model_info = mapping(body.get("details")), mapping(body.get("model_info"))
     architecture = text(model_info.get("general.architecture"))
@@ -330,7 +320,7 @@ def _described(body: Mapping[str, Any], *, remote: bool) -> Described:
     claims = _claims(body, own, details)
     remote = remote or text(body.get("remote_host")) is not None
     kind = _kind(claims, body, remote=remote)
-    parameters = count(model_info.get("general.parameter_count")) or _parameters(
+    parameters = count(model_info.get("general.parameter_count")) or parameter_count(
         details.get("parameter_size")
     )
     configured = (
