@@ -396,6 +396,8 @@ PROOFS = [
     (Capability.CHAT, "m is an embedding model and cannot be used for chat", False),
     (Capability.CHAT, "m is only supported in v1/responses and not in v1/chat/completions", False),
     (Capability.CHAT, 'model "m" is not accessible via the /chat/completions endpoint', False),
+    (Capability.CHAT, "Multi Agent requests are not allowed on chat completions", False),
+    (Capability.CHAT, "logit_bias is not allowed on chat completions", None),
     (Capability.CHAT, 'model "m" is not accessible via this key. See /chat/completions', None),
     (Capability.COMPLETION, "max_completion_tokens is not supported", None),
     (Capability.TOOLS, "Failed to call a function. Please adjust your prompt.", None),

@@ -246,7 +246,8 @@ _IS_ABSENT = (
 _LACKS = (
     r"(?:not|n't|cannot|unable to) (?:\w+ )?(?:support|take|accept|handle|have|do|see|generate)\b"
     r"|(?:not|n't|cannot) be used (?:for|with|as)|not an? |no endpoints found that support|at most 0 "
-    r"|(?:not|only) supported in |operation does not work|not accessible (?:via|through|by|over) "
+    r"|(?:not|only) supported in |operation does not work"
+    r"|not accessible (?:via|through|by|over) |requests are not allowed on "
 )
 _UNKNOWN = (
     r"\b(?:unrecogni[sz]ed|unknown|unexpected|unsupported) (?:\w+ ){0,2}"
