@@ -152,6 +152,30 @@ async def test_the_configuration_says_which_engine_it_is(replay: Replay) -> None
             assert (await endpoint.describe(entry)).facts["free"] is free
 
 
+BY_REPLY = {
+    "text-generation-webui": ("user", "/v1/internal/model/info", {"model_name": "m", "loader": "llama.cpp"}),
+    "dynamo": ("nvidia", "/health", {"status": "healthy", "instances": [{"endpoint": "generate"}]}),
+}
+
+
+@pytest.mark.parametrize("product", BY_REPLY)
+async def test_an_engine_whose_owner_others_list_too_is_known_by_its_reply(
+    product: str, replay: Replay
+) -> None:
+    """Without the reply, or with another, it may be a gateway."""
+    owner, path, body = BY_REPLY[product]
+    replay.routes["GET", path] = reply(200, body)
+    told = (await described(replay, {"id": "m", "owned_by": owner}))["m"]
+    assert (told.usual_kind, told.facts["free"], told.locality) == ("chat", True, "local")
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        assert {name: one.resident for name, one in (await endpoint.resident() or {}).items()} == {"m": True}
+    for other in (reply(404), reply(200, {"status": "healthy"}), reply(200, [])):
+        replay.routes["GET", path] = other
+        told = (await described(replay, {"id": "m", "owned_by": owner}))["m"]
+        assert (told.usual_kind, told.facts["free"], told.locality) == ("unknown", False, "unknown")
+
+
 async def test_elsewhere_nothing_is_said_of_engines(replay: Replay) -> None:
     """A public host with an engine's marks may charge: what counts is the address."""
     replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": "vllm"}]})

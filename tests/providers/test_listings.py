@@ -109,6 +109,7 @@ async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> 
         ({"object": "list", "data": None}, []),
         ({"data": [{"id": "openai/*"}, {"id": "*"}, {"id": "a.b*c>d"}]}, ["a.b*c>d"]),
         ({"data": [{"id": "a"}, {"id": "off", "active": False}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "tune", "capabilities": {"inference": False}}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "old", "deprecation": "2026-01-01T00:00:00Z"}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "old", "deprecation": {"inference": 1700000000}}]}, ["a"]),
         ({"data": [{"id": "a"}, 7, None, {"id": None}]}, ["a"]),
@@ -168,6 +169,8 @@ async def test_an_end_that_lies_ahead_is_told(replay: Replay) -> None:
     """So that agents can be moved in time."""
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     told = await described(replay, {"id": "m", "deprecation": ends.isoformat()})
+    assert told["m"].facts["retires_at"] == ends
+    told = await described(replay, {"id": "m", "expiration_date": ends.isoformat()}, provider="openrouter")
     assert told["m"].facts["retires_at"] == ends
 
 
@@ -415,6 +418,17 @@ async def test_omlx_is_no_vllm_for_its_contexts(replay: Replay) -> None:
     assert kinds == {"talk": "chat", "docs": "embedding", "alias": "unknown"}
     assert told["talk"].claims[Capability.VISION].value
     assert told["talk"].facts["served_context_tokens"] == 4096
+
+
+async def test_exo_lists_more_than_its_cluster_runs(replay: Replay) -> None:
+    """It answers 404 to a call of the others (source code, June 2026). Where it does not say, all are listed."""
+    entries = [{"id": name, "owned_by": "exo", "context_length": 0} for name in ("runs", "may")]
+    replay.routes["GET", "/ollama/api/ps"] = reply(200, {"models": [{"name": "runs", "size": 0}]})
+    assert list(await described(replay, *entries)) == ["runs"]
+    replay.routes["GET", "/ollama/api/ps"] = reply(200, {"models": []})
+    assert not await described(replay, *entries)
+    replay.routes["GET", "/ollama/api/ps"] = reply(404)
+    assert list(await described(replay, *entries)) == ["runs", "may"]
 
 
 async def test_vllm_mlx_says_by_its_owner_what_a_model_is_for(replay: Replay) -> None:

@@ -89,11 +89,11 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
     "reasoning": Capability.THINKING,
 }
 # Fields with lists of abilities: infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
-# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), GPUStack (`categories`), and
-# services that serve models through OpenRouter (`supported_features`).
+# (`endpoints`, `features`), new-api (`supported_endpoint_types`), Lemonade (`labels`), GPUStack (`categories`), exo
+# (`tasks`), and services that serve models through OpenRouter (`supported_features`).
 _ABILITY_LISTS: Final = (
     "capabilities", "model_ability", "endpoints", "supported_endpoints", "supported_endpoint_types", "labels",
-    "categories", "features", "supported_features",
+    "categories", "tasks", "features", "supported_features",
 )  # fmt: skip
 _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "chat": Capability.CHAT,
@@ -173,6 +173,7 @@ def _is_switched_off(entry: Entry) -> bool:
         or any(state.lower() in _OFF for state in states)
         or mapping(entry.get("policy")).get("state") == "disabled"
         or mapping(entry.get("model_spec")).get("offline") is True
+        or mapping(entry.get("capabilities")).get("inference") is False  # Azure OpenAI: for fine-tuning only
     )
 
 

@@ -8,7 +8,8 @@ Sources of the flavours:
   2026-11-27
 - source code: infinity, text-embeddings-inference, KoboldCpp, Xinference and LocalAI, and the `owned_by` of the servers
   from SGLang on, 2026-11-29; Lemonade, exo, Ray Serve, Triton and GPUStack, 2026-11-30; llama.cpp's router, Docker
-  Model Runner, vllm-mlx and Aphrodite, Lemonade's API description, and reports of oMLX, 2026-12-01
+  Model Runner, vllm-mlx and Aphrodite, Lemonade's API description, and reports of oMLX, 2026-12-01;
+  exo, text-generation-webui and reports of NVIDIA Dynamo, 2026-12-01
 """
 
 import re
@@ -20,7 +21,8 @@ import msgspec
 from msgspec import Struct
 
 from vedette.providers import Described, _entries, _litellm, _metrics
-from vedette.providers._entries import Entry, context, kind_and_claims, retires_at, usual_kind
+from vedette.providers._entries import Entry, context, kind_and_claims, usual_kind
+from vedette.providers._gateways import may_be_litellm
 from vedette.providers._lenient import (
     count,
     is_name,
@@ -68,7 +70,6 @@ def entry_and_props(entry: Entry, details: Entry) -> Described:
         embedding_dimensions=count(meta.get("n_embd")) or None,
         input_modalities=tuple(_entries.taken(entry)) or None,
         output_modalities=tuple(_entries.given(entry)) or None,
-        retires_at=retires_at(entry),
     )
     kind, claims = kind_and_claims(entry, "/v1/models")
     claims |= _props(details)
@@ -225,6 +226,29 @@ def _omlx_by_name(body: Any) -> dict[str, Entry]:
         for name in (entry.get("id"), entry.get("model_alias"))
         if is_name(name)
     }
+
+
+def _entry_alone(entry: Entry, _: Entry) -> Described:
+    return entry_and_props(entry, {})
+
+
+def _by_loader(body: Any) -> dict[str, Entry]:
+    """Return text-generation-webui's loaded model by name, if *body* says which loader runs it."""
+    name = mapping(body).get("model_name")
+    return {str(name): mapping(body)} if is_name(name) and "loader" in body else {}
+
+
+def _by_instances(body: Any) -> dict[str, Entry]:
+    """Return NVIDIA Dynamo's instances by their endpoint."""
+    entries = map(mapping, sequence(mapping(body).get("instances")))
+    return {str(entry["endpoint"]): entry for entry in entries if is_name(entry.get("endpoint"))}
+
+
+def _held_by_exo(body: Any, names: Collection[str]) -> set[str] | None:
+    held = mapping(body).get("models")
+    if not isinstance(held, list):
+        return None
+    return {name for one in map(mapping, held) if (name := text(one.get("name")))}
 
 
 _OWNERS_OF_VLLM_MLX: dict[str, Kind] = {
@@ -465,9 +489,12 @@ class Flavour(Struct, frozen=True, kw_only=True):
     passes_on: str | None = None  # why calls may go to a paid service; ignored if `flavour` is configured
     locality: Locality = "unknown"
     resident: Literal["always", "by_status", "by_state", "by_list", "by_system", "unknown"] = "unknown"
-    held_at: str = ""  # for `by_list`: the path that lists the loaded models, beside `v1`
+    held_at: str = ""  # for `by_list` and `lists_more`: the path that lists the loaded models, beside `v1`
     # Reads the reply of `held_at`, with the names of the listing: the names of the loaded models, None if unreadable.
     held: Callable[[Any, Collection[str]], set[str] | None] = lambda body, names: None
+    lists_more: bool = (
+        False  # it also lists models that it does not run; only those at `held_at` can be called
+    )
     health: str | None = None  # the path of its health check: 503 while a model loads
     version: str | None = None  # a path that returns {"version": …}
     props: str | None = None  # a path that describes its one model
@@ -664,7 +691,17 @@ FLAVOURS = (
         held_at="v1/health",
         held=_held_by_lemonade,
     ),
-    Flavour(name="exo", runs="chat", owned_by=("exo",), locality="local"),
+    # It lists all models that it knows. A call of one without an instance on its cluster is refused.
+    Flavour(
+        name="exo",
+        runs="chat",
+        owned_by=("exo",),
+        locality="local",
+        resident="always",
+        held_at="ollama/api/ps",
+        held=_held_by_exo,
+        lists_more=True,
+    ),
     Flavour(name="ray-serve", runs="chat", entry_field="rayllm_metadata", locality="local"),
     Flavour(name="triton", owned_by=("Triton Inference Server",), locality="local"),
     Flavour(
@@ -731,6 +768,41 @@ LOCALAI = Flavour(
     resident="by_system",
     health="readyz",
 )
+
+
+# Recognised by their replies to `native`, because other servers list these owners too.
+TEXT_GENERATION_WEBUI = Flavour(
+    name="text-generation-webui",
+    runs="chat",
+    locality="local",
+    resident="always",  # it lists the model that it has loaded
+    native="v1/internal/model/info",
+    natively=_by_loader,
+    reads=_entry_alone,
+    answers_any_name=True,
+)
+DYNAMO = Flavour(
+    name="dynamo",
+    runs="chat",
+    locality="local",
+    resident="always",
+    native="health",
+    natively=_by_instances,
+    reads=_entry_alone,
+    metrics=_metrics.DYNAMO,
+)
+_BY_REPLY = {"user": TEXT_GENERATION_WEBUI, "nvidia": DYNAMO}  # by the owner of all entries
+RECOGNISED_BY_REPLY = (LITELLM, LOCALAI, *_BY_REPLY.values())
+
+
+def likely(entries: list[Entry], headers: Mapping[str, str]) -> Flavour | None:
+    """Return the flavour whose reply to `native` is worth a request, or None."""
+    if may_be_litellm(entries, headers):
+        return LITELLM
+    if may_be_localai(entries):
+        return LOCALAI
+    owners = {text(entry.get("owned_by")) or "" for entry in entries}
+    return _BY_REPLY.get(owners.pop()) if len(owners) == 1 else None
 
 
 def may_be_localai(entries: list[Entry]) -> bool:

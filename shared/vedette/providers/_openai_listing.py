@@ -14,13 +14,12 @@ from vedette.providers._flavours import (
     GENERIC,
     LITELLM,
     LLAMA_CPP_PYTHON,
-    LOCALAI,
     Flavour,
     detect,
+    likely,
     listed_by_info,
-    may_be_localai,
 )
-from vedette.providers._gateways import Routes, gateway, may_be_litellm, routes
+from vedette.providers._gateways import Routes, gateway, routes
 from vedette.providers._http import Http
 from vedette.providers._lenient import is_name, listings, mapping, sequence, text
 from vedette.providers._outcomes import without_status
@@ -139,6 +138,11 @@ class OpenAIListing:
         now = self._clock.now()
         await self._recognise(entries, headers)
         offered = [entry for entry in entries if is_offered(entry, now) and self._is_served(entry)]
+        if (
+            self.flavour.lists_more
+            and (held := await self.held({entry["id"] for entry in offered})) is not None
+        ):
+            offered = [entry for entry in offered if entry["id"] in {*held, *self.named}]
         self.entries = {entry["id"]: entry for entry in with_unit_of_listing(offered)}
         return list(listings(Listing(name=entry["id"]) for entry in offered))
 
@@ -163,11 +167,8 @@ class OpenAIListing:
         """Set the flavour from *entries* and *headers*, read the server's own listing; set `passed_on` and `routes`."""
         self.flavour = self.given or detect(entries, headers.get("Server", ""))
         await self.read_native()
-        if self.flavour is GENERIC and self.given is None:
-            if may_be_litellm(entries, headers):
-                await self._try(LITELLM)
-            elif may_be_localai(entries):
-                await self._try(LOCALAI)
+        if self.flavour is GENERIC and self.given is None and (flavour := likely(entries, headers)):
+            await self._try(flavour)
         self.passed_on, self.routes = None if self.given else gateway(entries, headers), routes(entries)
 
     async def _try(self, flavour: Flavour) -> None:
@@ -246,6 +247,11 @@ class OpenAIListing:
                 self._native_path = path if path == flavour.native_before else None
                 return details
         return {}
+
+    async def held(self, names: Collection[str]) -> set[str] | None:
+        """Return those of *names* that the server has loaded; None if it does not say."""
+        path = f"{self.prefix.removesuffix('v1/')}{self.flavour.held_at}"
+        return self.flavour.held(await optional(self._http.get(path)), names)
 
     async def properties(self) -> Mapping[str, Any]:
         """Return the server's description of its one model; empty if its flavour has no path for it."""

@@ -72,9 +72,8 @@ class OpenAILoad:
         }
 
     async def _by_list(self) -> dict[str, Residency] | None:
-        flavour, names = self._listing.flavour, self._listing.entries.keys()
-        path = f"{self._listing.prefix.removesuffix('v1/')}{flavour.held_at}"
-        held = flavour.held(await optional(self._http.get(path)), names)
+        names = self._listing.entries.keys()
+        held = await self._listing.held(names)
         return None if held is None else {n: Residency(resident=n in held, swaps=True) for n in names}
 
     async def _by_system(self) -> dict[str, Residency] | None:

@@ -25,7 +25,8 @@ from vedette.providers import (
     Server,
 )
 from vedette.providers._base_urls import deployment, kind_asked, prefixes, root
-from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, LOCALAI, Flavour
+from vedette.providers._entries import retires_at
+from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, RECOGNISED_BY_REPLY, Flavour
 from vedette.providers._gateways import Elsewhere, elsewhere
 from vedette.providers._http import Http
 from vedette.providers._lenient import mapping, text
@@ -110,6 +111,8 @@ class OpenAICompatibleEndpoint:
         described = flavour.reads(entry, details)
         facts, sources, locality = {**described.facts}, {**described.sources}, described.locality
         served = elsewhere(entry, listing.routes)
+        if ends := retires_at(entry):
+            facts["retires_at"], sources["retires_at"] = ends, "/v1/models"
         if self._own:
             free, why = self._is_free(served)
             facts.setdefault("free", free)
@@ -219,7 +222,7 @@ class OpenAICompatible:
 def _flavour(access: Access) -> Flavour | None:
     if access.flavour is None:
         return None
-    known = (*FLAVOURS, LOCALAI, LITELLM, GENERIC)
+    known = (*FLAVOURS, *RECOGNISED_BY_REPLY, GENERIC)
     for flavour in known:
         if flavour.name == access.flavour:
             return flavour
