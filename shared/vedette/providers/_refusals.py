@@ -327,10 +327,11 @@ def said(error: Any) -> str:
     return found or text(mapping(error).get("title"), MAX_WORDS) or ""
 
 
-# Fields of an error that hold its message; `base_resp` is MiniMax's.
+# Fields of an error that hold its message, in lower case without `_`: AWS writes `Message`. `base_resp` is MiniMax's,
+# `OriginalMessage` SageMaker's.
 _WORDS: Final = (
-    "error", "message", "msg", "detail", "errors", "error_description", "error_msg", "errmsg", "status_msg",
-    "base_resp",
+    "error", "message", "msg", "detail", "errors", "errordescription", "errormsg", "errmsg", "statusmsg", "baseresp",
+    "originalmessage",
 )  # fmt: skip
 
 
@@ -344,10 +345,13 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
     elif depth and isinstance(error, dict):
         # FastAPI: `loc` is the refused field of the request.
         place = ".".join(str(part) for part in sequence(error.get("loc")) if part != "body")
+        fields = {str(name).lower().replace("_", ""): value for name, value in error.items()}
         for name in _WORDS:
-            for found in _words(error.get(name), depth=depth - 1):
+            for found in _words(fields.get(name), depth=depth - 1):
                 yield f"{place}: {found}" if place else found
+        # The words of an upstream: of OpenRouter's, of the engine that Lemonade runs.
         yield from _words(mapping(error.get("metadata")).get("raw"), depth=depth - 1)
+        yield from _words(mapping(error.get("details")).get("response"), depth=depth - 1)
 
 
 def context_limit(found: Outcome, said: str, body: bytes = b"") -> int | None:
