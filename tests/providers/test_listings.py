@@ -672,6 +672,7 @@ OTHERS = (
     "openrouter/auto",
     "veo-3.0-generate-001",
     "lyria-3-clip",
+    "acestep-v15-turbo",
     "nano-banana-pro",
     "stable-audio-open-1.0",
     "faster-whisper-small",
@@ -852,6 +853,12 @@ FAMILIES = (
     "ByteDance-Seed/UI-TARS-1.5-7B",
     "TheDrummer/Cydonia-24B-v4.1",
     "codex-mini-latest",
+    "tencent/hy3:free",
+    "poolside/laguna-xs.2",
+    "nex-agi/nex-n2-mini",
+    "cohere/north-mini-code",
+    "Nanbeige4.2-3B-OptiQ-4bit",
+    "sakana/fugu-ultra",
 )
 
 

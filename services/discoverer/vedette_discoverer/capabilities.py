@@ -36,7 +36,7 @@ _OTHER_KINDS = tuple(
         ),
         (
             "a music model",
-            r"music-?(?:gen|lm|fx|ldm)\w*|(?<![-_.])music(?:$|-[\dv]|-cover)|(?:minimax|ace)-music|audiogen|audioldm\d?|lyria|stable-audio|suno|udio|riffusion|diffrhythm|yue-s\d|ace-step|tangoflux|mmaudio"
+            r"music-?(?:gen|lm|fx|ldm)\w*|(?<![-_.])music(?:$|-[\dv]|-cover)|(?:minimax|ace)-music|audiogen|audioldm\d?|lyria|stable-audio|suno|udio|riffusion|diffrhythm|yue-s\d|ace-?step|tangoflux|mmaudio"
             r"|heartmula|songgeneration|text_to_sound",
         ),
         (
@@ -128,6 +128,8 @@ _CHATS = re.compile(
     r"|nexusraven|mistrallite|cydonia|rocinante|unslopnemo|euryale|lunaris|magnum|celeste|noromaid|remm|sorcererlm|goliath"
     r"|ui-tars|autoglm|tongyi-deepresearch|chimera|mini-omni\d?|step-audio|compound"
     r"|reflection|notu[sx]|duckdb-nsql|reader-?lm|codeup|codebooga|everythinglm|codex"
+    # OpenRouter's list and Hugging Face, summer 2026.
+    r"|hy\d|laguna|nanbeige\d?|nex-n\d|north-mini|fugu|cobuddy"
     r")(?=[-_/.:@ \d]|v\d|$)"
 )
 
