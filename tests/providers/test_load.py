@@ -249,6 +249,13 @@ async def test_a_page_that_cannot_be_selected_from_is_read_whole_from_then_on(re
             Activity(running=10, waiting=2, source="sglang /v1/loads"),
         ),
         ("sglang", "/v1/loads", {"loads": []}, None),
+        (
+            "koboldcpp",
+            "/api/extra/perf",
+            {"last_token_count": 80, "total_gens": 12, "queue": 2, "idle": 0},
+            Activity(running=1, waiting=2, source="koboldcpp /api/extra/perf"),
+        ),
+        ("koboldcpp", "/api/extra/perf", {"queue": 0, "idle": 2}, None),
         ("anybody", "/load", {"server_load": 1}, Activity(running=1, source="generic /load")),
         ("vllm", "/load", {"server_load": -1}, None),
         ("vllm", "/load", {"server_load": 1e300}, None),

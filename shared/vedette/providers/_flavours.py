@@ -669,6 +669,7 @@ FLAVOURS = (
         version="api/extra/version",
         props="api/extra/true_max_context_length",
         reads=_koboldcpp,
+        load="api/extra/perf",
         answers_any_name=True,
     ),
     Flavour(name="tabbyapi", runs="chat", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),

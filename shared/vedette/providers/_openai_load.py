@@ -204,9 +204,12 @@ class OpenAILoad:
 def requests_of(reply: object) -> tuple[int, int | None] | None:
     """Return the numbers of running and waiting requests in *reply*; None if it has no such numbers.
 
-    *reply* is of vLLM's /load, SGLang's /v1/loads or /get_load, or LiteLLM's /health/backlog. Waiting is None if the
-    server does not count it separately.
+    *reply* is of vLLM's /load, SGLang's /v1/loads or /get_load, LiteLLM's /health/backlog, or KoboldCpp's
+    /api/extra/perf, which runs one request at a time. Waiting is None if the server does not count it separately.
     """
+    idle, queued = (count(mapping(reply).get(name)) for name in ("idle", "queue"))
+    if idle in (0, 1) and queued is not None:
+        return 1 - idle, queued
     reply = mapping(reply).get("loads", reply)
     ranks = [mapping(one) for one in (reply if isinstance(reply, list) else [reply])]
     for counted, those_that_wait, includes_waiting in _COUNTED_AS:
