@@ -61,7 +61,8 @@ async def until_free(bus: Bus, group: str, *, within_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             last = await bus.streams.last_sequence("JOBS")
-            while bus.clock.monotonic() < ends:  # before Python 3.12, nats-py may lose the cancellation by the timeout
+            # Before Python 3.12, nats-py may lose the cancellation by the timeout.
+            while bus.clock.monotonic() < ends:
                 first = await bus.streams.first_from("JOBS", 1, probes)
                 if first is None or first.sequence > last:
                     return

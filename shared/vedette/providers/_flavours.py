@@ -162,7 +162,7 @@ def _llama_cpp_router(entry: Entry, _: Entry) -> Described:
 
 # Recipes of Lemonade whose models chat, unless their labels say otherwise (`oga`, `hf`: versions of 2025).
 _CHAT_RECIPES = re.compile(r"(?:llamacpp|flm|ryzenai|vllm|cloud|oga|hf)\b")
-# What a chat model hears or writes down; other labels with these words are those of models that do not chat.
+# What a chat model can also take or write down; other labels with these words are those of models that do not chat.
 _OF_CHAT_MODELS = frozenset(("vision", "chat-transcription"))
 
 
@@ -489,7 +489,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
     passes_on: str | None = None  # why calls may go to a paid service; ignored if `flavour` is configured
     locality: Locality = "unknown"
     resident: Literal["always", "by_status", "by_state", "by_list", "by_system", "unknown"] = "unknown"
-    held_at: str = ""  # for `by_list` and `lists_more`: the path that lists the loaded models, beside `v1`
+    held_at: str = ""  # for `by_list` and `lists_more`: the path that lists the loaded models, without `v1/`
     # Reads the reply of `held_at`, with the names of the listing: the names of the loaded models, None if unreadable.
     held: Callable[[Any, Collection[str]], set[str] | None] = lambda body, names: None
     lists_more: bool = (
