@@ -279,8 +279,15 @@ async def test_the_older_path_is_asked_alone_where_it_answers(replay: Replay) ->
         assert isinstance(endpoint, Metered)
         for _ in range(3):
             assert await endpoint.load("sglang") == Activity(running=1, waiting=0, source="sglang /get_load")
-    asked = [one.path.partition("?")[0] for one in replay.requests]
-    assert (asked.count("/v1/loads"), asked.count("/get_load")) == (1, 3)
+        asked = [one.path.partition("?")[0] for one in replay.requests]
+        assert (asked.count("/v1/loads"), asked.count("/get_load")) == (1, 3)
+        # The server is replaced by a newer version.
+        del replay.routes["GET", "/get_load"]
+        replay.routes["GET", "/v1/loads"] = reply(
+            200, {"loads": [{"num_running_reqs": 2, "num_waiting_reqs": 1}]}
+        )
+        assert await endpoint.load("sglang") is None
+        assert await endpoint.load("sglang") == Activity(running=2, waiting=1, source="sglang /v1/loads")
 
 
 async def test_litellm_tells_its_backlog_less_the_one_that_asks(replay: Replay) -> None:

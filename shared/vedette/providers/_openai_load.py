@@ -167,6 +167,7 @@ class OpenAILoad:
                 own = flavour.metrics.own if flavour.metrics else 0
                 source = f"{flavour.name} /{path.partition('?')[0]}"
                 return Activity(running=max(0, running - own), waiting=waiting, source=source)
+        self._count_path = None
         return None
 
     async def _activity_of_each(self, path: str) -> Activity | None:
