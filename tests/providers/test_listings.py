@@ -17,8 +17,8 @@ from vedette.clock import SystemClock
 from vedette.errors import ProviderError
 from vedette.providers import Access, Described, Generation, Listing, load
 from vedette.providers._entries import given, taken, usual_kind
-from vedette.providers._flavours import entry_and_props
 from vedette.providers._lenient import moment
+from vedette.providers._native import entry_and_props
 from vedette.providers._places import is_ours
 from vedette.settings import EndpointSettings
 from vedette.types import Capability, Outcome

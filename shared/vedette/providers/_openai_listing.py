@@ -17,11 +17,11 @@ from vedette.providers._flavours import (
     Flavour,
     detect,
     likely,
-    listed_by_info,
 )
 from vedette.providers._gateways import Routes, gateway, routes
 from vedette.providers._http import Http
 from vedette.providers._lenient import is_name, listings, mapping, sequence, text
+from vedette.providers._native import listed_by_info
 from vedette.providers._outcomes import without_status
 from vedette.providers._prices import with_unit_of_listing
 from vedette.providers._refusals import in_stream, said

@@ -11,11 +11,12 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import Activity, ModelActivity, _metrics
 from vedette.providers._entries import context
-from vedette.providers._flavours import GENERIC, LOADED, Flavour
+from vedette.providers._flavours import GENERIC, Flavour
 from vedette.providers._http import Http
 from vedette.providers._lenient import count, mapping, moment, sequence, text
 from vedette.providers._llamacpp import LlamaCppLoad
 from vedette.providers._metrics import Metrics
+from vedette.providers._native import LOADED
 from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optional
 from vedette.types import Outcome, Residency
 

@@ -25,7 +25,6 @@ from vedette.providers import (
     Reranked,
     Server,
 )
-from vedette.providers._flavours import declared
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
@@ -39,6 +38,7 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
+from vedette.providers._native import declared
 from vedette.providers._refusals import in_stream
 from vedette.providers._stream import Called, Events, called
 from vedette.types import Capability, Claim, Evidence, Outcome, Residency

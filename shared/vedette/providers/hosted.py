@@ -18,7 +18,7 @@ from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
 from vedette.providers._base_urls import root
 from vedette.providers._entries import Entry
-from vedette.providers._flavours import Flavour, declared, entry_and_props, modalities
+from vedette.providers._flavours import Flavour
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     known,
@@ -28,6 +28,7 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
+from vedette.providers._native import declared, entry_and_props, modalities
 from vedette.providers._prices import price
 from vedette.providers.openai_compatible import OpenAICompatibleEndpoint
 from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Published
