@@ -14,7 +14,6 @@ MIN_PACKETS = 8
 # Pieces closer together than this arrived in one packet: one read of the socket returns them together.
 SAME_PACKET_S = 2e-4
 # A stream with many tokens in each packet, in a small part of the time to its first token, was buffered on the way.
-# collected on its way.
 POURED_TOKENS_PER_PACKET = 4.0
 POURED_SHARE = 0.1
 MAX_OUTPUT_TPS = 10_000.0

@@ -11,8 +11,8 @@ would. So the gain is computed for several numbers of questions, and the highest
 Frazier & Powell 2010]. A model far below the best has nearly no gain, so it drops out of the race. There is a second
 race among the free models, because many agents may call no others.
 
-Scores are computed as in the recommender, from quality, speed, TTFT and price, and from the bounds on seconds and US
-dollars. Terms that a question cannot change are left out. `docs/benchmarks.md` shows the effect of the constants here.
+Scores are computed as in the recommender, from quality, speed, TTFT and price, and from the bounds on seconds, US
+dollars and context. Terms that a question cannot change are left out. `docs/benchmarks.md` shows the effect of the constants here.
 """
 
 import math
