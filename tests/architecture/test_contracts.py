@@ -5,6 +5,7 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import Struct
@@ -12,8 +13,9 @@ from msgspec import Struct
 from vedette import settings
 from vedette.bus import stream_configs
 from vedette.messages import events
-from vedette.messages.channels import DURABLES, EVENTS, PUBLIC_EVENTS
+from vedette.messages.channels import DURABLES, EVENTS, PUBLIC_EVENTS, QUERIES
 from vedette.messages.consumers import deliveries, host_jobs
+from vedette.messages.declaring import Query
 from vedette.settings import Section, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +139,12 @@ def test_every_package_is_typed_and_every_service_described(package: Path) -> No
     assert (package / "py.typed").exists()
     if package.parent.parent.name == "services":
         assert (package.parent / "README.md").read_text().startswith(f"# {package.parent.name.capitalize()}")
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.subject)
+def test_the_readme_of_a_service_names_the_queries_that_it_answers(query: Query[Any, Any]) -> None:
+    page = (ROOT / "services" / query.service / "README.md").read_text()
+    assert f"`{query.subject}`" in page.partition("| replies to |")[2].partition("\n")[0]
 
 
 def _example() -> dict[str, object]:
