@@ -38,6 +38,31 @@ def test_the_invariants_are_those_that_tests_name() -> None:
     assert dict(re.findall(r"^\| (I\d+) \| (.*) \|$", page, re.MULTILINE)) == INVARIANTS
 
 
+def test_the_table_of_faults_has_each_fault_of_the_tests() -> None:
+    """With its invariants. Only a test that names a protection can fail without it."""
+    page = (ROOT / "docs" / "faults.md").read_text()
+    table = page.partition("\n| fault | what has to hold | trials | bites |\n|---|---|---|---|\n")[2]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in table.partition("\n\n")[0].splitlines()
+    ]
+    faults = list(_faults())
+    assert {(what, frozenset(held.split())) for what, held, *_ in rows} == {fault for fault, _ in faults}
+    protected = {what for (what, _), has_protection in faults if has_protection}
+    assert {what for what, _, _, bites in rows if bites} <= protected
+
+
+def _faults() -> Iterator[tuple[tuple[str, frozenset[str]], bool]]:
+    """Yield each fault that a test causes, with its invariants, and whether the test names a protection."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.mark.fault", "_fault"):
+                said = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                if said:  # else a function that gets them as arguments
+                    what, *held = map(str, said)
+                    yield (what, frozenset(held)), any(one.arg == "without" for one in node.keywords)
+
+
 def test_the_table_of_use_cases_is_the_code_s() -> None:
     page = (ROOT / "docs" / "use-cases.md").read_text()
     assert _rows(page, "use cases") == [

@@ -241,18 +241,24 @@ def _refused(subject: str) -> float:
     )
 
 
-_NOT_UTF8 = ("an agent sends headers that are not UTF-8", "I4", "I5", "I13")
-
-
 @pytest.mark.parametrize(
     "status",
     [
         pytest.param(
             b" 100 \xff\xff",
-            marks=pytest.mark.fault(*_NOT_UTF8, without=("vedette.bus.connection:UNREADABLE", ())),
+            marks=pytest.mark.fault(
+                "an agent sends headers that are not UTF-8",
+                "I4",
+                "I5",
+                "I13",
+                without=("vedette.bus.connection:UNREADABLE", ()),
+            ),
         ),
         # nats-py reads this one; it is here in case another version does not.
-        pytest.param(b"\r\n\xff: \xff", marks=pytest.mark.fault(*_NOT_UTF8)),
+        pytest.param(
+            b"\r\n\xff: \xff",
+            marks=pytest.mark.fault("an agent sends headers that are not UTF-8", "I4", "I5", "I13"),
+        ),
     ],
 )
 async def test_no_request_stops_a_service_from_reading(
