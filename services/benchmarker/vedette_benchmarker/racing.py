@@ -12,7 +12,8 @@ Frazier & Powell 2010]. A model far below the best has nearly no gain, so it dro
 race among the free models, because many agents may call no others.
 
 Scores are computed as in the recommender, from quality, speed, TTFT and price, and from the bounds on seconds, US
-dollars and context. Terms that a question cannot change are left out. `docs/benchmarks.md` shows the effect of the constants here.
+dollars and context. Terms that a question cannot change are left out. `docs/benchmarks.md` shows the effect of the
+constants here.
 """
 
 import math
