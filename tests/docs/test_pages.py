@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 import casebook
+import lanes
 from faults.table import INVARIANTS
 from vedette.cli import output, showing
 from vedette.messages.events import ModelChanged, ModelFound, ModelLost
@@ -61,6 +62,12 @@ def _faults() -> Iterator[tuple[tuple[str, frozenset[str]], bool]]:
                 if said:  # else a function that gets them as arguments
                     what, *held = map(str, said)
                     yield (what, frozenset(held)), any(one.arg == "without" for one in node.keywords)
+
+
+def test_contributors_see_every_lane_of_the_tests() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    table = page.partition("\n| lane |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == lanes.LANES.keys()
 
 
 def test_the_table_of_use_cases_is_the_code_s() -> None:
