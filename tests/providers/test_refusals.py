@@ -249,6 +249,8 @@ BODIES: list[Any] = [
     {"error": {"message": "quite wrong"}},
     {"error": {"error": {"message": "quite wrong"}}},
     {"Message": "quite wrong"},
+    {"message": "quite wrong", "Message": None},
+    {"Message": True, "message": "quite wrong"},
     {"ErrorCode": "CLIENT_ERROR", "OriginalMessage": "quite wrong"},
     {"error": {"type": "backend_error", "details": {"response": {"error": {"message": "quite wrong"}}}}},
     {"object": "error", "message": "quite wrong"},

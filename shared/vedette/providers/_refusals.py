@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from vedette.errors import ProviderError
@@ -345,9 +346,11 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
     elif depth and isinstance(error, dict):
         # FastAPI: `loc` is the refused field of the request.
         place = ".".join(str(part) for part in sequence(error.get("loc")) if part != "body")
-        fields = {str(name).lower().replace("_", ""): value for name, value in error.items()}
-        for name in _WORDS:
-            for found in _words(fields.get(name), depth=depth - 1):
+        fields: dict[str, list[Any]] = {}  # two names may become one: `Message` and `message`
+        for written, value in error.items():
+            fields.setdefault(str(written).lower().replace("_", ""), []).append(value)
+        for value in chain.from_iterable(fields.get(name, ()) for name in _WORDS):
+            for found in _words(value, depth=depth - 1):
                 yield f"{place}: {found}" if place else found
         # The words of an upstream: of OpenRouter's, of the engine that Lemonade runs.
         yield from _words(mapping(error.get("metadata")).get("raw"), depth=depth - 1)
