@@ -404,6 +404,13 @@ PROOFS = [
     (Capability.CHAT, "Multi Agent requests are not allowed on chat completions", False),
     (Capability.CHAT, "logit_bias is not allowed on chat completions", None),
     (Capability.CHAT, 'model "m" is not accessible via this key. See /chat/completions', None),
+    (Capability.CHAT, 'model "m" is not accessible via your plan for chat completions', None),
+    (
+        Capability.CHAT,
+        "Requests are not allowed on the free tier: chat completions need a subscription",
+        None,
+    ),
+    (Capability.VISION, "Image inputs are not available in your current region", None),
     (Capability.COMPLETION, "max_completion_tokens is not supported", None),
     (Capability.TOOLS, "Failed to call a function. Please adjust your prompt.", None),
     (Capability.TOOLS, "Invalid schema for function 'get_weather': type is not supported", None),

@@ -277,8 +277,12 @@ _ABOUT: dict[Capability, re.Pattern[str]] = {
     )
     for capability, name in _NAMED_AS.items()
 }
-# Sentences about something else: a form of the request, or a part of it.
-_ABOUT_ELSE = re.compile(r"\bstream|invalid schema|keyword|propert", re.IGNORECASE)
+# Sentences about something else: a form of the request, a part of it, or what the caller may use.
+_ABOUT_ELSE = re.compile(
+    r"\bstream|invalid schema|keyword|propert"
+    r"|\b(?:your|this|current|free) (?:\w+ ){0,2}(?:plan|tier|subscription|region|account|organi[sz]ation|key)\b",
+    re.IGNORECASE,
+)
 _SENTENCES = re.compile(r"[.;!?]\s+(?!supported values)|https?://\S+", re.IGNORECASE)
 
 
