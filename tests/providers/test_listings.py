@@ -246,6 +246,7 @@ KINDS = [
     ({"supported_endpoints": ["/responses", "ws:/responses"], "capabilities": {"type": "chat"}}, False),
     ({"supported_endpoints": ["/v1/messages", "/chat/completions"], "capabilities": {"type": "chat"}}, True),
     ({"supported_endpoint_types": ["openai-response"]}, False),
+    ({"supported_features": ["response_format"], "type": "chat"}, True),
     ({"categories": ["llm"]}, True),
     ({"categories": ["reranker"]}, False),
     ({"categories": ["speech_to_text"]}, False),

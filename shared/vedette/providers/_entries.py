@@ -119,9 +119,9 @@ _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "reasoning": Capability.THINKING,
     "thinking": Capability.THINKING,
 }
-# Paths of other APIs in such a list. Without a path for chat completions too, the model does not chat by them
-# (GitHub Copilot's newer models).
-_OTHER_APIS: Final = re.compile(r"\bresponses?\b|\bmessages\b")
+# Paths and names of other APIs in such a list. Without a path for chat completions too, the model does not chat by them
+# (GitHub Copilot's newer models; new-api writes `openai-response`). `response_format` is none of them.
+_OTHER_APIS: Final = re.compile(r"(?:^|/|openai-)(?:responses?|messages)(?:-compact)?\Z")
 _ENDS: Final = (
     "expiration_date",
     "deprecation",
