@@ -430,6 +430,11 @@ async def test_exo_lists_more_than_its_cluster_runs(replay: Replay) -> None:
     assert not await described(replay, *entries)
     replay.routes["GET", "/ollama/api/ps"] = reply(404)
     assert list(await described(replay, *entries)) == ["runs", "may"]
+    replay.routes["GET", "/ollama/api/ps"] = reply(500)
+    with pytest.raises(
+        ProviderError
+    ):  # else one failure would list models that are lost again a moment later
+        await described(replay, *entries)
 
 
 async def test_vllm_mlx_says_by_its_owner_what_a_model_is_for(replay: Replay) -> None:

@@ -249,9 +249,13 @@ class OpenAIListing:
         return {}
 
     async def held(self, names: Collection[str]) -> set[str] | None:
-        """Return those of *names* that the server has loaded; None if it does not say."""
+        """Return those of *names* that the server has loaded; None if it does not say.
+
+        Raises ProviderError for a failure of a server that lists more: without its answer, models would come and go.
+        """
         path = f"{self.prefix.removesuffix('v1/')}{self.flavour.held_at}"
-        return self.flavour.held(await optional(self._http.get(path)), names)
+        without = SWITCHED_OFF if self.flavour.lists_more else _NO_FACTS
+        return self.flavour.held(await optional(self._http.get(path), without=without), names)
 
     async def properties(self) -> Mapping[str, Any]:
         """Return the server's description of its one model; empty if its flavour has no path for it."""
