@@ -1,12 +1,14 @@
 """Whether calls of a listed model are known to cost nothing: engines, gateways, and what LiteLLM tells."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from providers.conftest import opened
 from providers.replay import FIXTURES, Replay, reply
+from vedette.errors import ProviderError
 from vedette.providers import Described
 from vedette.types import Capability, Price
 
@@ -174,6 +176,30 @@ async def test_an_engine_whose_owner_others_list_too_is_known_by_its_reply(
         replay.routes["GET", path] = other
         told = (await described(replay, {"id": "m", "owned_by": owner}))["m"]
         assert (told.usual_kind, told.facts["free"], told.locality) == ("unknown", False, "unknown")
+
+
+@pytest.mark.parametrize("product", [*BY_REPLY, "omlx"])
+@pytest.mark.parametrize("status", [500, 503])
+async def test_an_engine_that_fails_for_a_moment_stays_known(
+    product: str, status: int, replay: Replay
+) -> None:
+    """Its models would change, and change back. A server without the path is another."""
+    status_of_omlx = {"models": [{"id": "m", "loaded": True, "model_type": "embedding"}]}
+    owner, path, body = {**BY_REPLY, "omlx": ("omlx", "/v1/models/status", status_of_omlx)}[product]
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": owner}]})
+    replay.routes["GET", path] = reply(200, body)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        (entry,) = await endpoint.list_models()
+        known = await endpoint.describe(entry)
+        replay.routes["GET", path] = reply(status)
+        for _ in range(2):
+            await endpoint.list_models()
+            with suppress(ProviderError):
+                await endpoint.resident()
+            assert await endpoint.describe(entry) == known
+        replay.routes["GET", path] = reply(404)
+        await endpoint.list_models()
+        assert await endpoint.describe(entry) != known
 
 
 async def test_elsewhere_nothing_is_said_of_engines(replay: Replay) -> None:

@@ -41,6 +41,11 @@ SWITCHED_OFF: Final = frozenset(
 # Outcomes of an optional request that are ignored: the model then has fewer facts.
 _NO_FACTS: Final = SWITCHED_OFF | {Outcome.BAD_REQUEST, Outcome.SERVER_ERROR, Outcome.GARBAGE}
 
+# Outcomes of a request to a server that has the path, but not the answer at the moment.
+_FOR_NOW: Final = frozenset(
+    {Outcome.SERVER_ERROR, Outcome.BUSY, Outcome.LOADING, Outcome.TIMEOUT, Outcome.RATE_LIMITED}
+)
+
 
 class OpenAIListing:
     """The listing of one server. `read` and `recall` set `entries`, `flavour` and `prefix`.
@@ -64,6 +69,8 @@ class OpenAIListing:
         self.flavour = given or GENERIC
         self.entries: dict[str, Mapping[str, Any]] = {}  # by name
         self.native: dict[str, Mapping[str, Any]] = {}  # by name: entries of the server's own listing
+        # `flavour` and `native` at the last listing.
+        self._described: tuple[Flavour, dict[str, Mapping[str, Any]]] = GENERIC, {}
         self.passed_on: str | None = None  # why the server is taken for a gateway
         self.routes = Routes()
         self.named = named
@@ -165,16 +172,20 @@ class OpenAIListing:
 
     async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
         """Set the flavour from *entries* and *headers*, read the server's own listing; set `passed_on` and `routes`."""
+        before, known = self._described
         self.flavour = self.given or detect(entries, headers.get("Server", ""))
-        await self.read_native()
         if self.flavour is GENERIC and self.given is None and (flavour := likely(entries, headers)):
-            await self._try(flavour)
+            await self._try(flavour, known if flavour is before else {})
+        else:
+            self.native = await self._natively(self.flavour, known if self.flavour is before else {})
+        self._described = self.flavour, self.native
         self.passed_on, self.routes = None if self.given else gateway(entries, headers), routes(entries)
 
-    async def _try(self, flavour: Flavour) -> None:
-        """Set *flavour* if the server has the own listing of that flavour, else GENERIC."""
+    async def _try(self, flavour: Flavour, before: dict[str, Mapping[str, Any]]) -> None:
+        """Set *flavour* if the server has the own listing of that flavour, else GENERIC. *before*: see `_natively`."""
+        self.native = {}
         with suppress(ProviderError):  # any failure means another server
-            self.native = await self._natively(flavour)
+            self.native = await self._natively(flavour, before)
         self.flavour = flavour if self.native else GENERIC
 
     def _is_served(self, entry: Mapping[str, Any]) -> bool:
@@ -235,17 +246,34 @@ class OpenAIListing:
         self._is_placed = True
         return {"data": entries}, {}
 
-    async def read_native(self) -> None:
-        """Read the server's own listing into `native`; empty if it has none."""
-        self.native = await self._natively(self.flavour)
+    async def read_native(self) -> dict[str, Mapping[str, Any]]:
+        """Read the server's own listing into `native` and return it; empty if it does not answer."""
+        found = await self._natively(self.flavour, {})
+        self.native = found or self.native
+        return found
 
-    async def _natively(self, flavour: Flavour) -> dict[str, Mapping[str, Any]]:
-        """Return the entries of the own listing of *flavour* by name; empty if the server has none."""
+    async def _natively(
+        self, flavour: Flavour, before: dict[str, Mapping[str, Any]]
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return the entries of the own listing of *flavour* by name; empty if the server has none.
+
+        If the server has it, but fails to answer, the entries are those of *before*: else all its models would change
+        for a moment.
+        """
         paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
         for path in dict.fromkeys(paths):
-            if details := flavour.natively(await optional(self._http.get(path))):
+            try:
+                reply = await optional(self._http.get(path), without=_NO_FACTS - _FOR_NOW)
+            except ProviderError as error:
+                if error.outcome in _FOR_NOW and before:
+                    return before
+                if error.outcome not in _NO_FACTS:
+                    raise
+                continue
+            if details := flavour.natively(reply):
                 self._native_path = path if path == flavour.native_before else None
                 return details
+        self._native_path = None
         return {}
 
     async def held(self, names: Collection[str]) -> set[str] | None:

@@ -59,10 +59,9 @@ class OpenAILoad:
                     for name, entry in self._listing.entries.items()
                 }
             case "by_state":
-                await self._listing.read_native()
                 return {
                     name: Residency(resident=entry.get("state") == "loaded", swaps=True)
-                    for name, entry in self._listing.native.items()
+                    for name, entry in (await self._listing.read_native()).items()
                 } or None
             case "by_system":
                 return await self._by_system()
