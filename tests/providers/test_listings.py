@@ -1136,6 +1136,18 @@ async def test_weights_without_a_template_are_for_completion(replay: Replay) -> 
     assert infer(found, "stories")[0] == "chat"
 
 
+async def test_a_state_of_a_wrong_type_is_no_state(replay: Replay) -> None:
+    """A model is not held by it, and nothing fails."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "a", "owned_by": "llama-swap"}]})
+    states: list[Any] = [["ready"], {"value": "ready"}, 7, None]
+    replay.routes["GET", "/running"] = reply(
+        200, {"running": [{"model": "a", "state": one} for one in states]}
+    )
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        assert {name: one.resident for name, one in (await endpoint.resident() or {}).items()} == {"a": False}
+
+
 async def test_llama_swap_tells_what_runs(replay: Replay) -> None:
     """Recorded: commit 0bdb372."""
     entries = [{"id": name, "owned_by": "llama-swap", "status": {"value": "unloaded"}} for name in ("a", "b")]

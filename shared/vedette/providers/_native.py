@@ -258,7 +258,7 @@ def held_by_llama_swap(body: Any, names: Collection[str]) -> set[str] | None:
     if "running" not in mapping(body):
         return None
     entries = [mapping(one) for one in sequence(body["running"])]
-    return {name for one in entries if one.get("state") in LOADED and (name := text(one.get("model")))}
+    return {name for one in entries if text(one.get("state")) in LOADED and (name := text(one.get("model")))}
 
 
 def held_by_lemonade(body: Any, names: Collection[str]) -> set[str] | None:
