@@ -603,6 +603,25 @@ def test_measurements_of_two_near_equals_do_not_move_the_answer_for_callers_with
     assert fleet.first() == "b"
 
 
+@pytest.mark.parametrize(
+    "names", [("m:8b", "n:8b", "o:8b"), ("m:8b", "n:8b", "m:8b"), ("m:8b", "m:8b", "m:8b")]
+)
+@pytest.mark.parametrize(
+    "rates", [(40.0, 40.3, 40.6), (40.6, 40.3, 40.0), (40.0, 40.0, 40.0), (40.0, 40.3, 40.3)]
+)
+def test_best_and_explain_give_the_same_order_of_near_equals(
+    names: tuple[str, ...], rates: tuple[float, ...]
+) -> None:
+    """To a caller without a name, without loads: `explain` computes the shares of callers, `best` need not."""
+    fleet = Fleet(())
+    for host, name, rate in zip("abc", names, rates, strict=True):
+        fleet.add(ModelRef(host, name), performance(rate, 2000.0))
+    reply = fleet.best(limit=3)
+    assert reply.recommendation is not None
+    order = [str(one.model) for one in (reply.recommendation, *reply.fallbacks)]
+    assert order == [str(one.model) for one in fleet.explain(limit=3).recommendations]
+
+
 def test_where_all_slots_are_taken_callers_are_spread_over_all() -> None:
     """A server with many slots is hardly slower by its load: one slot that gets free must not draw all callers."""
     full = Pressed(1.1, 1.0, 0.9)

@@ -174,7 +174,8 @@ class Answers:
             return kept
         if kept is None:
             most = request.limit + (recommend == self._recommending.best)  # the best, and its fallbacks
-            ranking = self._ranker.spread(self._ranker.rank(request, field, max(most, MAX_EQUALS)))
+            ranked = self._ranker.rank(request, field, max(most, MAX_EQUALS))
+            ranking = self._ranker.spread(ranked, has_name=caller is not None)
             if len(ranking.equals) < 2 or not is_spread:
                 reply = encode(recommend(request, ranking, ranking.calm, self._as_of))
                 if ranking.ranked:  # else it quotes the request
@@ -225,7 +226,8 @@ class Answers:
         """Return the ranking for *request* of *account*, and why. Raises RequestError."""
         self._tick()
         field = self._board.field(request.use_case)
-        ranking = self._ranker.spread(self._ranker.rank(request, field, max(MAX_EQUALS, request.limit)))
+        ranked = self._ranker.rank(request, field, max(MAX_EQUALS, request.limit))
+        ranking = self._ranker.spread(ranked, has_name=True)  # the equals are a part of the reply
         order = ranking.order(identity(account, request.caller, request.session))
         unmeasured = tuple(map(str, self._catalogued.unmeasured().values()))
         return self._recommending.explain(request, ranking, order, self._as_of, unmeasured=unmeasured)

@@ -88,13 +88,19 @@ class Ranker:
         narrowed = narrow(field, columns, request)
         return Ranking(field=field, terms=terms, narrowed=narrowed, ranked=field.best(narrowed, terms, most))
 
-    def spread(self, ranking: Ranking) -> Ranking:
-        """Return *ranking* with the equals of the best: as good at rest, and not much slower by their load."""
-        ranked = ranking.ranked[:MAX_EQUALS]
-        if len(ranked) < 2 or (not self._board.columns.loads and not ranked[1].equivalent):
+    def spread(self, ranking: Ranking, *, has_name: bool) -> Ranking:
+        """Return *ranking* with the equals of the best: as good at rest, and not much slower by their load.
+
+        Without loads, the shares of callers matter only to callers that have a name. For others the models are returned
+        as they are ranked, if that is their order among equals too (`calm`).
+        """
+        ranked, loads = ranking.ranked[:MAX_EQUALS], self._board.columns.loads
+        if len(ranked) < 2 or (not loads and not ranked[1].equivalent):
             return ranking
         rest = self._at_rest(ranking, ranked)
         near = [n for n, score in enumerate(rest) if abs(score - rest[0]) <= ERROR_BAND_POINTS]
+        if not has_name and not loads and self._differ([ranked[n] for n in near]):
+            return ranking
         pressed = self._pressed(ranking, [ranked[n].row for n in near])
         places = [near[n] for n in taking(pressed)]
         best = max(rest[n] for n in places)
@@ -107,6 +113,11 @@ class Ranker:
             places=tuple(places),
             calm=tuple(calm(behind, models)),
         )
+
+    def _differ(self, places: Sequence[Place]) -> bool:
+        """Return whether no two of *places* have the same model, or the same score."""
+        names, scores = {self._board.model(one.row).name for one in places}, {one.score for one in places}
+        return len(names) == len(scores) == len(places)
 
     def _at_rest(self, ranking: Ranking, places: Sequence[Place]) -> list[float]:
         """Return the scores of *places* without the load of their servers."""
